@@ -1,0 +1,124 @@
+#include "base/hash.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct am_sha256 {
+  EVP_MD_CTX *ctx;  // owned
+};
+
+am_err am_sha256_new(am_sha256 **out) {
+  am_sha256 *h = NULL;
+  AM_TRY(AM_NEW(&h));
+  h->ctx = EVP_MD_CTX_new();
+  if (!h->ctx || EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL) != 1) {
+    am_sha256_free(h);
+    return AM_FAIL(AM_ERR_NOMEM, "cannot start SHA-256");
+  }
+  *out = h;
+  return AM_OK;
+}
+
+am_err am_sha256_update(am_sha256 *h, const void *data, size_t bytes) {
+  AM_CHECK(EVP_DigestUpdate(h->ctx, data, bytes) == 1, AM_ERR_INTERNAL, "SHA-256 update failed");
+  return AM_OK;
+}
+
+am_err am_sha256_finish(am_sha256 *h, char hex[AM_SHA256_HEX]) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int n = 0;
+  AM_CHECK(EVP_DigestFinal_ex(h->ctx, digest, &n) == 1 && n == AM_SHA256_BYTES, AM_ERR_INTERNAL,
+           "SHA-256 failed");
+  for (unsigned int i = 0; i < n; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+  return AM_OK;
+}
+
+void am_sha256_free(am_sha256 *h) {
+  if (!h) return;
+  EVP_MD_CTX_free(h->ctx);
+  free(h);
+}
+
+am_err am_sha256_bytes(const void *data, size_t bytes, char hex[AM_SHA256_HEX]) {
+  am_sha256 *h = NULL;
+  am_err err = AM_OK;
+  AM_GO(done, am_sha256_new(&h));
+  AM_GO(done, am_sha256_update(h, data, bytes));
+  AM_GO(done, am_sha256_finish(h, hex));
+done:
+  am_sha256_free(h);
+  return err;
+}
+
+am_err am_sha256_file(const char *path, char hex[AM_SHA256_HEX]) {
+  am_err err = AM_OK;
+  am_sha256 *h = NULL;
+  char *chunk = NULL;
+  enum { CHUNK = 1 << 18 };
+  FILE *f = fopen(path, "rb");
+  if (!f) return AM_FAIL(AM_ERR_IO, "cannot open %s: %s", path, strerror(errno));
+  AM_GO(done, am_sha256_new(&h));
+  AM_GO(done, AM_NEW_ARRAY(&chunk, CHUNK));
+  for (size_t got; (got = fread(chunk, 1, CHUNK, f)) > 0;) AM_GO(done, am_sha256_update(h, chunk, got));
+  AM_CHECK_GO(done, !ferror(f), AM_ERR_IO, "cannot read %s: %s", path, strerror(errno));
+  AM_GO(done, am_sha256_finish(h, hex));
+done:
+  fclose(f);
+  free(chunk);
+  am_sha256_free(h);
+  return err;
+}
+
+// CRC-32C, eight bytes a step: with the SSE4.2 instruction where the processor has it, by table elsewhere.
+static uint32_t crc_table[8][256];
+
+__attribute__((constructor)) static void fill_crc_table(void) {
+  for (uint32_t i = 0; i < 256; i++) {
+    uint32_t c = i;
+    for (int bit = 0; bit < 8; bit++) c = c & 1 ? c >> 1 ^ 0x82F63B78u : c >> 1;
+    crc_table[0][i] = c;
+  }
+  for (uint32_t i = 0; i < 256; i++) {
+    for (int k = 1; k < 8; k++) {
+      crc_table[k][i] = crc_table[k - 1][i] >> 8 ^ crc_table[0][crc_table[k - 1][i] & 0xff];
+    }
+  }
+}
+
+static uint32_t crc_by_table(uint32_t crc, const unsigned char *p, size_t bytes) {
+  for (; bytes >= 8; bytes -= 8, p += 8) {
+    uint32_t low = crc ^ ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+    crc = crc_table[7][low & 0xff] ^ crc_table[6][low >> 8 & 0xff] ^ crc_table[5][low >> 16 & 0xff] ^
+          crc_table[4][low >> 24] ^ crc_table[3][p[4]] ^ crc_table[2][p[5]] ^ crc_table[1][p[6]] ^
+          crc_table[0][p[7]];
+  }
+  for (; bytes > 0; bytes--, p++) crc = crc >> 8 ^ crc_table[0][(crc ^ *p) & 0xff];
+  return crc;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static uint32_t crc_by_sse42(uint32_t crc, const unsigned char *p,
+                                                               size_t bytes) {
+  uint64_t c = crc;
+  for (; bytes >= 8; bytes -= 8, p += 8) {
+    uint64_t word;
+    memcpy(&word, p, 8);
+    c = __builtin_ia32_crc32di(c, word);
+  }
+  uint32_t tail = (uint32_t)c;
+  for (; bytes > 0; bytes--, p++) tail = __builtin_ia32_crc32qi(tail, *p);
+  return tail;
+}
+#endif
+
+uint32_t am_crc32c(uint32_t crc, const void *data, size_t bytes) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("sse4.2")) return ~crc_by_sse42(~crc, data, bytes);
+#endif
+  return ~crc_by_table(~crc, data, bytes);
+}

@@ -1,0 +1,61 @@
+#include "base/mem.h"
+
+#include <string.h>
+
+#include "base/fault.h"
+#include "base/num.h"
+
+static am_err checked_bytes(int64_t count, size_t size, size_t *bytes) {
+  AM_CHECK(count >= 0 && am_mul_size((size_t)count, size, bytes) && *bytes <= PTRDIFF_MAX,
+           AM_ERR_NOMEM, "cannot allocate %lld items of %zu bytes: the size overflows",
+           (long long)count, size);
+  AM_CHECK(!am_fault_hit(AM_FAULT_ALLOC), AM_ERR_NOMEM, "out of memory (injected fault)");
+  if (*bytes == 0) *bytes = 1;
+  return AM_OK;
+}
+
+am_err am_mem_alloc(void *pp, int64_t count, size_t size) {
+  size_t bytes = 0;
+  AM_TRY(checked_bytes(count, size, &bytes));
+  void *p = calloc(1, bytes);
+  AM_CHECK(p, AM_ERR_NOMEM, "out of memory: %zu bytes were asked for", bytes);
+  memcpy(pp, &p, sizeof p);
+  return AM_OK;
+}
+
+am_err am_mem_alloc_aligned(void *pp, int64_t count, size_t size) {
+  size_t bytes = 0;
+  AM_TRY(checked_bytes(count, size, &bytes));
+  void *p = aligned_alloc(64, am_align_up(bytes, 64));
+  AM_CHECK(p, AM_ERR_NOMEM, "out of memory: %zu bytes were asked for", bytes);
+  memset(p, 0, bytes);
+  memcpy(pp, &p, sizeof p);
+  return AM_OK;
+}
+
+am_err am_mem_grow(void *pp, int64_t *capacity, int64_t need, size_t size) {
+  if (need <= *capacity) return AM_OK;
+  void *old;
+  memcpy(&old, pp, sizeof old);
+  int64_t target = am_max_i64(need, am_max_i64(8, *capacity > INT64_MAX / 2 ? need : 2 * *capacity));
+  size_t bytes = 0;
+  AM_TRY(checked_bytes(target, size, &bytes));
+  char *p = realloc(old, bytes);
+  AM_CHECK(p, AM_ERR_NOMEM, "out of memory: %zu bytes were asked for", bytes);
+  memset(p + (size_t)*capacity * size, 0, bytes - (size_t)*capacity * size);
+  memcpy(pp, &p, sizeof p);
+  *capacity = target;
+  return AM_OK;
+}
+
+am_err am_mem_strdup(const char *text, char **out) {
+  if (!text) {
+    *out = NULL;
+    return AM_OK;
+  }
+  char *copy = NULL;
+  AM_TRY(AM_NEW_ARRAY(&copy, (int64_t)strlen(text) + 1));
+  memcpy(copy, text, strlen(text) + 1);
+  *out = copy;
+  return AM_OK;
+}

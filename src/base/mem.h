@@ -1,0 +1,30 @@
+// Heap memory with checked sizes and fault injection; growable arrays.
+//
+//   am_thing *t = NULL;
+//   AM_GO(done, AM_NEW(&t));                 one zeroed object
+//   AM_GO(done, AM_NEW_ARRAY(&names, n));    n zeroed objects (n may be 0)
+//   AM_GO(done, AM_GROW(&items, &cap, count + 1));
+//   ...
+//   free(t);
+#ifndef AM_BASE_MEM_H
+#define AM_BASE_MEM_H
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+
+// *pp (any pointer variable) = count * size zeroed bytes. Errors: AM_ERR_NOMEM.
+AM_MUST_USE am_err am_mem_alloc(void *pp, int64_t count, size_t size);
+// The same on a 64-byte boundary (vector loads, O_DIRECT); freed with free().
+AM_MUST_USE am_err am_mem_alloc_aligned(void *pp, int64_t count, size_t size);
+// Makes room for `need` objects, at least doubling; new room is zeroed. Errors: AM_ERR_NOMEM.
+AM_MUST_USE am_err am_mem_grow(void *pp, int64_t *capacity, int64_t need, size_t size);
+// *out = heap copy of text (NULL stays NULL).
+AM_MUST_USE am_err am_mem_strdup(const char *text, char **out);
+
+#define AM_NEW(pp) am_mem_alloc((pp), 1, sizeof **(pp))
+#define AM_NEW_ARRAY(pp, count) am_mem_alloc((pp), (count), sizeof **(pp))
+#define AM_GROW(pp, capacity, need) am_mem_grow((pp), (capacity), (need), sizeof **(pp))
+
+#endif

@@ -1,0 +1,40 @@
+// Files and folders: whole-file reads with a limit, atomic writes, sorted listings.
+// Every message names the path. Local; not thread-safe only where a function says so.
+#ifndef AM_BASE_PATH_H
+#define AM_BASE_PATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+// *out = heap "a/b" (just b when a is NULL or empty, or b is absolute).
+AM_MUST_USE am_err am_path_join(const char *a, const char *b, char **out);
+// The part after the last slash; borrowed from path.
+const char *am_path_name(const char *path);
+bool am_path_exists(const char *path);
+bool am_path_is_dir(const char *path);
+// mkdir -p. Errors: AM_ERR_IO.
+AM_MUST_USE am_err am_path_mkdirs(const char *path);
+// The whole file, with a terminating zero after the last byte; *bytes excludes it.
+// Errors: AM_ERR_IO missing or unreadable; AM_ERR_DATA larger than limit_bytes.
+AM_MUST_USE am_err am_file_read(const char *path, size_t limit_bytes, char **data, size_t *bytes);
+// Writes beside the target, fsyncs, renames: the target holds the old or the new bytes, never half.
+AM_MUST_USE am_err am_file_write(const char *path, const void *data, size_t bytes);
+// fsync of a file, and of the folder that holds it, so that a rename survives a lost node.
+AM_MUST_USE am_err am_file_sync(const char *path);
+AM_MUST_USE am_err am_path_rename(const char *from, const char *to);  // then syncs the folder of `to`
+AM_MUST_USE am_err am_path_remove_tree(const char *path);             // missing is fine; links are not followed
+AM_MUST_USE am_err am_file_size(const char *path, int64_t *bytes);
+AM_MUST_USE am_err am_path_free_bytes(const char *dir, int64_t *bytes);  // of the file system of dir
+
+typedef struct {
+  char **name;  // owned; names only, in byte order, without "." and ".."
+  int64_t count;
+  int64_t capacity;
+} am_dir_list;
+AM_MUST_USE am_err am_dir_read(const char *path, am_dir_list *out);
+void am_dir_list_fini(am_dir_list *list);
+
+#endif

@@ -1,0 +1,66 @@
+// A tree of configuration: what YAML said, with the place of every word for messages.
+//
+// Trees come from am_yaml_read, are merged (defaults, tiny, --set) and then bound to structs
+// (config/bind.h). Foreign bytes: depth at most 32, text at most 1 MB, alias expansion budgeted,
+// duplicate keys refused, one document a file.
+#ifndef AM_CONFIG_NODE_H
+#define AM_CONFIG_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+typedef enum { AM_NODE_NULL, AM_NODE_SCALAR, AM_NODE_LIST, AM_NODE_MAP } am_node_kind;
+
+typedef struct am_node am_node;
+struct am_node {
+  am_node_kind kind;
+  char *text;         // owned; scalar: its text
+  bool quoted;        // scalar: written in quotes, so never a number, bool or null
+  char **key;         // owned; map: key[i] belongs to item[i]
+  am_node **item;     // owned; list, map
+  int64_t count, capacity, key_capacity;
+  char *path;         // owned: "arms.gan2000.train[1].pool"; "" for the root
+  const char *file;   // borrowed from the root, which owns it; "--set" for overrides
+  char *file_owned;
+  int line, column;   // from 1
+};
+
+AM_MUST_USE am_err am_yaml_read(const char *path, am_node **out);
+// `name` is for messages. The fuzz target enters here.
+AM_MUST_USE am_err am_yaml_parse(const char *name, const char *text, size_t bytes, am_node **out);
+void am_node_free(am_node *n);
+AM_MUST_USE am_err am_node_copy(const am_node *n, am_node **out);
+AM_MUST_USE am_err am_node_new_map(const char *file, am_node **out);
+AM_MUST_USE am_err am_node_new_scalar(const char *text, bool quoted, am_node **out);
+
+am_node *am_node_get(const am_node *map, const char *key);  // NULL when absent or not a map
+// Walks "a.b[2].c"; NULL when absent.
+am_node *am_node_find(const am_node *root, const char *path);
+// Puts child_take under key (replacing), or appends it to a list.
+AM_MUST_USE am_err am_node_put(am_node *map, const char *key, am_node *child_take);
+AM_MUST_USE am_err am_node_append(am_node *list, am_node *child_take);
+void am_node_remove(am_node *map, const char *key);
+// base <- over: maps merge key by key, everything else replaces. `over` keeps its own places.
+AM_MUST_USE am_err am_node_merge(am_node *base, const am_node *over);
+// One override "train.epochs=2": the value is YAML. Errors: AM_ERR_CONFIG.
+AM_MUST_USE am_err am_node_set(am_node *root, const char *assignment);
+
+// Starts an AM_ERR_CONFIG error "file:line:column: path: message".
+am_err am_node_fail(const am_node *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+// Scalars. Errors: AM_ERR_CONFIG with place, value and the expected type.
+AM_MUST_USE am_err am_node_i64(const am_node *n, int64_t *out);
+AM_MUST_USE am_err am_node_f64(const am_node *n, double *out);
+AM_MUST_USE am_err am_node_bool(const am_node *n, bool *out);
+AM_MUST_USE am_err am_node_str(const am_node *n, const char **out);  // borrowed
+
+// Canonical text: JSON with sorted keys, numbers in shortest exact form (1e-3 and 0.001 alike),
+// no spaces. What addresses are made of: equal meaning, equal text.
+AM_MUST_USE am_err am_node_canonical(const am_node *n, am_str *out);
+// Readable YAML (for provenance and `augmint plan --show`).
+AM_MUST_USE am_err am_node_print(const am_node *n, am_str *out);
+
+#endif

@@ -1,0 +1,49 @@
+// 8-bit images in host memory: (height, width, channels) interleaved, rows without padding.
+#ifndef AM_DATA_IMAGE_H
+#define AM_DATA_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef struct {
+  int64_t width, height, channels;  // channels 1 or 3 (4 only inside the PNG codec)
+  uint8_t *pixel;                   // owned, height*width*channels bytes
+} am_image;
+
+AM_MUST_USE am_err am_image_new(int64_t width, int64_t height, int64_t channels, am_image *out);
+AM_MUST_USE am_err am_image_copy(const am_image *in, am_image *out);
+void am_image_fini(am_image *image);
+
+// ---- codec (codec.c, codec_jpeg.c, codec_png.c) ----
+// Foreign bytes. Limits: 100 megapixels, side at most 65,500 px. The content decides, not the name.
+// Results are RGB exactly as Pillow's Image.open(f).convert("RGB") gives them: greyscale repeated,
+// palette looked up, alpha dropped (not blended), 16 bit reduced to the high byte, CMYK JPEG
+// converted; EXIF orientation is left alone, as torchvision's loaders do.
+// `name` is for messages. Errors: AM_ERR_DATA with name and reason (truncated, empty, not an image).
+AM_MUST_USE am_err am_image_decode(const char *name, const void *bytes, size_t count, am_image *out);
+AM_MUST_USE am_err am_image_read(const char *path, am_image *out);
+// One channel as stored (masks): Pillow's convert("L").
+AM_MUST_USE am_err am_image_read_grey(const char *path, am_image *out);
+// PNG whose decoding gives back exactly these pixels; *bytes is heap memory of the caller.
+AM_MUST_USE am_err am_image_encode_png(const am_image *image, uint8_t **bytes, size_t *count);
+AM_MUST_USE am_err am_image_encode_jpeg(const am_image *image, int quality, uint8_t **bytes, size_t *count);
+AM_MUST_USE am_err am_image_write_png(const char *path, const am_image *image);  // atomic
+
+// ---- geometry (image_geom.c) ----
+// Pillow's Image.resize: separable, antialiased (support scales with the ratio), fixed point with
+// 22 bit, horizontal pass first, rounding and clamping between the passes. Bit-exact with Pillow.
+typedef enum { AM_RESIZE_NEAREST, AM_RESIZE_BILINEAR, AM_RESIZE_BICUBIC, AM_RESIZE_LANCZOS, AM_RESIZE_BOX } am_resize_kind;
+AM_MUST_USE am_err am_image_resize(const am_image *in, int64_t width, int64_t height, am_resize_kind kind, am_image *out);
+// Resize the short side to `side`, long side floor(side * long / short), as torchvision's Resize(int).
+AM_MUST_USE am_err am_image_resize_short(const am_image *in, int64_t side, am_resize_kind kind, am_image *out);
+AM_MUST_USE am_err am_image_crop(const am_image *in, int64_t left, int64_t top, int64_t width, int64_t height, am_image *out);  // inside only
+// torchvision's CenterCrop (rounds half to even; pads with 0 where the image is smaller).
+AM_MUST_USE am_err am_image_center_crop(const am_image *in, int64_t width, int64_t height, am_image *out);
+
+// A contact sheet: count images of one size on a grid of `columns`, `gap` px of white between.
+AM_MUST_USE am_err am_image_grid(const am_image *images, int64_t count, int64_t columns, int64_t gap, am_image *out);
+
+#endif

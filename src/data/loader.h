@@ -1,0 +1,47 @@
+// The training loader: epoch order, prefetching workers, exact position for resume.
+//
+// Order of epoch e: the permutation of stream (seed, AM_RNG_ORDER, e), or weighted draws with
+// replacement. Batches are consecutive; the last one may be short (or is dropped). A batch is
+// delivered as f32 (n, c, h, w) host memory, transformed by `transform`, and the same for any
+// number of workers.
+#ifndef AM_DATA_LOADER_H
+#define AM_DATA_LOADER_H
+
+#include "data/dataset.h"
+
+// Turns pixels of one item into floats. Pure: may depend on (epoch, item) only through `stream`.
+typedef struct {
+  // u8 (h, w, c) -> f32 (c, out_h, out_w)
+  AM_MUST_USE am_err (*apply)(const void *user, const am_image *image, uint64_t seed, uint64_t stream, float *out);
+  const void *user;             // borrowed; thread-safe
+  int64_t out_height, out_width;
+} am_transform;
+
+typedef struct {
+  int64_t batch_size;
+  bool shuffle, drop_last;
+  uint64_t seed;
+  int workers;                // 0: in the caller's thread
+  const double *weight;       // borrowed, per item; NULL: every item once
+  am_transform transform;
+} am_loader_cfg;
+
+typedef struct {
+  float *image;               // borrowed until the next call: (count, c, h, w)
+  int32_t *label;             // (count)
+  int64_t *item;              // (count) indices into the data set
+  int64_t count;
+  int64_t epoch, step;        // step within the epoch
+  bool last;                  // of the epoch
+} am_batch;
+
+typedef struct am_loader am_loader;
+AM_MUST_USE am_err am_loader_new(am_dataset *d /* borrowed */, const am_loader_cfg *cfg, am_loader **out);
+void am_loader_free(am_loader *l);
+int64_t am_loader_steps(const am_loader *l);  // batches per epoch
+// Starts at (epoch, step): training calls it once, and again after a resume.
+AM_MUST_USE am_err am_loader_seek(am_loader *l, int64_t epoch, int64_t step);
+// The next batch, across epoch borders without end.
+AM_MUST_USE am_err am_loader_next(am_loader *l, am_batch *out);
+
+#endif

@@ -1,0 +1,57 @@
+// Layers: small structs that hold their parameters and their hyper-parameters. am_<layer>_init
+// declares under "prefix.", am_<layer>_forward records on the pass's graph.
+//
+//   AM_TRY(am_conv_init(&m->conv1, ps, "conv1", (am_conv_cfg){.in = 3, .out = 64, .kernel = 3, .pad = 1}));
+//   ...
+//   AM_TRY(am_conv_forward(&m->conv1, pass, x, &x));
+#ifndef AM_NN_MODULE_H
+#define AM_NN_MODULE_H
+
+#include "autograd/ops.h"
+#include "nn/params.h"
+
+// What a forward pass is for. `seed` and `index` feed dropout and noise: element streams are
+// (seed, AM_RNG_DROPOUT, index + row), index = step * 2^20 + first row's place in the whole batch.
+typedef struct am_pass {
+  am_graph *graph;      // borrowed
+  bool train;           // BatchNorm uses batch statistics, dropout drops
+  bool update_stats;    // BatchNorm updates its running statistics (slice 0 in data parallel)
+  uint64_t seed;
+  uint64_t index;
+  uint64_t draws;       // counts random layers within this pass; starts at 0
+} am_pass;
+
+typedef enum { AM_SCHEME_PYTORCH, AM_SCHEME_DCGAN, AM_SCHEME_KAIMING_FAN_OUT } am_init_scheme;
+// PYTORCH: U(-b, b), b = 1/sqrt(fan_in), weights and biases; BatchNorm 1 and 0.
+// DCGAN: conv N(0, 0.02), BatchNorm weight N(1, 0.02), bias 0.
+// KAIMING_FAN_OUT: conv N(0, sqrt(2/fan_out)) as torchvision's ResNet; linear as PYTORCH.
+
+typedef struct { int64_t in, out; bool no_bias; am_init_scheme scheme; } am_linear_cfg;
+typedef struct { am_param *weight, *bias; am_linear_cfg cfg; } am_linear;
+AM_MUST_USE am_err am_linear_init(am_linear *m, am_params *ps, const char *prefix, am_linear_cfg cfg);
+AM_MUST_USE am_err am_linear_forward(am_linear *m, am_pass *pass, am_tensor *x, am_tensor **y);  // (n, in) -> (n, out)
+
+// stride 0 means 1. transposed: weight (in, out, k, k), output_pad as PyTorch.
+typedef struct {
+  int64_t in, out, kernel, stride, pad, output_pad;
+  bool bias, transposed;
+  am_init_scheme scheme;
+} am_conv_cfg;
+typedef struct { am_param *weight, *bias; am_conv_cfg cfg; } am_conv;
+AM_MUST_USE am_err am_conv_init(am_conv *m, am_params *ps, const char *prefix, am_conv_cfg cfg);
+AM_MUST_USE am_err am_conv_forward(am_conv *m, am_pass *pass, am_tensor *x, am_tensor **y);
+
+// eps 1e-5 and momentum 0.1 when 0. Running variance takes the unbiased batch variance.
+// Errors: AM_ERR_ARG one value per channel in training, as PyTorch refuses.
+typedef struct { int64_t channels; double eps, momentum; am_init_scheme scheme; } am_batch_norm_cfg;
+typedef struct {
+  am_param *weight, *bias, *running_mean, *running_var, *num_batches_tracked;
+  am_batch_norm_cfg cfg;
+} am_batch_norm_layer;
+AM_MUST_USE am_err am_batch_norm_init(am_batch_norm_layer *m, am_params *ps, const char *prefix, am_batch_norm_cfg cfg);
+AM_MUST_USE am_err am_batch_norm_forward(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor **y);
+
+// Inverted dropout; identity when !pass->train or p == 0.
+AM_MUST_USE am_err am_dropout(am_pass *pass, am_tensor *x, double p, am_tensor **y);
+
+#endif

@@ -1,0 +1,190 @@
+// The op table: what a backend must be able to do, as one list.
+//
+// Each op has a typed descriptor and a fixed number of inputs and outputs. AM_OP_LIST makes the
+// enum, the table of function pointers, dispatch (tensor/dispatch*.c), the guard's wrappers and
+// the cases of tests/ops: an op that is added here and not implemented somewhere does not compile.
+//
+// Dispatch checks arguments, infers shapes, settles layouts and allocates outputs once, for all
+// backends (infer_* in tensor/infer_*.c); a backend trusts its arguments. Outputs do not overlap
+// inputs, except in the in-place ops, whose outputs already hold values. Every backend implements
+// every op for f32; `ref` does so for f64 too.
+//
+// The families are closed under differentiation: the vjp of each op is written in ops of this list.
+#ifndef AM_TENSOR_BACKEND_H
+#define AM_TENSOR_BACKEND_H
+
+#include "tensor/tensor.h"
+
+// ---- descriptors -------------------------------------------------------------------------------
+
+typedef struct { int unused; } am_no_desc;
+
+// y = f(x), elementwise, any layout.
+typedef enum {
+  AM_UN_AFFINE,      // a*x + b
+  AM_UN_EXP, AM_UN_LOG, AM_UN_SQRT, AM_UN_RSQRT, AM_UN_RECIP, AM_UN_SQUARE, AM_UN_ABS, AM_UN_SIGN,
+  AM_UN_TANH, AM_UN_SIGMOID, AM_UN_SOFTPLUS,  // softplus(x) = max(x,0) + log1p(exp(-|x|))
+  AM_UN_LEAKY_RELU,  // x > 0 ? x : a*x   (a = 0: ReLU)
+  AM_UN_CLAMP,       // min(max(x, a), b)
+  AM_UN_STEP         // x > a ? 1 : 0
+} am_unary_kind;
+typedef struct { am_unary_kind kind; double a, b; } am_unary_desc;
+
+// y = f(p, q), elementwise with numpy broadcasting; any layout when shapes and layouts are equal or
+// q is per channel (shape (1, c, 1, 1) or (n, c, 1, 1)) or a scalar.
+typedef enum {
+  AM_BIN_ADD, AM_BIN_SUB, AM_BIN_MUL, AM_BIN_DIV, AM_BIN_MAX, AM_BIN_MIN,
+  AM_BIN_LEAKY_GRAD,    // q > 0 ? p : a*p    q = the output (or input) of leaky_relu(a)
+  AM_BIN_TANH_GRAD,     // p * (1 - q*q)      q = tanh(x)
+  AM_BIN_SIGMOID_GRAD   // p * q * (1 - q)    q = sigmoid(x)
+} am_binary_kind;
+typedef struct { am_binary_kind kind; double a; } am_binary_desc;
+
+// Sum (or max, argmax) over the axes whose bit is set; reduced axes stay with length 1.
+// argmax reduces exactly one axis and gives i32, the first of equal maxima.
+typedef enum { AM_RED_SUM, AM_RED_MAX, AM_RED_ARGMAX } am_reduce_kind;
+typedef struct { am_reduce_kind kind; unsigned axes; } am_reduce_desc;
+
+typedef struct { am_shape shape; } am_shape_desc;                  // broadcast_to
+typedef struct { int perm[AM_MAX_DIM]; } am_permute_desc;          // out.dim[i] = in.dim[perm[i]]
+typedef struct { int axis; int64_t start, stop; } am_slice_desc;
+typedef struct { int axis; int64_t before, after; } am_pad_desc;   // zeros; vjp of slice
+typedef struct { int axis; } am_axis_desc;                         // concat
+typedef struct { int64_t rows; } am_rows_desc;                     // scatter_rows: rows of the output
+typedef struct { am_layout layout; } am_layout_desc;               // reorder
+typedef struct { am_dtype dtype; } am_dtype_desc;                  // cast
+typedef struct { am_shape shape; am_dtype dtype; double value; } am_fill_desc;
+
+// Element e of row r (r = index along dim 0) is draw e of stream (seed, purpose, index + r): the
+// numbers of a row do not depend on the rows beside it.
+typedef enum { AM_RAND_UNIFORM, AM_RAND_NORMAL } am_random_kind;
+typedef struct {
+  am_random_kind kind;
+  am_dtype dtype;
+  am_shape shape;
+  uint64_t seed, index;
+  int purpose;  // am_rng_purpose
+} am_random_desc;
+
+// 2-D: C = op(A) op(B), A (m, k), B (k, n) after the transposes. 3-D: the same per leading index.
+typedef struct { bool transpose_a, transpose_b; } am_matmul_desc;
+
+// PyTorch's conv2d. x (n, ci, h, w), w (co, ci/groups, kh, kw), y (n, co, ho, wo),
+//   ho = (h + 2*pad - dilation*(kh-1) - 1) / stride + 1 (floor).
+// in_h/in_w name the input's size for grad_input, kernel_h/kernel_w that of the kernel for
+// grad_weight; the forward op ignores them. A transposed convolution is grad_input.
+typedef struct {
+  int64_t stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups;
+  int64_t in_h, in_w, kernel_h, kernel_w;
+} am_conv2d_desc;
+
+// y (n, c, ho, wo); padding counts as -inf for max; for average it is counted in the divisor when
+// include_pad (PyTorch's default). in_h/in_w: input size, for the gradients.
+typedef struct {
+  int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+  int64_t in_h, in_w;
+  bool include_pad;
+} am_pool2d_desc;
+
+// x (n, c, ...), statistics over all but c, biased variance.
+typedef struct { double eps; } am_norm_desc;
+
+// PyTorch's rules and order of operations (weight_decay added to the gradient for SGD and Adam,
+// decoupled for AdamW; Nesterov; bias correction by `step`, counted from 1).
+typedef struct {
+  double lr, momentum, dampening, weight_decay;
+  bool nesterov;
+  int64_t step;
+} am_sgd_desc;
+typedef struct {
+  double lr, beta1, beta2, eps, weight_decay;
+  bool decoupled;
+  int64_t step;
+} am_adam_desc;
+typedef struct { double a, b; } am_axpby_desc;
+
+// ---- the list ----------------------------------------------------------------------------------
+//   X(op, descriptor, inputs, outputs, in_place)
+#define AM_OP_LIST(X)                                                                             \
+  X(unary, am_unary_desc, 1, 1, 0)             /* x -> y */                                       \
+  X(binary, am_binary_desc, 2, 1, 0)           /* p, q -> y */                                    \
+  X(reduce, am_reduce_desc, 1, 1, 0)           /* x -> y */                                       \
+  X(broadcast_to, am_shape_desc, 1, 1, 0)      /* x -> y */                                       \
+  X(permute, am_permute_desc, 1, 1, 0)         /* x -> y */                                       \
+  X(slice, am_slice_desc, 1, 1, 0)             /* x -> y */                                       \
+  X(pad, am_pad_desc, 1, 1, 0)                 /* x -> y */                                       \
+  X(concat, am_axis_desc, 2, 1, 0)             /* p, q -> y */                                    \
+  X(gather_rows, am_no_desc, 2, 1, 0)          /* x (r, ...), i32 index (m) -> y (m, ...) */      \
+  X(scatter_rows, am_rows_desc, 2, 1, 0)       /* y (m, ...), i32 index (m) -> x (rows, ...), summed */ \
+  X(reorder, am_layout_desc, 1, 1, 0)          /* x -> y, other layout */                         \
+  X(cast, am_dtype_desc, 1, 1, 0)              /* x -> y, other type */                           \
+  X(fill, am_fill_desc, 0, 1, 0)               /* -> y */                                         \
+  X(random, am_random_desc, 0, 1, 0)           /* -> y */                                         \
+  X(log_softmax, am_no_desc, 1, 1, 0)          /* x (n, k) -> y, over the last axis */            \
+  X(matmul, am_matmul_desc, 2, 1, 0)           /* a, b -> c */                                    \
+  X(conv2d, am_conv2d_desc, 2, 1, 0)           /* x, w -> y */                                    \
+  X(conv2d_grad_input, am_conv2d_desc, 2, 1, 0)  /* dy, w -> dx */                                \
+  X(conv2d_grad_weight, am_conv2d_desc, 2, 1, 0) /* dy, x -> dw */                                \
+  X(max_pool2d, am_pool2d_desc, 1, 2, 0)       /* x -> y, i32 index (iy*w + ix) of each maximum */ \
+  X(pool_scatter, am_pool2d_desc, 2, 1, 0)     /* dy, index -> dx (n, c, in_h, in_w), summed */   \
+  X(pool_gather, am_pool2d_desc, 2, 1, 0)      /* x, index -> y (shape of index) */               \
+  X(avg_pool2d, am_pool2d_desc, 1, 1, 0)       /* x -> y */                                       \
+  X(avg_pool2d_grad, am_pool2d_desc, 1, 1, 0)  /* dy -> dx (n, c, in_h, in_w) */                  \
+  X(batch_norm, am_norm_desc, 3, 3, 0)         /* x, gamma (c), beta (c) -> y, mean (c), inv_std (c) */ \
+  X(batch_norm_grad, am_norm_desc, 5, 3, 0)    /* dy, x, gamma, mean, inv_std -> dx, dgamma, dbeta */ \
+  X(scale_shift, am_no_desc, 3, 1, 0)          /* x, scale (c), shift (c) -> x*scale + shift */   \
+  X(axpby, am_axpby_desc, 1, 1, 1)             /* x; y <- a*x + b*y (b = 0: y is not read) */     \
+  X(sgd_step, am_sgd_desc, 1, 2, 1)            /* grad; param, momentum */                        \
+  X(adam_step, am_adam_desc, 1, 3, 1)          /* grad; param, m, v */
+
+typedef enum {
+#define AM_OP_ENUM(op, desc, inputs, outputs, in_place) AM_OP_##op,
+  AM_OP_LIST(AM_OP_ENUM)
+#undef AM_OP_ENUM
+      AM_OP_COUNT
+} am_op;
+enum { AM_OP_MAX_INPUTS = 5, AM_OP_MAX_OUTPUTS = 3 };
+
+// One constant table per backend, filled with designated initialisers.
+typedef struct am_backend {
+  const char *name;  // "ref" | "cpu" | "guard" | "cuda"
+  AM_MUST_USE am_err (*open)(const am_device_cfg *cfg, void **ctx);
+  void (*close)(void *ctx);
+  AM_MUST_USE am_err (*describe)(void *ctx, char *text, size_t bytes);
+  // Device memory, 64-byte aligned. The pool in tensor/ caches; a backend only provides.
+  AM_MUST_USE am_err (*alloc)(void *ctx, size_t bytes, void **out);
+  void (*release)(void *ctx, void *memory, size_t bytes);
+  AM_MUST_USE am_err (*to_host)(void *ctx, void *host, const void *device, size_t bytes);    // blocking
+  AM_MUST_USE am_err (*from_host)(void *ctx, void *device, const void *host, size_t bytes);  // blocking
+  AM_MUST_USE am_err (*sync)(void *ctx);
+  // Layouts of an op's outputs, and of the inputs it wants, given plain or blocked inputs: the
+  // backend may change in[i].layout (dispatch then reorders that input) and out[i].layout.
+  // NULL: everything plain. A fixed rule of shape, type and machine; never a timing.
+  void (*choose_layout)(void *ctx, am_op op, const void *desc, am_view *in, am_view *out);
+  // Guards see their inner device through this; NULL elsewhere.
+  const struct am_backend *inner;
+#define AM_OP_SLOT(op, desc_type, inputs, outputs, in_place) \
+  AM_MUST_USE am_err (*op)(void *ctx, const desc_type *desc, const am_view *in, am_view *out);
+  AM_OP_LIST(AM_OP_SLOT)
+#undef AM_OP_SLOT
+} am_backend;
+
+// The built backends, NULL-terminated, and the one of this name (NULL when unknown).
+const am_backend *const *am_backend_all(void);
+const am_backend *am_backend_find(const char *name);
+
+// ---- dispatch ----------------------------------------------------------------------------------
+
+const char *am_op_name(am_op op);
+int am_op_inputs(am_op op);
+int am_op_outputs(am_op op);
+bool am_op_in_place(am_op op);
+size_t am_op_desc_size(am_op op);
+
+// Runs one op: checks, infers, reorders inputs where needed, allocates out[] (one reference each
+// to the caller; for in-place ops out[] is given), calls the backend of dev. `desc` points to the
+// op's descriptor type. Local. Errors: AM_ERR_ARG names op and shapes; AM_ERR_UNSUPPORTED dtype.
+AM_MUST_USE am_err am_dispatch(am_device *dev, am_op op, const void *desc, am_tensor *const *in,
+                               am_tensor **out);
+
+#endif

@@ -1,0 +1,35 @@
+// A device: one backend's context with its memory pool and its threads. One rank opens one.
+#ifndef AM_TENSOR_DEVICE_H
+#define AM_TENSOR_DEVICE_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef struct am_device am_device;
+
+typedef struct {
+  const char *kind;   // "cpu" | "ref" | "cuda" | "guard" (= "guard:cpu") | "guard:ref"; NULL means "cpu"
+  int threads;        // cpu: threads of every operation, part of a result's meaning; 0 means 1
+  int index;          // cuda: which card of this host
+} am_device_cfg;
+
+// Errors: AM_ERR_CONFIG unknown or unbuilt kind (the message lists what there is and how to build
+// it); AM_ERR_DEVICE the driver or library refuses.
+AM_MUST_USE am_err am_device_open(const am_device_cfg *cfg, am_device **out);
+void am_device_close(am_device *dev);  // all its tensors must be gone
+const char *am_device_kind(const am_device *dev);
+int am_device_threads(const am_device *dev);
+// Waits for everything queued on the device. Errors: those of the queued work.
+AM_MUST_USE am_err am_device_sync(am_device *dev);
+
+typedef struct {
+  int64_t live_bytes, peak_bytes, cached_bytes;
+  int64_t allocations;  // buffers handed out since opening
+} am_device_memory;
+am_device_memory am_device_memory_now(const am_device *dev);
+
+// "cpu (oneDNN 2.6.3, AVX-512, 1 thread)": for provenance and doctor.
+const char *am_device_describe(const am_device *dev);
+
+#endif
