@@ -23,6 +23,35 @@
 #ifndef AM_REPORT_RESULTS_H
 #define AM_REPORT_RESULTS_H
 
-#include "base/err.h"
+#include "report/frame.h"
+
+typedef struct am_results am_results;
+
+// Empty frames with the columns above: cells metrics history fits fit_history pools rows published.
+AM_MUST_USE am_err am_results_new(am_results **out);
+void am_results_free(am_results *r);
+am_frame *am_results_frame(am_results *r, const char *name);  // borrowed; NULL when unknown
+AM_MUST_USE am_err am_results_set_attr(am_results *r, const char *name, const char *text);
+const char *am_results_attr(const am_results *r, const char *name);  // "" when absent
+// Arrays by path ("predictions/3/test/logits"): copied in; attribute text may be NULL.
+typedef enum { AM_ARRAY_U8, AM_ARRAY_I32, AM_ARRAY_I64, AM_ARRAY_F32 } am_array_type;
+typedef struct {
+  char *path;          // owned by the results
+  am_array_type type;
+  int ndim;
+  int64_t dim[4];
+  void *data;
+} am_array;
+AM_MUST_USE am_err am_results_put_array(am_results *r, const char *path, am_array_type type, int ndim, const int64_t *dim, const void *data);
+const am_array *am_results_array(const am_results *r, const char *path);  // NULL when absent
+// Whole file, atomically. Equal content gives equal bytes.
+AM_MUST_USE am_err am_results_write(const am_results *r, const char *path);
+AM_MUST_USE am_err am_results_read(const char *path, am_results **out);  // foreign bytes: checked
+
+// /rows from cells, metrics and published: mean and sd over seeds and draws (kept apart), the
+// difference to the reference arm paired on (draw, seed) with its 95 % interval, the verdict.
+AM_MUST_USE am_err am_results_compute_rows(am_results *r, const char *reference_arm);
+// Renders /rows as table.txt .md .csv .tex and report.html into dir. Tiny runs are marked in each.
+AM_MUST_USE am_err am_report_write(am_results *r, const char *dir);
 
 #endif
