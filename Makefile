@@ -1,46 +1,60 @@
 # augmint: one Makefile, read from top to bottom: features, flags, sources, rules, targets.
-#   make quickstart    install what is missing, build, run a small experiment, write its report
-#   make check         install what is missing, build, lint, run every test
-#   make help          the other targets
+# `make help` lists the targets.
 
 SHELL := /bin/bash
+.DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
+comma := ,
 V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
+
+# SAN=address,undefined (or thread) builds beside the release build and checks invariants.
 SAN ?=
 B := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
-comma := ,
 
 # ---- what is here ----
-HAVE_TOOLS := $(shell command -v pkg-config >/dev/null && command -v mpicc >/dev/null && echo 1)
-PKGS := hdf5-openmpi ompi-c dnnl openblas yaml-0.1 jansson libjpeg libpng libcrypto
-# oneDNN of Debian 12 has no .pc file: it is linked by name.
-PKGS_PC := $(filter-out dnnl,$(PKGS))
-LIB_CFLAGS := $(if $(HAVE_TOOLS),$(shell pkg-config --cflags $(PKGS_PC) 2>/dev/null))
-LIB_LIBS := $(if $(HAVE_TOOLS),$(shell pkg-config --libs $(PKGS_PC) 2>/dev/null)) -ldnnl -lm -lpthread
-# Figures need h5py, pandas, matplotlib: the first Python that has them.
-PYTHON ?= $(firstword $(foreach p,python3 /usr/bin/python3,$(if $(shell $(p) -c 'import h5py,pandas,matplotlib' 2>/dev/null && echo 1),$(p))) /usr/bin/python3)
+PKGS := hdf5-openmpi ompi-c openblas yaml-0.1 jansson libjpeg libpng libcrypto
+HAVE_PKGS := $(shell pkg-config --exists $(PKGS) 2>/dev/null && echo 1)
+LIB_CFLAGS := $(if $(HAVE_PKGS),$(shell pkg-config --cflags $(PKGS)))
+# oneDNN of Debian 12 comes without a .pc file.
+LIB_LIBS := $(if $(HAVE_PKGS),$(shell pkg-config --libs $(PKGS))) -ldnnl -lpthread -lm
+# Figures need h5py, pandas and matplotlib: the first Python that has them.
+has_figures = $(shell $(1) -c 'import sys, importlib.util as u; \
+  sys.exit(any(u.find_spec(m) is None for m in ("h5py", "pandas", "matplotlib")))' 2>/dev/null && echo $(1))
+PYTHON ?= $(or $(call has_figures,python3),$(call has_figures,/usr/bin/python3),/usr/bin/python3)
+# As root in a container, on one core, without a network: still two ranks.
+MPIRUN := OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none \
+  mpirun --oversubscribe --bind-to none
 
 # ---- flags ----
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 OPT ?= -O3 -g
+# -ffp-contract=off: the same source gives the same bits; kernels that want fused operations say so.
 CPPFLAGS := -Isrc -D_POSIX_C_SOURCE=200809L $(if $(SAN),-DAM_DEBUG)
-CFLAGS := -std=c11 $(OPT) -fno-math-errno -ffp-contract=off -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes \
-  -Wstrict-prototypes -Wformat=2 -Wno-format-truncation -Wno-unused-parameter $(LIB_CFLAGS) \
-  $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+CFLAGS := -std=c11 $(OPT) -fopenmp-simd -fno-math-errno -ffp-contract=off -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes \
+  -Wstrict-prototypes -Wformat=2 -Wno-unused-parameter $(LIB_CFLAGS) \
+  $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+ifeq ($(CC),gcc)
+CFLAGS += -Wno-format-truncation
+endif
 LDFLAGS := $(if $(SAN),-fsanitize=$(SAN))
 
 # ---- sources ----
 SRC := $(sort $(wildcard src/*/*.c src/*/*/*.c))
 LIB_OBJ := $(patsubst src/%.c,$(B)/%.o,$(filter-out src/app/main.c,$(SRC)))
-TESTS := $(sort $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/*.c tests/ops/*.c tests/mpi/*.c tests/golden/*.c tests/fault/*.c)))
+# A test program is a file with a main; files without one beside it are shared between programs.
+TEST_SRC := $(shell grep -l '^int main' $(wildcard $(addprefix tests/,unit/*.c ops/*.c golden/*.c fault/*.c mpi/*.c)) /dev/null)
+TEST_SHARED := $(filter-out $(TEST_SRC),$(wildcard tests/ops/*.c tests/mpi/*.c))
+TESTS := $(TEST_SRC:%.c=$(B)/%)
+FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # ---- rules ----
-all: $(B)/augmint
-
 $(B)/flags.stamp: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)' > $@
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)' | cmp -s - $@ || \
+	  echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)' > $@
 
 $(B)/%.o: src/%.c $(B)/flags.stamp
 	@mkdir -p $(@D)
@@ -52,11 +66,62 @@ $(B)/libaugmint.a: $(LIB_OBJ)
 $(B)/augmint: $(B)/app/main.o $(B)/libaugmint.a
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(LIB_LIBS)
 
-$(B)/tests/%: tests/%.c $(B)/libaugmint.a $(B)/flags.stamp
+$(B)/tests/%.o: tests/%.c $(B)/flags.stamp
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -MMD -MP -MF $@.d $< $(B)/libaugmint.a -o $@ $(LDFLAGS) $(LIB_LIBS) -lcmocka
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -MMD -MP -c $< -o $@
+
+.SECONDEXPANSION:
+$(TESTS): $(B)/%: $(B)/%.o $$(patsubst %.c,$(B)/%.o,$$(filter $$(dir $$*)%,$(TEST_SHARED))) $(B)/libaugmint.a
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(LIB_LIBS) -lcmocka
+
+# Fuzz targets link the library as clang built it for libFuzzer (see the target `fuzz`).
+$(FUZZ:%=$(B)/fuzz/%): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libaugmint.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) -fsanitize=fuzzer,address $^ -o $@ $(LIB_LIBS)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-.PHONY: all FORCE
+# ---- targets ----
+.PHONY: all quickstart check tests lint fuzz info help clean FORCE
 FORCE:
+
+all: $(B)/augmint                   ## build the program
+
+quickstart:                         ## install what is missing, build, run a small experiment, write its report
+	$(Q).ci/install figures
+	$(Q)$(MAKE) --no-print-directory quickstart-run
+
+quickstart-run: all
+	$(Q)$(MPIRUN) -n 2 $(B)/augmint run experiments/quickstart.yaml
+	$(Q)$(PYTHON) analysis/figures.py results/quickstart
+	@echo "Done. Open results/quickstart/report.html in a browser; README.md says what to try next."
+
+check:                              ## install what is missing, build, lint, run every test (SAN=address,undefined)
+	$(Q).ci/install check
+	$(Q)$(MAKE) --no-print-directory check-run
+
+check-run: all tests
+	$(Q)PYTHON="$(PYTHON)" tests/run.sh $(B) $(ONLY)
+
+tests: $(TESTS)                     ## build the test programs
+
+lint:                               ## layering, forbidden calls, headers that compile alone
+	$(Q)python3 tests/lint/lint.py
+
+fuzz:                               ## run every fuzz target for FUZZ_SEC seconds (default 60)
+	$(Q)$(MAKE) --no-print-directory CC=clang SAN=fuzzer-no-link,address fuzz-build
+	$(Q)tests/fuzz/run.sh build/san-fuzzer-no-link-address/fuzz $(or $(FUZZ_SEC),60)
+
+fuzz-build: $(FUZZ:%=$(B)/fuzz/%)
+
+info:                               ## what was found on this machine
+	@echo "compiler  $$($(CC) --version | head -n 1)"
+	@for p in $(PKGS); do echo "$$p  $$(pkg-config --modversion $$p 2>/dev/null || echo 'not found')"; done | column -t
+	@echo "oneDNN    $$(ls /usr/include/dnnl_version.h /usr/include/oneapi/dnnl/dnnl_version.h 2>/dev/null | head -n 1 || true)"
+	@echo "python    $(PYTHON)"
+
+help:                               ## this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | column -t -s $$'\t'
+
+clean:                              ## remove build/ (results/ stays)
+	$(Q)rm -rf build
