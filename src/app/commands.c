@@ -1,0 +1,43 @@
+#include "app/command.h"
+
+#include <string.h>
+
+am_err am_command_begin(am_app *app, const am_option *options, int count, int min_words, int max_words, bool *go) {
+  bool help = false;
+  am_option all[AM_WORDS_MAX];
+  AM_CHECK(count + 1 <= AM_WORDS_MAX, AM_ERR_INTERNAL, "%s has too many options", app->command->name);
+  for (int i = 0; i < count; i++) all[i] = options[i];
+  all[count] = (am_option){"--help", AM_OPTION_FLAG, &help, NULL, "this text"};
+  *go = false;
+  AM_TRY(am_options_parse(all, count + 1, false, &app->argc, app->argv));
+  const am_command *c = app->command;
+  if (help) {
+    am_str text = {0};
+    am_err err = am_options_describe(all, count + 1, &text);
+    if (!err) {
+      fprintf(app->out, "augmint %s %s\n  %s\n\n%s%s%s", c->name, c->usage, c->doc, c->help ? c->help : "",
+              c->help ? "\n" : "", am_str_get(&text));
+    }
+    am_str_fini(&text);
+    return err;
+  }
+  AM_CHECK(app->argc >= min_words && app->argc <= max_words, AM_ERR_CONFIG,
+           "usage: augmint %s %s   (augmint %s --help says more)", c->name, c->usage, c->name);
+  *go = true;
+  return AM_OK;
+}
+
+am_err am_app_device(const am_app *app, int64_t threads, am_device **out) {
+  am_device_cfg cfg = {
+    .kind = strcmp(app->device_kind, "auto") == 0 ? "cpu" : app->device_kind,
+    .threads = (int)(app->threads ? app->threads : threads ? threads : 1),
+  };
+  return am_device_open(&cfg, out);
+}
+
+am_err am_app_experiment(const am_app *app, const am_experiment_options *e, am_experiment **out) {
+  return am_experiment_load(app->argv[0],
+                            &(am_experiment_overrides){
+                              .tiny = e->tiny, .set = e->set.word, .set_count = e->set.count, .threads = app->threads},
+                            out);
+}

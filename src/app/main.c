@@ -1,0 +1,169 @@
+// The program: global options, one command, one error message, one exit code. Nothing else in the
+// tree prints errors, exits or aborts.
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/command.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/version.h"
+
+// How long the ranks are given to come together once one of them has failed.
+static const double UNWIND_SEC = 10;
+// A command of rank 0 alone may take as long as it needs.
+static const double PATIENT_SEC = 365.0 * 86400;
+
+static const am_command *const commands[] = {
+#define AM_COMMAND_ROW(name) &am_cmd_##name,
+  AM_COMMAND_LIST(AM_COMMAND_ROW)
+#undef AM_COMMAND_ROW
+};
+
+typedef struct {
+  bool help, version;
+  int verbose;
+} switches;
+
+static am_err print_help(FILE *out, const am_option *globals, int count) {
+  fprintf(out,
+          "augmint: does training on generated images help an image classifier?\n\n"
+          "usage: augmint COMMAND [words] [options]        augmint COMMAND --help says more\n"
+          "       mpirun -n 4 augmint run EXPERIMENT.yaml  one rank a core or device\n\ncommands:\n");
+  for (int i = 0; i < AM_COUNT_OF(commands); i++) fprintf(out, "  %-9s %s\n", commands[i]->name, commands[i]->doc);
+  am_str text = {0};
+  am_err err = am_options_describe(globals, count, &text);
+  if (!err) fprintf(out, "\noptions of every command:\n%s", am_str_get(&text));
+  am_str_fini(&text);
+  fprintf(out,
+          "\na first session:\n"
+          "  augmint doctor                                   what this machine can do\n"
+          "  augmint plan experiments/quickstart.yaml         what would be done, and what it costs\n"
+          "  mpirun -n 2 augmint run experiments/quickstart.yaml\n"
+          "  augmint report experiments/quickstart.yaml       the tables again\n\n"
+          "exit codes: 0 done, 1 failed, 2 bad configuration, 75 stopped by a signal with progress saved\n");
+  return err;
+}
+
+static am_err find_command(const char *name, const am_command **out) {
+  const char *names[AM_COUNT_OF(commands)];
+  for (int i = 0; i < AM_COUNT_OF(commands); i++) {
+    names[i] = commands[i]->name;
+    if (strcmp(name, names[i]) == 0) {
+      *out = commands[i];
+      return AM_OK;
+    }
+  }
+  const char *nearest = am_str_nearest(name, names, AM_COUNT_OF(commands));
+  if (nearest) return AM_FAIL(AM_ERR_CONFIG, "unknown command %s: did you mean %s?", name, nearest);
+  return AM_FAIL(AM_ERR_CONFIG, "unknown command %s: augmint --help lists them", name);
+}
+
+// data/manifests of the working folder, else the one of the source tree that holds the program.
+static am_err find_manifests(char *path, size_t bytes) {
+  snprintf(path, bytes, "data/manifests");
+  if (am_path_is_dir(path)) return AM_OK;
+  char exe[PATH_MAX], beside[PATH_MAX];
+  ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 1);
+  if (length <= 0) return AM_OK;
+  exe[length] = 0;
+  for (int up = 0; up < 3; up++) {
+    char *slash = strrchr(exe, '/');
+    if (!slash) break;
+    *slash = 0;
+    int written = snprintf(beside, sizeof beside, "%s/data/manifests", exe);
+    if (written < (int)bytes && written < (int)sizeof beside && am_path_is_dir(beside)) {
+      memcpy(path, beside, (size_t)written + 1);
+      return AM_OK;
+    }
+  }
+  return AM_OK;
+}
+
+static am_err check_device_kind(const char *kind) {
+  static const char *const kinds[] = {"auto", "cpu", "ref", "guard", "guard:cpu", "guard:ref"};
+  for (int i = 0; i < AM_COUNT_OF(kinds); i++)
+    if (strcmp(kind, kinds[i]) == 0) return AM_OK;
+  return AM_FAIL(AM_ERR_CONFIG, "--device is auto, cpu, ref or guard, not \"%s\"", kind);
+}
+
+// Runs the command on the ranks it wants; on return every rank holds the same code, unless ranks
+// are lost, which am_comm_finish then tells.
+static am_err run_command(am_app *app) {
+  if (app->command->all_ranks) return app->command->run(app);
+  am_comm_deadline(app->world, PATIENT_SEC);
+  am_err err = am_comm_rank(app->world) == 0 ? app->command->run(app) : AM_OK;
+  return am_agree(app->world, err);
+}
+
+static am_err program(am_app *app, int argc, char **argv) {
+  switches on = {0};
+  char manifests[PATH_MAX];
+  const am_option globals[] = {
+    {"--results", AM_OPTION_TEXT, &app->results_dir, "DIR", "everything that is written goes below (results)"},
+    {"--data", AM_OPTION_TEXT, &app->data_dir, "DIR", "image sets: DIR/<manifest>/ (AUGMINT_DATA, else data)"},
+    {"--manifests", AM_OPTION_TEXT, &app->manifest_dir, "DIR", "descriptions of image sets (data/manifests)"},
+    {"--device", AM_OPTION_TEXT, &app->device_kind, "KIND", "auto, cpu, ref (plain loops), guard (checks every operation)"},
+    {"--threads", AM_OPTION_I64, &app->threads, "N", "CPU threads of each rank; part of a result's meaning"},
+    {"-v", AM_OPTION_COUNT, &on.verbose, NULL, "say more (twice: much more)"},
+    {"--version", AM_OPTION_FLAG, &on.version, NULL, "print the version"},
+  };
+  const int global_count = (int)AM_COUNT_OF(globals);
+  AM_TRY(find_manifests(manifests, sizeof manifests));
+  app->manifest_dir = manifests;
+  AM_TRY(am_options_parse(globals, global_count, true, &argc, argv));
+  am_log_init(am_comm_rank(app->world), on.verbose > 1 ? AM_LOG_TRACE : on.verbose ? AM_LOG_DEBUG : AM_LOG_INFO);
+  AM_CHECK(app->threads >= 0 && app->threads <= 1024, AM_ERR_CONFIG, "--threads is 1 to 1024, not %lld",
+           (long long)app->threads);
+  AM_TRY(check_device_kind(app->device_kind));
+  AM_TRY(am_fault_init(getenv("AUGMINT_FAULT"), am_comm_rank(app->world)));
+  if (on.version) {
+    fprintf(app->out, "augmint %s\n", AM_VERSION);
+    return AM_OK;
+  }
+  if (argc == 0 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "help") == 0) {
+    AM_TRY(print_help(app->out, globals, global_count));
+    AM_CHECK(argc > 0, AM_ERR_CONFIG, "no command given");
+    return AM_OK;
+  }
+  AM_TRY(find_command(argv[0], &app->command));
+  app->argc = argc - 1;
+  app->argv = argv + 1;
+  return run_command(app);
+}
+
+int main(int argc, char **argv) {
+  am_app app = {.results_dir = "results", .data_dir = getenv("AUGMINT_DATA"), .device_kind = "auto", .out = stdout};
+  if (!app.data_dir || !app.data_dir[0]) app.data_dir = "data";
+  am_log_init(0, AM_LOG_INFO);
+  am_err err = am_comm_init(&argc, &argv, false, &app.world);
+  if (err) {
+    am_err_print(stderr, am_err_last(), true);
+    return am_err_exit_code(err);
+  }
+  int rank = am_comm_rank(app.world);
+  if (rank != 0) app.out = fopen("/dev/null", "w");
+  am_signal_install();
+
+  err = program(&app, argc - 1, argv + 1);
+  int code = am_err_exit_code(err);
+  am_err_record origin = *am_err_last();
+  // Rank 0 speaks for all; another rank only when it is the origin and could not tell the others.
+  if (err && rank == 0) am_err_print(stderr, &origin, getenv("AUGMINT_TRACE") != NULL);
+  if (app.out && (fflush(app.out) != 0 || ferror(app.out)) && !err) {
+    fprintf(stderr, "error: standard output could not be written\n");
+    code = 1;
+  }
+  am_log_close();
+  if (err) am_comm_deadline(app.world, UNWIND_SEC);
+  am_err finish = am_comm_finish(app.world);
+  if (finish) {
+    if (rank != 0 && err && err != AM_ERR_PEER) am_err_print(stderr, &origin, false);
+    am_comm_abort(app.world, code ? code : 1);
+    return code ? code : 1;
+  }
+  if (rank != 0 && app.out) fclose(app.out);
+  return code;
+}
