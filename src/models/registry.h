@@ -1,4 +1,8 @@
 // Networks by name.
+//
+// A network is a struct that begins with am_model, a `build` that declares its parameters under
+// PyTorch's state-dict names, and a `forward`. To add one: write both, describe it in an
+// am_model_def and append that to the table in registry.c.
 #ifndef AM_MODELS_REGISTRY_H
 #define AM_MODELS_REGISTRY_H
 
@@ -18,15 +22,21 @@ typedef struct {
   double eps;            // reserved for normalisation variants
 } am_model_cfg;
 
+// Which of the optional settings mean something to a network. Setting another one is an error;
+// classes, channels and size describe the data and are always accepted.
+enum { AM_MODEL_WIDTH = 1, AM_MODEL_LATENT = 2, AM_MODEL_SLOPE = 4, AM_MODEL_DROPOUT = 8 };
+
 typedef struct am_model am_model;
 
 // One per network; constant. Source (paper section, reference implementation) in the .c file.
 typedef struct am_model_def {
-  const char *name;      // "resnet18", "resnet18_cifar", "cow_horse_cnn", "dcgan_p4", ...
+  const char *name;      // "resnet18", "resnet18_cifar", "cow_horse_cnn", "dcgan_p4_g", ...
   const char *doc;       // one line
   am_model_role role;
   bool imagenet_input;   // predict's default preprocessing
+  unsigned settings;     // AM_MODEL_WIDTH | ...
   am_model_cfg defaults;
+  const void *variant;   // constant: what sets this network apart within its family
   size_t struct_bytes;   // of the model's own struct, which begins with am_model
   AM_MUST_USE am_err (*build)(am_model *m);   // declares parameters in m->params from m->cfg
   // classifier: images (n, c, h, w) -> logits (n, classes)
@@ -43,8 +53,8 @@ struct am_model {
 
 const am_model_def *const *am_model_all(void);      // NULL-terminated
 const am_model_def *am_model_find(const char *name);  // NULL when unknown
-// Builds, commits on dev and initialises from seed. Errors: AM_ERR_CONFIG unknown name (with the
-// nearest one) or a cfg the model cannot have.
+// Builds, commits on dev and initialises from seed. cfg NULL: all defaults. Errors: AM_ERR_CONFIG
+// unknown name (with the nearest one) or a cfg the model cannot have.
 AM_MUST_USE am_err am_model_new(const char *name, const am_model_cfg *cfg, am_device *dev, uint64_t seed, am_model **out);
 void am_model_free(am_model *m);
 static inline am_err am_model_forward(am_model *m, am_pass *pass, am_tensor *x, am_tensor **y) {
