@@ -18,11 +18,17 @@ AM_MUST_USE am_err am_image_copy(const am_image *in, am_image *out);
 void am_image_fini(am_image *image);
 
 // ---- codec (codec.c, codec_jpeg.c, codec_png.c) ----
-// Foreign bytes. Limits: 100 megapixels, side at most 65,500 px. The content decides, not the name.
+// Foreign bytes. Limits: 100 megapixels, side at most 65,500 px, file at most 1 GiB. The content
+// decides, not the name.
 // Results are RGB exactly as Pillow's Image.open(f).convert("RGB") gives them: greyscale repeated,
-// palette looked up, alpha dropped (not blended), 16 bit reduced to the high byte, CMYK JPEG
-// converted; EXIF orientation is left alone, as torchvision's loaders do.
+// palette looked up, alpha dropped (not blended), 16-bit colour reduced to the high byte, CMYK JPEG
+// converted; EXIF orientation is left alone, as torchvision's loaders do. One deviation: 16-bit
+// greyscale without alpha is reduced to the high byte too, where Pillow clips at 255, which turns
+// nearly every such picture white.
+// Stricter than Pillow where pixels would be invented: a JPEG whose data end early or do not decode
+// (libjpeg only warns) and a PNG without its end are errors.
 // `name` is for messages. Errors: AM_ERR_DATA with name and reason (truncated, empty, not an image).
+enum { AM_IMAGE_FILE_BYTES = 1 << 30 };
 AM_MUST_USE am_err am_image_decode(const char *name, const void *bytes, size_t count, am_image *out);
 AM_MUST_USE am_err am_image_read(const char *path, am_image *out);
 // One channel as stored (masks): Pillow's convert("L").
