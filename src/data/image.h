@@ -40,7 +40,9 @@ AM_MUST_USE am_err am_image_write_png(const char *path, const am_image *image); 
 
 // ---- geometry (image_geom.c) ----
 // Pillow's Image.resize: separable, antialiased (support scales with the ratio), fixed point with
-// 22 bit, horizontal pass first, rounding and clamping between the passes. Bit-exact with Pillow.
+// 22 bit, rounding and clamping between the passes. Bit-exact with Pillow 13, which runs the vertical
+// pass first where the height loses more than twice the pixels that the width loses; older ones
+// always begin with the horizontal pass and round such pictures a little differently.
 typedef enum { AM_RESIZE_NEAREST, AM_RESIZE_BILINEAR, AM_RESIZE_BICUBIC, AM_RESIZE_LANCZOS, AM_RESIZE_BOX } am_resize_kind;
 AM_MUST_USE am_err am_image_resize(const am_image *in, int64_t width, int64_t height, am_resize_kind kind, am_image *out);
 // Resize the short side to `side`, long side floor(side * long / short), as torchvision's Resize(int).
