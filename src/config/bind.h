@@ -8,7 +8,10 @@
 //     S(model, NULL, "network name")                     (NULL default: required)
 //     C(loss, "bce", "bce|mse", "what is minimised")     (one of the words)
 //   typedef struct { AM_STRUCT(AM_FIT_FIELDS) } am_fit_cfg;
-//   AM_SCHEMA(am_fit_schema, am_fit_cfg, AM_FIT_FIELDS, "fit", "how a generator is fitted");
+//   #define AM_FIELD_OF am_fit_cfg
+//   static const am_field fit_fields[] = {AM_FIELDS(AM_FIT_FIELDS)};
+//   #undef AM_FIELD_OF
+//   const am_schema am_fit_schema = AM_SCHEMA("fit", "how a generator is fitted", am_fit_cfg, fit_fields);
 //
 // I int64_t, F double, B bool, S and C const char * (borrowed from the node tree or the literal).
 #ifndef AM_CONFIG_BIND_H
@@ -41,16 +44,19 @@ typedef struct {
 #define AM_STRUCT_C(name, def, choices, doc) const char *name;
 #define AM_STRUCT(FIELDS) FIELDS(AM_STRUCT_I, AM_STRUCT_F, AM_STRUCT_B, AM_STRUCT_S, AM_STRUCT_C)
 
-#define AM_FIELD_I(n, def, lo, hi, u, d) {.name = #n, .type = AM_FIELD_I64, .offset = offsetof(AM_FIELD_OF, n), .default_text = #def, .min = (double)(lo), .max = (double)(hi), .unit = u, .doc = d},
-#define AM_FIELD_F(n, def, lo, hi, u, d) {.name = #n, .type = AM_FIELD_F64, .offset = offsetof(AM_FIELD_OF, n), .default_text = #def, .min = (lo), .max = (hi), .unit = u, .doc = d},
-#define AM_FIELD_B(n, def, d) {.name = #n, .type = AM_FIELD_BOOL, .offset = offsetof(AM_FIELD_OF, n), .default_text = #def, .doc = d},
-#define AM_FIELD_S(n, def, d) {.name = #n, .type = AM_FIELD_STR, .offset = offsetof(AM_FIELD_OF, n), .default_text = def, .doc = d},
-#define AM_FIELD_C(n, def, ch, d) {.name = #n, .type = AM_FIELD_CHOICE, .offset = offsetof(AM_FIELD_OF, n), .default_text = def, .choices = ch, .doc = d},
-// Use with AM_FIELD_OF defined as the struct type:
-//   #define AM_FIELD_OF am_fit_cfg
-//   static const am_field fit_fields[] = {AM_FIELDS(AM_FIT_FIELDS)};
-//   #undef AM_FIELD_OF
+#define AM_FIELD_HEAD(n, kind, d) .name = #n, .type = kind, .offset = offsetof(AM_FIELD_OF, n), .doc = d
+#define AM_FIELD_I(n, def, lo, hi, u, d)                                                               \
+  {AM_FIELD_HEAD(n, AM_FIELD_I64, d), .default_text = #def, .min = (double)(lo), .max = (double)(hi), .unit = u},
+#define AM_FIELD_F(n, def, lo, hi, u, d)                                                               \
+  {AM_FIELD_HEAD(n, AM_FIELD_F64, d), .default_text = #def, .min = (lo), .max = (hi), .unit = u},
+#define AM_FIELD_B(n, def, d) {AM_FIELD_HEAD(n, AM_FIELD_BOOL, d), .default_text = #def},
+#define AM_FIELD_S(n, def, d) {AM_FIELD_HEAD(n, AM_FIELD_STR, d), .default_text = def},
+#define AM_FIELD_C(n, def, ch, d) {AM_FIELD_HEAD(n, AM_FIELD_CHOICE, d), .default_text = def, .choices = ch},
+// Use with AM_FIELD_OF defined as the struct type, as above.
 #define AM_FIELDS(FIELDS) FIELDS(AM_FIELD_I, AM_FIELD_F, AM_FIELD_B, AM_FIELD_S, AM_FIELD_C)
+#define AM_SCHEMA(schema_name, schema_doc, type, fields)                                               \
+  {.name = schema_name, .doc = schema_doc, .struct_bytes = sizeof(type), .field = fields,              \
+   .field_count = (int)(sizeof(fields) / sizeof((fields)[0]))}
 
 // Fills `out` (struct_bytes) from a map node; absent keys take defaults; `map` may be NULL.
 // Keys in `also` (NULL-terminated, may be NULL) are allowed and left to the caller.
