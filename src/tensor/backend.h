@@ -7,7 +7,11 @@
 // Dispatch checks arguments, infers shapes, settles layouts and allocates outputs once, for all
 // backends (infer_* in tensor/infer_*.c); a backend trusts its arguments. Outputs do not overlap
 // inputs, except in the in-place ops, whose outputs already hold values. Every backend implements
-// every op for f32; `ref` does so for f64 too.
+// every op for f32; `ref` does so for f64 too. Ops take and give floating point, one type throughout,
+// but for i32 indices; fill and cast know every type (cast from float to integer truncates towards
+// zero and saturates, NaN gives 0; to bf16 it rounds to the nearest even). Memory is aligned for its
+// type, not more: a view may start anywhere in flat storage. Row and pool indices are values, which
+// dispatch cannot see: a backend that reads them on the host checks them (AM_ERR_ARG).
 //
 // The families are closed under differentiation: the vjp of each op is written in ops of this list.
 #ifndef AM_TENSOR_BACKEND_H
@@ -40,7 +44,7 @@ typedef enum {
 } am_binary_kind;
 typedef struct { am_binary_kind kind; double a; } am_binary_desc;
 
-// Sum (or max, argmax) over the axes whose bit is set; reduced axes stay with length 1.
+// Sum (or max, argmax) over the axes whose bit is set; reduced axes stay with length 1. No axis: a copy.
 // argmax reduces exactly one axis and gives i32, the first of equal maxima.
 typedef enum { AM_RED_SUM, AM_RED_MAX, AM_RED_ARGMAX } am_reduce_kind;
 typedef struct { am_reduce_kind kind; unsigned axes; } am_reduce_desc;
@@ -72,14 +76,16 @@ typedef struct { bool transpose_a, transpose_b; } am_matmul_desc;
 // PyTorch's conv2d. x (n, ci, h, w), w (co, ci/groups, kh, kw), y (n, co, ho, wo),
 //   ho = (h + 2*pad - dilation*(kh-1) - 1) / stride + 1 (floor).
 // in_h/in_w name the input's size for grad_input, kernel_h/kernel_w that of the kernel for
-// grad_weight; the forward op ignores them. A transposed convolution is grad_input.
+// grad_weight; the forward op ignores them. A transposed convolution is grad_input. Dispatch turns
+// zero strides, dilations and groups into 1 before a backend sees them.
 typedef struct {
   int64_t stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups;
   int64_t in_h, in_w, kernel_h, kernel_w;
 } am_conv2d_desc;
 
 // y (n, c, ho, wo); padding counts as -inf for max; for average it is counted in the divisor when
-// include_pad (PyTorch's default). in_h/in_w: input size, for the gradients.
+// include_pad (PyTorch's default). in_h/in_w: input size, for the gradients. A stride of 0 means the
+// kernel's size (dispatch fills it in); a pad is at most half a kernel, as PyTorch demands.
 typedef struct {
   int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
   int64_t in_h, in_w;
@@ -90,7 +96,9 @@ typedef struct {
 typedef struct { double eps; } am_norm_desc;
 
 // PyTorch's rules and order of operations (weight_decay added to the gradient for SGD and Adam,
-// decoupled for AdamW; Nesterov; bias correction by `step`, counted from 1).
+// decoupled for AdamW; Nesterov; bias correction by `step`, counted from 1). The first step of SGD
+// sets the momentum buffer to the gradient, whatever it held; with momentum 0 it is not touched and
+// may have any shape.
 typedef struct {
   double lr, momentum, dampening, weight_decay;
   bool nesterov;
@@ -148,6 +156,7 @@ enum { AM_OP_MAX_INPUTS = 5, AM_OP_MAX_OUTPUTS = 3 };
 // One constant table per backend, filled with designated initialisers.
 typedef struct am_backend {
   const char *name;  // "ref" | "cpu" | "guard" | "cuda"
+  bool uncached;     // buffers go back at once and are never recycled: for the guard
   AM_MUST_USE am_err (*open)(const am_device_cfg *cfg, void **ctx);
   void (*close)(void *ctx);
   AM_MUST_USE am_err (*describe)(void *ctx, char *text, size_t bytes);
@@ -157,12 +166,15 @@ typedef struct am_backend {
   AM_MUST_USE am_err (*to_host)(void *ctx, void *host, const void *device, size_t bytes);    // blocking
   AM_MUST_USE am_err (*from_host)(void *ctx, void *device, const void *host, size_t bytes);  // blocking
   AM_MUST_USE am_err (*sync)(void *ctx);
-  // Layouts of an op's outputs, and of the inputs it wants, given plain or blocked inputs: the
-  // backend may change in[i].layout (dispatch then reorders that input) and out[i].layout.
-  // NULL: everything plain. A fixed rule of shape, type and machine; never a timing.
+  // Whether the ops compute in this floating-point type. NULL: f32 alone.
+  bool (*computes)(void *ctx, am_dtype dtype);
+  // Layouts of an op's outputs, and of the inputs it wants. On entry in[i].layout is what there is
+  // and out[i].layout is plain; data pointers are NULL. The backend sets every in[i].layout to what
+  // its op shall see (dispatch then reorders that input) and out[i].layout to what it will write;
+  // am_layout_default is the rule for the ops it has no opinion on. Not asked for reorder and for
+  // in-place ops, whose inputs take the layout of out[0]. NULL: everything plain.
+  // A fixed rule of shape, type and machine; never a timing.
   void (*choose_layout)(void *ctx, am_op op, const void *desc, am_view *in, am_view *out);
-  // Guards see their inner device through this; NULL elsewhere.
-  const struct am_backend *inner;
 #define AM_OP_SLOT(op, desc_type, inputs, outputs, in_place) \
   AM_MUST_USE am_err (*op)(void *ctx, const desc_type *desc, const am_view *in, am_view *out);
   AM_OP_LIST(AM_OP_SLOT)
@@ -172,6 +184,16 @@ typedef struct am_backend {
 // The built backends, NULL-terminated, and the one of this name (NULL when unknown).
 const am_backend *const *am_backend_all(void);
 const am_backend *am_backend_find(const char *name);
+
+// ---- layouts -----------------------------------------------------------------------------------
+
+// Elementwise ops keep a layout: unary and cast that of x; binary that of the first operand that
+// has one of its own, when shapes are equal or q is per channel or a scalar. Everything else: plain.
+void am_layout_default(am_op op, am_view *in, am_view *out);
+// True when a tensor of this shape has the same bytes in both layouts: (n, c, 1, 1) in any of them.
+bool am_layout_same_bytes(am_shape shape, am_layout a, am_layout b);
+// q of a binary op against p: (1, c, 1, 1) or (n, c, 1, 1) beside a 4-D p of those c and n.
+bool am_shape_is_per_channel(am_shape p, am_shape q);
 
 // ---- dispatch ----------------------------------------------------------------------------------
 
@@ -183,7 +205,7 @@ size_t am_op_desc_size(am_op op);
 
 // Runs one op: checks, infers, reorders inputs where needed, allocates out[] (one reference each
 // to the caller; for in-place ops out[] is given), calls the backend of dev. `desc` points to the
-// op's descriptor type. Local. Errors: AM_ERR_ARG names op and shapes; AM_ERR_UNSUPPORTED dtype.
+// op's descriptor type (NULL: all zero). Local. Errors: AM_ERR_ARG names op and shapes; AM_ERR_UNSUPPORTED dtype.
 AM_MUST_USE am_err am_dispatch(am_device *dev, am_op op, const void *desc, am_tensor *const *in,
                                am_tensor **out);
 

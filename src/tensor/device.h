@@ -24,7 +24,9 @@ int am_device_threads(const am_device *dev);
 AM_MUST_USE am_err am_device_sync(am_device *dev);
 
 typedef struct {
-  int64_t live_bytes, peak_bytes, cached_bytes;
+  int64_t live_bytes;    // in blocks that tensors hold, sizes rounded as the pool rounds them
+  int64_t peak_bytes;    // the most live_bytes has been
+  int64_t cached_bytes;  // kept for reuse; given back when memory runs out
   int64_t allocations;  // buffers handed out since opening
 } am_device_memory;
 am_device_memory am_device_memory_now(const am_device *dev);

@@ -71,7 +71,8 @@ AM_MUST_USE am_err am_shape_broadcast(am_shape a, am_shape b, am_shape *out);
 size_t am_dtype_size(am_dtype t);
 const char *am_dtype_name(am_dtype t);  // "f32"
 
-// Uninitialised memory. Errors: AM_ERR_ARG bad shape, AM_ERR_NOMEM.
+// Uninitialised memory. Errors: AM_ERR_ARG bad shape (every dimension is at least 1) or a layout
+// that does not fit it, AM_ERR_NOMEM.
 AM_MUST_USE am_err am_tensor_new(am_device *dev, am_dtype dtype, am_shape shape, am_tensor **out);
 AM_MUST_USE am_err am_tensor_new_layout(am_device *dev, am_dtype dtype, am_shape shape,
                                         am_layout layout, am_tensor **out);
@@ -91,6 +92,7 @@ am_view am_tensor_as_view(const am_tensor *t);
 AM_MUST_USE am_err am_tensor_plain(am_tensor *t, am_tensor **out);
 // Writes the elements in row-major order to host memory, synchronising with the device.
 AM_MUST_USE am_err am_tensor_to_host(am_tensor *t, void *host);
+// t must be plain.
 AM_MUST_USE am_err am_tensor_copy_from_host(am_tensor *t, const void *host);
 // The single element of a one-element f32/f64 tensor.
 AM_MUST_USE am_err am_tensor_item(am_tensor *t, double *out);

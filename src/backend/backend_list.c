@@ -1,0 +1,15 @@
+// Which backends this program has. The only file that knows all of them.
+#include <string.h>
+
+#include "backend/ref/ref.h"
+
+static const am_backend *const backends[] = {&am_backend_ref, NULL};
+
+const am_backend *const *am_backend_all(void) { return backends; }
+
+const am_backend *am_backend_find(const char *name) {
+  for (const am_backend *const *b = backends; *b; b++) {
+    if (strcmp((*b)->name, name) == 0) return *b;
+  }
+  return NULL;
+}

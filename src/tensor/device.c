@@ -1,0 +1,96 @@
+#include "tensor/device.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "tensor/device_internal.h"
+
+// Devices this program knows of and this build does not have.
+static const struct {
+  const char *name, *how;
+} not_built[] = {
+  {"cuda", "needs a build with the CUDA toolkit, cuDNN and NCCL, and a machine with an NVIDIA GPU"},
+};
+
+static am_err unknown_kind(const char *kind) {
+  am_err err = AM_OK;
+  am_str built = {0};
+  for (const am_backend *const *b = am_backend_all(); *b; b++) {
+    AM_GO(done, am_str_printf(&built, "%s%s", built.length ? ", " : "", (*b)->name));
+  }
+  for (int i = 0; i < (int)(sizeof not_built / sizeof not_built[0]); i++) {
+    AM_CHECK_GO(done, strcmp(kind, not_built[i].name) != 0, AM_ERR_CONFIG,
+                "device \"%s\" is not in this build: it %s; built devices: %s", kind, not_built[i].how,
+                am_str_get(&built));
+  }
+  err = AM_FAIL(AM_ERR_CONFIG, "there is no device \"%s\"; built devices: %s (a guard takes the name of the "
+                "device it checks, as in \"guard:ref\")", kind, am_str_get(&built));
+done:
+  am_str_fini(&built);
+  return err;
+}
+
+// "guard:ref" is opened by the backend "guard", which reads the rest itself.
+static am_err find_backend(const char *kind, const am_backend **out) {
+  char name[AM_DEVICE_KIND_TEXT];
+  size_t length = strcspn(kind, ":");
+  const am_backend *backend = NULL;
+  if (length < sizeof name && strlen(kind) < AM_DEVICE_KIND_TEXT) {
+    memcpy(name, kind, length);
+    name[length] = '\0';
+    backend = am_backend_find(name);
+  }
+  if (!backend) return unknown_kind(kind);
+  *out = backend;
+  return AM_OK;
+}
+
+am_err am_device_open(const am_device_cfg *cfg, am_device **out) {
+  am_err err = AM_OK;
+  am_device *dev = NULL;
+  am_device_cfg full = cfg ? *cfg : (am_device_cfg){0};
+  if (!full.kind) full.kind = "cpu";
+  if (full.threads == 0) full.threads = 1;
+  AM_CHECK(full.threads > 0, AM_ERR_CONFIG, "a device computes with %d threads, at least 1 is needed", full.threads);
+  const am_backend *backend = NULL;
+  AM_TRY(find_backend(full.kind, &backend));
+
+  AM_GO(done, AM_NEW(&dev));
+  dev->threads = full.threads;
+  snprintf(dev->kind, sizeof dev->kind, "%s", full.kind);
+  AM_GO(done, backend->open(&full, &dev->ctx));
+  dev->backend = backend;  // from here on closing is due
+  AM_GO(done, backend->describe(dev->ctx, dev->description, sizeof dev->description));
+  dev->pool = (am_pool){.backend = backend, .ctx = dev->ctx};
+  for (int t = 0; t < AM_DTYPE_COUNT; t++) {
+    dev->computes[t] = backend->computes ? backend->computes(dev->ctx, (am_dtype)t) : t == AM_F32;
+  }
+  *out = dev;
+  dev = NULL;
+done:
+  am_device_close(dev);
+  return err;
+}
+
+void am_device_close(am_device *dev) {
+  if (!dev) return;
+  if (dev->pool.memory.live_bytes > 0) {
+    AM_WARN("device %s is closed while tensors still hold %lld bytes", dev->kind,
+            (long long)dev->pool.memory.live_bytes);
+  }
+  if (dev->pool.backend) am_pool_trim(&dev->pool);
+  if (dev->backend) dev->backend->close(dev->ctx);
+  free(dev);
+}
+
+const char *am_device_kind(const am_device *dev) { return dev->kind; }
+
+int am_device_threads(const am_device *dev) { return dev->threads; }
+
+am_err am_device_sync(am_device *dev) { return dev->backend->sync(dev->ctx); }
+
+am_device_memory am_device_memory_now(const am_device *dev) { return dev->pool.memory; }
+
+const char *am_device_describe(const am_device *dev) { return dev->description; }
