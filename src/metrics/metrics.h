@@ -1,5 +1,7 @@
 // Metrics: arrays in, numbers out. All sums are f64 in index order, so a value depends only on the
-// arrays. Sources: scikit-learn and torchmetrics conventions, papers/gan-vae-ddpm 9.7 rules.
+// arrays. Conventions are scikit-learn's: macro means run over the classes that occur in the labels
+// or the predictions, 0/0 counts as 0, balanced accuracy is the mean recall of the classes that have
+// items. Logits that are not numbers make the losses NaN, not an error.
 #ifndef AM_METRICS_METRICS_H
 #define AM_METRICS_METRICS_H
 
@@ -22,6 +24,7 @@ typedef struct am_metric {
   const char *unit;   // "1" (a fraction) or "nats"
   am_better better;
   const char *doc;
+  // Errors: AM_ERR_ARG no items; AM_ERR_DATA a label outside [0, k).
   AM_MUST_USE am_err (*compute)(const am_predictions *p, double *out);
 } am_metric;
 const am_metric *const *am_metric_all(void);          // NULL-terminated
@@ -35,11 +38,11 @@ void am_confusion_scores(const int64_t *counts, int64_t k, double *precision, do
 
 // ---- summaries over seeds (summary.c) ----
 typedef struct { int64_t n; double mean, sd, lo, hi; } am_summary;  // sd: n-1; lo..hi: 95 % interval of the mean
-// Student t interval; n = 1 gives sd, lo, hi = NaN.
+// Student t interval; n = 1 gives sd, lo, hi = NaN, n = 0 a NaN mean as well.
 am_summary am_summarise(const double *x, int64_t n);
 // Summary of the differences a[i] - b[i] (paired on seeds).
 am_summary am_summarise_paired(const double *a, const double *b, int64_t n);
-// Quantile of Student's t (two-sided 95 %) and its general form.
+// The x with P(T <= x) = probability, T of Student's t with `degrees` > 0 (need not be whole).
 double am_student_quantile(double probability, double degrees);
 
 #endif
