@@ -1,5 +1,8 @@
 // Ranks. With MPI (mpirun, srun) or as a single process; the same calls either way. Only the main
 // thread calls these.
+//
+// Collective calls never block inside MPI: they poll (comm_internal.h), so a rank that waits still
+// hears that another one failed, and still answers when somebody asks who is alive.
 #ifndef AM_DIST_COMM_H
 #define AM_DIST_COMM_H
 
@@ -14,22 +17,26 @@ typedef struct am_comm am_comm;
 // MPI is initialised (MPI_THREAD_FUNNELED) only when a launcher's environment is seen or `force`;
 // otherwise one rank without it, so that plain commands start in milliseconds.
 AM_MUST_USE am_err am_comm_init(int *argc, char ***argv, bool force, am_comm **world);
-// After an agreed error: finalises. When other ranks are lost: AM_ERR_PEER, and main aborts.
+// Waits for every rank of the job, finalises MPI and frees world. Ranks that failed call it as
+// well: after a failure it waits at most AM_COMM_LEAVE_SEC. AM_ERR_PEER: some rank did not come;
+// MPI is then still up, world is kept, and main calls am_comm_abort.
+enum { AM_COMM_LEAVE_SEC = 5 };
 AM_MUST_USE am_err am_comm_finish(am_comm *world);
-// Ends every rank of the job at once. Only app/main.c calls it.
+// Ends every rank of the job at once, without waiting for any. Only app/main.c calls it.
 void am_comm_abort(am_comm *world, int exit_code);
 
 int am_comm_rank(const am_comm *c);
 int am_comm_size(const am_comm *c);
-int am_comm_local_rank(const am_comm *c);  // among the ranks of this host
+int am_comm_local_rank(const am_comm *c);   // of this process among the ranks of this host
 const char *am_comm_host(const am_comm *c);
 // Collective(parent): ranks with equal color form a group, ordered by rank. color < 0: no group, *out = NULL.
 AM_MUST_USE am_err am_comm_split(am_comm *parent, int color, am_comm **out);
-void am_comm_free(am_comm *c);  // Collective(c)
+void am_comm_free(am_comm *c);  // Collective(c); groups only, the world goes with am_comm_finish
 
-// Every blocking call below waits by polling: for completion, for a peer notice, for a lost peer
-// and for the deadline (am_comm_deadline, default 600 s between ranks that should meet). Errors:
-// AM_ERR_PEER names the rank when it is known.
+// Every collective below waits by polling: for completion, for a peer notice and for the deadline
+// (am_comm_deadline, default 600 s, shared by all groups of the process). After waiting that long
+// a rank calls the roll: ranks that wait, or work and poll between steps, answer, and the wait goes
+// on; a rank that does not answer ends the job. Errors: AM_ERR_PEER names the rank and its host.
 void am_comm_deadline(am_comm *c, double timeout_sec);
 AM_MUST_USE am_err am_comm_barrier(am_comm *c);                                              // Collective
 AM_MUST_USE am_err am_comm_bcast(am_comm *c, void *data, size_t bytes, int root);            // Collective
@@ -39,12 +46,26 @@ AM_MUST_USE am_err am_comm_max_i64(am_comm *c, int64_t *value);                 
 
 // ---- one error on every rank (agree.c) ----
 // Collective(c): every rank leaves with the same code. When it is not AM_OK, the record of the
-// origin (largest code, then lowest rank) replaces this rank's, prefixed "rank R on HOST: ".
+// origin (largest code, then lowest rank) replaces this rank's, prefixed "rank R on HOST: " when
+// the job has several ranks (R counts in the whole job, also when c is a group).
 AM_MUST_USE am_err am_agree(am_comm *c, am_err mine);
+// The same, and *any = the union of every rank's flags (bits 0 .. AM_AGREE_FLAGS-1): one message
+// per step boundary for errors, stop signals and whatever else the caller decides together.
+enum { AM_AGREE_FLAGS = 3 };
+AM_MUST_USE am_err am_agree_flags(am_comm *c, am_err mine, unsigned mine_flags, unsigned *any);
 
-// ---- failures and signals (peer.c) ----
-// Tells all other ranks that this one failed (its record's message), without waiting for them.
+// ---- failures (peer.c) ----
+// Tells all other ranks that this one failed with the error on this thread, without waiting for
+// them. Once per process; later calls do nothing.
 void am_peer_notify(am_comm *world);
+// Local: AM_ERR_PEER with the origin's message when another rank failed. Long work that meets
+// nobody (evaluation, sampling) calls it every few seconds: it also answers roll calls.
+AM_MUST_USE am_err am_peer_check(void);
+// Whether this rank should print the error on this thread: false when another rank does (its own
+// failure, or the first rank of the group that agreed on it).
+bool am_peer_should_print(void);
+
+// ---- signals (signal.c) ----
 // SIGTERM, SIGINT and SIGUSR1 set a flag; a second SIGINT ends the process.
 void am_signal_install(void);
 bool am_signal_seen(void);
