@@ -22,8 +22,14 @@ bool am_graph_recording(const am_graph *g);
 // (count tensors). For long evaluation passes; not allowed while nodes were recorded since.
 int64_t am_graph_mark(const am_graph *g);
 AM_MUST_USE am_err am_graph_release_to(am_graph *g, int64_t mark, am_tensor *const *keep, int keep_count);
-// Gives the graph ownership of one reference (inputs made by the caller).
+// Gives the graph ownership of one reference (inputs made by the caller); also when it fails.
 AM_MUST_USE am_err am_graph_own(am_graph *g, am_tensor *t);
+
+// Marks a leaf as something whose gradient may be asked for: ops on it are recorded. Parameters are
+// marked by am_params_commit; an input image is by the caller. Not for results of recorded ops.
+void am_require_grad(am_tensor *t, bool on);
+// Whether the op has a gradient rule.
+bool am_op_differentiable(am_op op);
 
 // Runs an op and records it when recording is on and an input requires a gradient. out[] belongs
 // to the graph. Ops without a gradient (argmax, fill, random, in-place) are recorded as constants;
@@ -34,6 +40,10 @@ AM_MUST_USE am_err am_detach(am_graph *g, am_tensor *t, am_tensor **out);
 
 // Gradients of sum_i <y_i, seed_i> with respect to x_j, as torch.autograd.grad: only the nodes
 // between x and y are visited, so weights that nobody asks about cost nothing.
+//
+// Unless the graph is kept, the intermediate results on the way give their memory back as soon as
+// the gradient has passed them: what shall be read afterwards (logits, say) is read before, or
+// retained. y and x keep theirs, and every tensor keeps its shape until am_graph_reset.
 typedef struct {
   am_tensor *const *y;      // y_count outputs
   am_tensor *const *seed;   // NULL: ones (each y must then have one element)

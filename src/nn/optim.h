@@ -37,8 +37,14 @@ am_tensor *am_ema_values(am_ema *e);  // borrowed: flat, as am_params_values
 // Exchanges the network's values with the shadow: evaluate, then swap back.
 AM_MUST_USE am_err am_ema_swap(am_ema *e, am_params *ps);
 
+// Decay of update n (counted from 1) under the usual warm-up: 0 for the first, then
+// min(max_decay, 1 - n^-power); power 3/4 is diffusers' default.
+double am_ema_decay_at(int64_t update, double power, double max_decay);
+
 // Learning rate of a step (counted from 0) out of `total`, as PyTorch's schedulers stepped once per
-// optimiser step. warmup: linear from 0 over warmup_steps (lr(s) = s/warmup).
+// optimiser step. warmup: linear from 0 over warmup_steps (lr(s) = s/warmup). step_size and the
+// milestones count from step 0, warm-up included; cosine falls over what follows the warm-up and
+// stays at min_lr from total_steps on.
 typedef enum { AM_LR_CONSTANT, AM_LR_STEP, AM_LR_MULTISTEP, AM_LR_COSINE } am_lr_kind;
 enum { AM_LR_MILESTONES = 16 };
 typedef struct {

@@ -3,7 +3,8 @@
 // A network first declares everything it owns under PyTorch's state-dict names (am_params_add), then
 // am_params_commit allocates all trainable values as one flat tensor, their gradients as another,
 // buffers (BatchNorm's running statistics) as a third, and points every slot at its part. So an
-// optimiser is one pass over memory, a reduction one message, and a checkpoint one write.
+// optimiser is one pass over memory, a reduction one message, and a checkpoint one write. Flat
+// storage is packed in the order of declaration, without gaps.
 #ifndef AM_NN_PARAMS_H
 #define AM_NN_PARAMS_H
 

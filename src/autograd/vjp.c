@@ -1,0 +1,32 @@
+// Which op has which gradient rule.
+#include "autograd/graph_internal.h"
+
+const am_vjp_rule am_vjp_rules[AM_NODE_KINDS] = {
+#define AM_VJP_ENTRY(op) [AM_OP_##op] = am_vjp_##op,
+    AM_VJP_LIST(AM_VJP_ENTRY)
+#undef AM_VJP_ENTRY
+    [AM_NODE_RESHAPE] = am_vjp_reshape,
+};
+
+bool am_op_differentiable(am_op op) { return am_vjp_rules[op] != NULL; }
+
+bool am_passes_gradient(int op, const void *desc) {
+  switch (op) {
+    case AM_OP_unary: {
+      am_unary_kind kind = ((const am_unary_desc *)desc)->kind;
+      return kind != AM_UN_SIGN && kind != AM_UN_STEP;
+    }
+    case AM_OP_reduce:
+      return ((const am_reduce_desc *)desc)->kind != AM_RED_ARGMAX;
+    case AM_OP_cast: {
+      am_dtype to = ((const am_dtype_desc *)desc)->dtype;
+      return to == AM_F32 || to == AM_F64 || to == AM_BF16;
+    }
+    // Fused gradients are recorded although they have no rule, so that asking for theirs is an error
+    // and not a silent zero.
+    case AM_OP_batch_norm_grad:
+      return true;
+    default:
+      return am_vjp_rules[op] != NULL;
+  }
+}

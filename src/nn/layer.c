@@ -1,0 +1,175 @@
+// Linear and convolution layers, batch normalisation, dropout.
+#include <math.h>
+
+#include "base/rng.h"
+#include "base/str.h"
+#include "nn/module.h"
+
+static am_err declare(am_params *ps, const char *prefix, const char *name, am_shape shape, am_param_kind kind,
+                      am_init init, am_param **out) {
+  am_err err = AM_OK;
+  am_str full = {0};
+  AM_GO(done, am_str_printf(&full, "%s.%s", prefix, name));
+  AM_GO(done, am_params_add(ps, am_str_get(&full), shape, kind, init, out));
+done:
+  am_str_fini(&full);
+  return err;
+}
+
+static am_err declare_trainable(am_params *ps, const char *prefix, const char *name, am_shape shape, am_init init,
+                                am_param **out) {
+  return declare(ps, prefix, name, shape, AM_PARAM_TRAINABLE, init, out);
+}
+
+static am_init constant(double value) { return (am_init){.kind = AM_INIT_CONSTANT, .a = value}; }
+
+// PyTorch's default for weights and biases alike: kaiming_uniform(a = sqrt 5) is U(-b, b), b = 1/sqrt(fan_in).
+static am_init uniform_by_fan(int64_t fan_in) {
+  return (am_init){.kind = AM_INIT_UNIFORM, .a = 1 / sqrt((double)fan_in)};
+}
+
+// ---- linear ----
+
+am_err am_linear_init(am_linear *m, am_params *ps, const char *prefix, am_linear_cfg cfg) {
+  *m = (am_linear){.cfg = cfg};
+  am_init init = uniform_by_fan(cfg.in);
+  AM_TRY(declare_trainable(ps, prefix, "weight", AM_SHAPE(cfg.out, cfg.in), init, &m->weight));
+  if (!cfg.no_bias) AM_TRY(declare_trainable(ps, prefix, "bias", AM_SHAPE(cfg.out), init, &m->bias));
+  return AM_OK;
+}
+
+am_err am_linear_forward(am_linear *m, am_pass *pass, am_tensor *x, am_tensor **y) {
+  am_tensor *t = NULL;
+  AM_TRY(am_matmul(pass->graph, x, m->weight->value, false, true, &t));
+  if (m->bias) AM_TRY(am_add(pass->graph, t, m->bias->value, &t));
+  *y = t;
+  return AM_OK;
+}
+
+// ---- convolution ----
+
+// Fans as PyTorch counts them: from the weight's dimensions 1 and 0, whichever way it is used.
+static am_init conv_weight_init(const am_conv_cfg *cfg, am_shape weight) {
+  int64_t area = cfg->kernel * cfg->kernel;
+  switch (cfg->scheme) {
+    case AM_SCHEME_DCGAN:
+      return (am_init){.kind = AM_INIT_NORMAL, .b = 0.02};
+    case AM_SCHEME_KAIMING_FAN_OUT:
+      return (am_init){.kind = AM_INIT_NORMAL, .b = sqrt(2.0 / (double)(weight.dim[0] * area))};
+    case AM_SCHEME_PYTORCH:
+      break;
+  }
+  return uniform_by_fan(weight.dim[1] * area);
+}
+
+am_err am_conv_init(am_conv *m, am_params *ps, const char *prefix, am_conv_cfg cfg) {
+  if (cfg.stride == 0) cfg.stride = 1;
+  *m = (am_conv){.cfg = cfg};
+  int64_t k = cfg.kernel;
+  am_shape shape = cfg.transposed ? AM_SHAPE(cfg.in, cfg.out, k, k) : AM_SHAPE(cfg.out, cfg.in, k, k);
+  AM_TRY(declare_trainable(ps, prefix, "weight", shape, conv_weight_init(&cfg, shape), &m->weight));
+  if (cfg.bias) {
+    am_init init = uniform_by_fan(shape.dim[1] * k * k);
+    AM_TRY(declare_trainable(ps, prefix, "bias", AM_SHAPE(cfg.out), init, &m->bias));
+  }
+  return AM_OK;
+}
+
+am_err am_conv_forward(am_conv *m, am_pass *pass, am_tensor *x, am_tensor **y) {
+  am_graph *g = pass->graph;
+  am_conv2d_desc d = {.stride_h = m->cfg.stride, .stride_w = m->cfg.stride, .pad_h = m->cfg.pad, .pad_w = m->cfg.pad};
+  am_tensor *t = NULL, *bias = NULL;
+  if (m->cfg.transposed) {
+    AM_TRY(am_conv_transpose2d(g, x, m->weight->value, d, m->cfg.output_pad, &t));
+  } else {
+    AM_TRY(am_conv2d(g, x, m->weight->value, d, &t));
+  }
+  if (m->bias) {
+    AM_TRY(am_reshape(g, m->bias->value, AM_SHAPE(1, m->cfg.out, 1, 1), &bias));
+    AM_TRY(am_add(g, t, bias, &t));
+  }
+  *y = t;
+  return AM_OK;
+}
+
+// ---- batch normalisation ----
+
+am_err am_batch_norm_init(am_batch_norm_layer *m, am_params *ps, const char *prefix, am_batch_norm_cfg cfg) {
+  if (cfg.eps == 0) cfg.eps = 1e-5;
+  if (cfg.momentum == 0) cfg.momentum = 0.1;
+  *m = (am_batch_norm_layer){.cfg = cfg};
+  am_shape c = AM_SHAPE(cfg.channels);
+  am_init one = constant(1), zero = constant(0);
+  am_init weight = cfg.scheme == AM_SCHEME_DCGAN ? (am_init){.kind = AM_INIT_NORMAL, .a = 1, .b = 0.02} : one;
+  AM_TRY(declare_trainable(ps, prefix, "weight", c, weight, &m->weight));
+  AM_TRY(declare_trainable(ps, prefix, "bias", c, zero, &m->bias));
+  AM_TRY(declare(ps, prefix, "running_mean", c, AM_PARAM_BUFFER, zero, &m->running_mean));
+  AM_TRY(declare(ps, prefix, "running_var", c, AM_PARAM_BUFFER, one, &m->running_var));
+  return declare(ps, prefix, "num_batches_tracked", AM_SHAPE_SCALAR, AM_PARAM_COUNTER, zero,
+                 &m->num_batches_tracked);
+}
+
+// running <- (1 - momentum) * running + momentum * batch
+static am_err blend(am_graph *g, am_tensor *batch, am_tensor *running, double momentum) {
+  am_axpby_desc d = {.a = momentum, .b = 1 - momentum};
+  return am_apply(g, AM_OP_axpby, &d, &batch, &running);
+}
+
+// The biased variance is 1/inv_std^2 - eps; running statistics take it times n/(n-1).
+static am_err update_running(am_batch_norm_layer *m, am_graph *g, am_tensor *mean, am_tensor *inv_std, double n) {
+  double unbias = n / (n - 1);
+  am_tensor *var = NULL;
+  AM_TRY(am_square(g, inv_std, &var));
+  AM_TRY(am_unary(g, (am_unary_desc){.kind = AM_UN_RECIP}, var, &var));
+  AM_TRY(am_affine(g, var, unbias, -unbias * m->cfg.eps, &var));
+  AM_TRY(blend(g, mean, m->running_mean->value, m->cfg.momentum));
+  AM_TRY(blend(g, var, m->running_var->value, m->cfg.momentum));
+  m->num_batches_tracked->counter++;
+  return AM_OK;
+}
+
+static am_err normalise_batch(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor **y) {
+  char text[AM_SHAPE_TEXT];
+  am_tensor *mean = NULL, *inv_std = NULL;
+  int64_t n = am_tensor_count(x) / m->cfg.channels;
+  AM_CHECK(n > 1, AM_ERR_ARG, "%s: training needs more than one value per channel, the input is %s", m->weight->name,
+           am_shape_text(x->shape, text));
+  AM_TRY(am_batch_norm(pass->graph, x, m->weight->value, m->bias->value, m->cfg.eps, y, &mean, &inv_std));
+  return pass->update_stats ? update_running(m, pass->graph, mean, inv_std, (double)n) : AM_OK;
+}
+
+// y = x*scale + shift with scale = weight / sqrt(running_var + eps), shift = bias - running_mean*scale.
+static am_err normalise_running(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor **y) {
+  am_graph *g = pass->graph;
+  am_tensor *scale = NULL, *shift = NULL;
+  AM_TRY(am_affine(g, m->running_var->value, 1, m->cfg.eps, &scale));
+  AM_TRY(am_unary(g, (am_unary_desc){.kind = AM_UN_RSQRT}, scale, &scale));
+  AM_TRY(am_mul(g, m->weight->value, scale, &scale));
+  AM_TRY(am_mul(g, m->running_mean->value, scale, &shift));
+  AM_TRY(am_sub(g, m->bias->value, shift, &shift));
+  return am_scale_shift(g, x, scale, shift, y);
+}
+
+am_err am_batch_norm_forward(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor **y) {
+  return pass->train ? normalise_batch(m, pass, x, y) : normalise_running(m, pass, x, y);
+}
+
+// ---- dropout ----
+
+am_err am_dropout(am_pass *pass, am_tensor *x, double p, am_tensor **y) {
+  AM_CHECK(p >= 0 && p < 1, AM_ERR_ARG, "dropout of %g: the share must be in [0, 1)", p);
+  if (!pass->train || p == 0) {
+    *y = x;
+    return AM_OK;
+  }
+  // Each random layer of a pass has its own seed, so that equal shapes do not drop alike.
+  char word[48];
+  snprintf(word, sizeof word, "dropout/%llu", (unsigned long long)pass->draws++);
+  am_random_desc d = {.kind = AM_RAND_UNIFORM, .dtype = x->dtype, .shape = x->shape,
+                      .seed = am_seed_derive(pass->seed, word), .index = pass->index, .purpose = AM_RNG_DROPOUT};
+  am_tensor *mask = NULL;
+  AM_TRY(am_random(pass->graph, d, &mask));
+  AM_TRY(am_unary(pass->graph, (am_unary_desc){.kind = AM_UN_STEP, .a = p}, mask, &mask));
+  AM_TRY(am_affine(pass->graph, mask, 1 / (1 - p), 0, &mask));
+  return am_mul(pass->graph, x, mask, y);
+}
