@@ -124,33 +124,37 @@ am_err am_record(am_graph *g, int op, const void *desc, am_tensor *const *in, in
   return AM_OK;
 }
 
+static bool overlaps(const am_tensor *a, const am_tensor *b) {
+  size_t a_bytes = (size_t)am_tensor_count(a) * am_dtype_size(a->dtype);
+  size_t b_bytes = (size_t)am_tensor_count(b) * am_dtype_size(b->dtype);
+  return a->buffer == b->buffer && a->offset_bytes < b->offset_bytes + b_bytes &&
+         b->offset_bytes < a->offset_bytes + a_bytes;
+}
+
 // A node whose gradient may still be asked for reads its inputs and outputs then.
+static bool node_needs(const am_node *n, const am_tensor *written) {
+  if (n->freed) return false;
+  for (int i = 0; i < n->input_count; i++) {
+    if (overlaps(n->in[i], written)) return true;
+  }
+  for (int i = 0; i < AM_OP_MAX_OUTPUTS; i++) {
+    if (n->out[i] && overlaps(n->out[i], written)) return true;
+  }
+  return false;
+}
+
 static am_err check_not_needed(const am_graph *g, am_op op, const am_tensor *written) {
   for (int64_t i = 0; i < g->node_count; i++) {
     const am_node *n = am_graph_node(g, i);
-    if (n->freed) continue;
-    bool needed = false;
-    for (int k = 0; k < n->input_count; k++) needed |= n->in[k]->buffer == written->buffer;
-    for (int k = 0; k < AM_OP_MAX_OUTPUTS; k++) needed |= n->out[k] && n->out[k]->buffer == written->buffer;
-    AM_CHECK(!needed, AM_ERR_ARG, "%s would overwrite memory that the gradient of a recorded %s still needs",
-             am_op_name(op), am_node_name(n));
-  }
-  return AM_OK;
-}
-
-static am_err check_present(am_op op, am_tensor *const *t, int count) {
-  for (int i = 0; i < count; i++) {
-    AM_CHECK(t[i]->buffer, AM_ERR_ARG,
-             "%s: input %d was an intermediate result of an am_grad, which gave its memory back; "
-             "use keep_graph or am_tensor_retain",
-             am_op_name(op), i);
+    AM_CHECK(!node_needs(n, written), AM_ERR_ARG,
+             "%s would overwrite memory that the gradient of a recorded %s still needs", am_op_name(op),
+             am_node_name(n));
   }
   return AM_OK;
 }
 
 am_err am_apply(am_graph *g, am_op op, const void *desc, am_tensor *const *in, am_tensor **out) {
   int input_count = am_op_inputs(op), output_count = am_op_outputs(op);
-  AM_TRY(check_present(op, in, input_count));
   if (am_op_in_place(op)) {
     for (int i = 0; i < output_count; i++) AM_TRY(check_not_needed(g, op, out[i]));
     return am_dispatch(g->device, op, desc, in, out);

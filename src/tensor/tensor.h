@@ -83,6 +83,11 @@ AM_MUST_USE am_err am_tensor_from_host(am_device *dev, am_dtype dtype, am_shape 
 // A plain tensor on a part of another plain tensor's memory (same buffer, shared). `first` and the
 // shape count elements. For parameters in flat storage, rows of a batch.
 AM_MUST_USE am_err am_tensor_view(am_tensor *base, int64_t first, am_shape shape, am_tensor **out);
+// A second tensor on the same memory with the same shape and layout, a leaf of its own.
+AM_MUST_USE am_err am_tensor_alias(am_tensor *t, am_tensor **out);
+// Gives t's share of its memory back although t is still referenced: t keeps its shape and type,
+// its elements are gone, and reading them is AM_ERR_ARG from then on.
+void am_tensor_discard(am_tensor *t);
 am_tensor *am_tensor_retain(am_tensor *t);
 void am_tensor_release(am_tensor *t);  // NULL is fine
 
