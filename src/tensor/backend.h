@@ -123,7 +123,7 @@ typedef struct { double a, b; } am_axpby_desc;
   X(pad, am_pad_desc, 1, 1, 0)                 /* x -> y */                                       \
   X(concat, am_axis_desc, 2, 1, 0)             /* p, q -> y */                                    \
   X(gather_rows, am_no_desc, 2, 1, 0)          /* x (r, ...), i32 index (m) -> y (m, ...) */      \
-  X(scatter_rows, am_rows_desc, 2, 1, 0)       /* y (m, ...), i32 index (m) -> x (rows, ...), summed */ \
+  X(scatter_rows, am_rows_desc, 2, 1, 0)       /* y (m, ...), i32 index (m) -> x (rows, ...) */   \
   X(reorder, am_layout_desc, 1, 1, 0)          /* x -> y, other layout */                         \
   X(cast, am_dtype_desc, 1, 1, 0)              /* x -> y, other type */                           \
   X(fill, am_fill_desc, 0, 1, 0)               /* -> y */                                         \
@@ -185,6 +185,10 @@ typedef struct am_backend {
 const am_backend *const *am_backend_all(void);
 const am_backend *am_backend_find(const char *name);
 
+// Calls the slot of an op. Errors: the op's; AM_ERR_UNSUPPORTED when the backend has none.
+AM_MUST_USE am_err am_backend_call(const am_backend *backend, void *ctx, am_op op, const void *desc,
+                                   const am_view *in, am_view *out);
+
 // ---- layouts -----------------------------------------------------------------------------------
 
 // Elementwise ops keep a layout: unary and cast that of x; binary that of the first operand that
@@ -205,7 +209,8 @@ size_t am_op_desc_size(am_op op);
 
 // Runs one op: checks, infers, reorders inputs where needed, allocates out[] (one reference each
 // to the caller; for in-place ops out[] is given), calls the backend of dev. `desc` points to the
-// op's descriptor type (NULL: all zero). Local. Errors: AM_ERR_ARG names op and shapes; AM_ERR_UNSUPPORTED dtype.
+// op's descriptor type (NULL: all zero). Local. Errors name the op and its operands: AM_ERR_ARG
+// shapes or descriptor; AM_ERR_UNSUPPORTED type; AM_ERR_NOMEM; what the backend says.
 AM_MUST_USE am_err am_dispatch(am_device *dev, am_op op, const void *desc, am_tensor *const *in,
                                am_tensor **out);
 

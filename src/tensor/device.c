@@ -53,7 +53,8 @@ am_err am_device_open(const am_device_cfg *cfg, am_device **out) {
   am_device_cfg full = cfg ? *cfg : (am_device_cfg){0};
   if (!full.kind) full.kind = "cpu";
   if (full.threads == 0) full.threads = 1;
-  AM_CHECK(full.threads > 0, AM_ERR_CONFIG, "a device computes with %d threads, at least 1 is needed", full.threads);
+  AM_CHECK(full.threads > 0, AM_ERR_CONFIG, "a device computes with %d threads, at least 1 is needed",
+           full.threads);
   const am_backend *backend = NULL;
   AM_TRY(find_backend(full.kind, &backend));
 

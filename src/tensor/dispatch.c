@@ -17,13 +17,15 @@ static const struct {
   int inputs, outputs;
   bool in_place;
 } op_info[AM_OP_COUNT] = {
-#define OP_INFO(op, desc_type, inputs, outputs, in_place) [AM_OP_##op] = {#op, sizeof(desc_type), inputs, outputs, in_place},
+#define OP_INFO(op, desc_type, inputs, outputs, in_place) \
+  [AM_OP_##op] = {#op, sizeof(desc_type), inputs, outputs, in_place},
   AM_OP_LIST(OP_INFO)
 #undef OP_INFO
 };
 
-#define OP_FITS(op, desc_type, inputs, outputs, in_place)                                  \
-  _Static_assert((inputs) <= AM_OP_MAX_INPUTS && (outputs) <= AM_OP_MAX_OUTPUTS, "op " #op " has more operands than fit");
+#define OP_FITS(op, desc_type, inputs, outputs, in_place)                           \
+  _Static_assert((inputs) <= AM_OP_MAX_INPUTS && (outputs) <= AM_OP_MAX_OUTPUTS, \
+                 "op " #op " has more operands than fit");
 AM_OP_LIST(OP_FITS)
 #undef OP_FITS
 
@@ -54,18 +56,18 @@ static am_err infer(op_call *c) {
   return AM_FAIL(AM_ERR_ARG, "there is no op %d", (int)c->op);
 }
 
-static am_err call_backend(op_call *c) {
-  const am_backend *b = c->dev->backend;
-  switch (c->op) {
+am_err am_backend_call(const am_backend *backend, void *ctx, am_op op, const void *desc, const am_view *in,
+                       am_view *out) {
+  switch (op) {
 #define OP_CALL(op, desc_type, inputs, outputs, in_place) \
   case AM_OP_##op:                                        \
-    if (!b->op) break;                                    \
-    return b->op(c->dev->ctx, &c->desc.op, c->in, c->out);
+    if (!backend->op) break;                              \
+    return backend->op(ctx, (const desc_type *)desc, in, out);
     AM_OP_LIST(OP_CALL)
 #undef OP_CALL
     case AM_OP_COUNT: break;
   }
-  return AM_FAIL(AM_ERR_UNSUPPORTED, "device %s does not have this op", c->dev->kind);
+  return AM_FAIL(AM_ERR_UNSUPPORTED, "device %s does not have this op", backend->name);
 }
 
 static am_view without_data(const am_tensor *t) {
@@ -101,8 +103,8 @@ static bool is_float(am_dtype t) { return t == AM_F32 || t == AM_F64 || t == AM_
 static am_err check_type(const op_call *c) {
   if (c->op == AM_OP_fill || c->op == AM_OP_cast || c->op == AM_OP_reorder) return AM_OK;
   am_dtype t = op_info[c->op].inputs > 0 ? c->in[0].dtype : c->out[0].dtype;
-  AM_CHECK(!is_float(t) || c->dev->computes[t], AM_ERR_UNSUPPORTED, "device %s does not compute in %s", c->dev->kind,
-           am_dtype_name(t));
+  AM_CHECK(!is_float(t) || c->dev->computes[t], AM_ERR_UNSUPPORTED, "device %s does not compute in %s",
+           c->dev->kind, am_dtype_name(t));
   return AM_OK;
 }
 
@@ -145,7 +147,7 @@ static am_err run(op_call *c, am_tensor *const *in, am_tensor **out) {
     }
     c->out[i].data = am_tensor_as_view(c->output[i]).data;
   }
-  return call_backend(c);
+  return am_backend_call(c->dev->backend, c->dev->ctx, c->op, &c->desc, c->in, c->out);
 }
 
 // "matmul of f32 (2, 3), f32 (4, 5): inner sizes ..."
@@ -156,8 +158,9 @@ static void name_operands(am_op op, am_tensor *const *in, am_tensor *const *out)
   int inputs = op_info[op].inputs, outputs = in_place ? op_info[op].outputs : 0;
   for (int i = 0, used = 0; i < inputs + outputs && used < TEXT; i++) {
     const am_tensor *t = i < inputs ? in[i] : out[i - inputs];
-    used += snprintf(text + used, (size_t)(TEXT - used), "%s%s %s", i == 0 ? " of " : i == inputs ? " onto " : ", ",
-                     am_dtype_name(t->dtype), am_shape_text(t->shape, shape));
+    const char *before = i == 0 ? " of " : i == inputs ? " onto " : ", ";
+    used += snprintf(text + used, (size_t)(TEXT - used), "%s%s %s", before, am_dtype_name(t->dtype),
+                     am_shape_text(t->shape, shape));
   }
   am_err_prefix("%s%s", op_info[op].name, text);
 }

@@ -5,8 +5,8 @@
 am_err am_infer_floats(const am_view *views, int count) {
   for (int i = 0; i < count; i++) {
     am_dtype t = views[i].dtype;
-    AM_CHECK(t == AM_F32 || t == AM_F64 || t == AM_BF16, AM_ERR_UNSUPPORTED, "operand %d is %s, not floating point",
-             i, am_dtype_name(t));
+    AM_CHECK(t == AM_F32 || t == AM_F64 || t == AM_BF16, AM_ERR_UNSUPPORTED,
+             "operand %d is %s, not floating point", i, am_dtype_name(t));
     AM_CHECK(t == views[0].dtype, AM_ERR_ARG, "types %s and %s are mixed", am_dtype_name(views[0].dtype),
              am_dtype_name(t));
   }
@@ -14,7 +14,8 @@ am_err am_infer_floats(const am_view *views, int count) {
 }
 
 am_err am_infer_ndim(const am_view *x, int ndim, const char *what) {
-  AM_CHECK(x->shape.ndim == ndim, AM_ERR_ARG, "%s has %d dimensions, %d are expected", what, x->shape.ndim, ndim);
+  AM_CHECK(x->shape.ndim == ndim, AM_ERR_ARG, "%s has %d dimensions, %d are expected", what, x->shape.ndim,
+           ndim);
   return AM_OK;
 }
 
@@ -40,8 +41,8 @@ am_err am_infer_unary(am_unary_desc *desc, const am_view *in, am_view *out) {
 }
 
 am_err am_infer_binary(am_binary_desc *desc, const am_view *in, am_view *out) {
-  AM_CHECK(desc->kind >= AM_BIN_ADD && desc->kind <= AM_BIN_SIGMOID_GRAD, AM_ERR_ARG, "there is no binary kind %d",
-           (int)desc->kind);
+  AM_CHECK(desc->kind >= AM_BIN_ADD && desc->kind <= AM_BIN_SIGMOID_GRAD, AM_ERR_ARG,
+           "there is no binary kind %d", (int)desc->kind);
   AM_TRY(am_infer_floats(in, 2));
   out->dtype = in->dtype;
   return am_shape_broadcast(in[0].shape, in[1].shape, &out->shape);

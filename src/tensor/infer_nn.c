@@ -27,10 +27,11 @@ static am_err conv_desc(am_conv2d_desc *d) {
   for (int i = 0; i < AM_COUNT_OF(at_least_1); i++) {
     AM_CHECK(at_least_1[i] >= 1 && at_least_1[i] <= AM_WINDOW_MAX, AM_ERR_ARG,
              "stride %lld x %lld, dilation %lld x %lld, %lld groups: out of range", (long long)d->stride_h,
-             (long long)d->stride_w, (long long)d->dilation_h, (long long)d->dilation_w, (long long)d->groups);
+             (long long)d->stride_w, (long long)d->dilation_h, (long long)d->dilation_w,
+             (long long)d->groups);
   }
-  AM_CHECK(d->pad_h >= 0 && d->pad_w >= 0 && d->pad_h <= AM_WINDOW_MAX && d->pad_w <= AM_WINDOW_MAX, AM_ERR_ARG,
-           "pad %lld x %lld is out of range", (long long)d->pad_h, (long long)d->pad_w);
+  bool pad_fits = d->pad_h >= 0 && d->pad_w >= 0 && d->pad_h <= AM_WINDOW_MAX && d->pad_w <= AM_WINDOW_MAX;
+  AM_CHECK(pad_fits, AM_ERR_ARG, "pad %lld x %lld is out of range", (long long)d->pad_h, (long long)d->pad_w);
   return AM_OK;
 }
 
@@ -47,8 +48,9 @@ static am_err conv_sizes(int64_t h, int64_t w, int64_t kernel_h, int64_t kernel_
 // The output of x (n, ci, h, w) through a kernel w (co, ci/groups, kh, kw).
 static am_err conv_output(const am_conv2d_desc *d, am_shape x, am_shape w, am_shape *y) {
   AM_TRY(conv_sizes(x.dim[2], x.dim[3], w.dim[2], w.dim[3]));
-  AM_CHECK(x.dim[1] == w.dim[1] * d->groups, AM_ERR_ARG, "%lld input channels, the kernel takes %lld in %lld groups",
-           (long long)x.dim[1], (long long)w.dim[1], (long long)d->groups);
+  AM_CHECK(x.dim[1] == w.dim[1] * d->groups, AM_ERR_ARG,
+           "%lld input channels, the kernel takes %lld in each of %lld groups", (long long)x.dim[1],
+           (long long)w.dim[1], (long long)d->groups);
   AM_CHECK(w.dim[0] % d->groups == 0, AM_ERR_ARG, "%lld output channels do not divide into %lld groups",
            (long long)w.dim[0], (long long)d->groups);
   int64_t ho = positions(x.dim[2], w.dim[2], d->stride_h, d->pad_h, d->dilation_h);
@@ -105,10 +107,12 @@ static am_err pool_desc(am_pool2d_desc *d) {
   default_to(&d->stride_w, d->kernel_w);
   int64_t size[] = {d->kernel_h, d->kernel_w, d->stride_h, d->stride_w};
   for (int i = 0; i < AM_COUNT_OF(size); i++) {
-    AM_CHECK(size[i] >= 1 && size[i] <= AM_WINDOW_MAX, AM_ERR_ARG, "window %lld x %lld, stride %lld x %lld: out of range",
-             (long long)d->kernel_h, (long long)d->kernel_w, (long long)d->stride_h, (long long)d->stride_w);
+    AM_CHECK(size[i] >= 1 && size[i] <= AM_WINDOW_MAX, AM_ERR_ARG,
+             "window %lld x %lld, stride %lld x %lld: out of range", (long long)d->kernel_h,
+             (long long)d->kernel_w, (long long)d->stride_h, (long long)d->stride_w);
   }
-  AM_CHECK(d->pad_h >= 0 && d->pad_w >= 0 && 2 * d->pad_h <= d->kernel_h && 2 * d->pad_w <= d->kernel_w, AM_ERR_ARG,
+  AM_CHECK(d->pad_h >= 0 && d->pad_w >= 0 && 2 * d->pad_h <= d->kernel_h && 2 * d->pad_w <= d->kernel_w,
+           AM_ERR_ARG,
            "pad %lld x %lld is not between 0 and half the window %lld x %lld", (long long)d->pad_h,
            (long long)d->pad_w, (long long)d->kernel_h, (long long)d->kernel_w);
   return AM_OK;
@@ -118,9 +122,10 @@ static am_err pool_output(const am_pool2d_desc *d, am_shape x, am_shape *y) {
   AM_TRY(conv_sizes(x.dim[2], x.dim[3], d->kernel_h, d->kernel_w));
   int64_t ho = positions(x.dim[2], d->kernel_h, d->stride_h, d->pad_h, 1);
   int64_t wo = positions(x.dim[3], d->kernel_w, d->stride_w, d->pad_w, 1);
-  AM_CHECK(ho >= 1 && wo >= 1, AM_ERR_ARG, "a window of %lld x %lld does not fit %lld x %lld padded by %lld x %lld",
-           (long long)d->kernel_h, (long long)d->kernel_w, (long long)x.dim[2], (long long)x.dim[3],
-           (long long)d->pad_h, (long long)d->pad_w);
+  AM_CHECK(ho >= 1 && wo >= 1, AM_ERR_ARG,
+           "a window of %lld x %lld does not fit %lld x %lld padded by %lld x %lld", (long long)d->kernel_h,
+           (long long)d->kernel_w, (long long)x.dim[2], (long long)x.dim[3], (long long)d->pad_h,
+           (long long)d->pad_w);
   *y = AM_SHAPE(x.dim[0], x.dim[1], ho, wo);
   return AM_OK;
 }

@@ -26,7 +26,7 @@ am_err am_infer_permute(am_permute_desc *desc, const am_view *in, am_view *out) 
   out->shape.ndim = in->shape.ndim;
   for (int i = 0; i < in->shape.ndim; i++) {
     AM_TRY(axis_exists(desc->perm[i], in->shape));
-    AM_CHECK(!(seen >> desc->perm[i] & 1u), AM_ERR_ARG, "axis %d appears twice in the order", desc->perm[i]);
+    AM_CHECK(!(seen >> desc->perm[i] & 1u), AM_ERR_ARG, "axis %d is named twice", desc->perm[i]);
     seen |= 1u << desc->perm[i];
     out->shape.dim[i] = in->shape.dim[desc->perm[i]];
   }
@@ -36,8 +36,9 @@ am_err am_infer_permute(am_permute_desc *desc, const am_view *in, am_view *out) 
 am_err am_infer_slice(am_slice_desc *desc, const am_view *in, am_view *out) {
   AM_TRY(am_infer_floats(in, 1));
   AM_TRY(axis_exists(desc->axis, in->shape));
-  AM_CHECK(desc->start >= 0 && desc->start < desc->stop && desc->stop <= in->shape.dim[desc->axis], AM_ERR_ARG,
-           "[%lld, %lld) is not a range of axis %d", (long long)desc->start, (long long)desc->stop, desc->axis);
+  bool inside = desc->start >= 0 && desc->start < desc->stop && desc->stop <= in->shape.dim[desc->axis];
+  AM_CHECK(inside, AM_ERR_ARG, "[%lld, %lld) is not a range of axis %d", (long long)desc->start,
+           (long long)desc->stop, desc->axis);
   out->dtype = in->dtype;
   out->shape = in->shape;
   out->shape.dim[desc->axis] = desc->stop - desc->start;
@@ -62,7 +63,7 @@ am_err am_infer_concat(am_axis_desc *desc, const am_view *in, am_view *out) {
   AM_TRY(axis_exists(desc->axis, in[0].shape));
   am_shape rest = in[1].shape;
   if (desc->axis < rest.ndim) rest.dim[desc->axis] = in[0].shape.dim[desc->axis];
-  AM_CHECK(am_shape_equal(in[0].shape, rest), AM_ERR_ARG, "the shapes differ in more than axis %d", desc->axis);
+  AM_CHECK(am_shape_equal(in[0].shape, rest), AM_ERR_ARG, "the shapes differ beside axis %d", desc->axis);
   out->dtype = in->dtype;
   out->shape = in[0].shape;
   out->shape.dim[desc->axis] += in[1].shape.dim[desc->axis];
@@ -86,7 +87,8 @@ am_err am_infer_scatter_rows(am_rows_desc *desc, const am_view *in, am_view *out
   AM_TRY(am_infer_ndim(&in[1], 1, "the index"));
   AM_CHECK(in->shape.ndim >= 1 && in->shape.dim[0] == in[1].shape.dim[0], AM_ERR_ARG,
            "there is not one index for each row");
-  AM_CHECK(desc->rows >= 1, AM_ERR_ARG, "the result has %lld rows, at least 1 is expected", (long long)desc->rows);
+  AM_CHECK(desc->rows >= 1, AM_ERR_ARG, "the result has %lld rows, at least 1 is expected",
+           (long long)desc->rows);
   out->dtype = in->dtype;
   out->shape = in->shape;
   out->shape.dim[0] = desc->rows;
@@ -114,8 +116,8 @@ am_err am_infer_fill(am_fill_desc *desc, const am_view *in, am_view *out) {
 }
 
 am_err am_infer_random(am_random_desc *desc, const am_view *in, am_view *out) {
-  AM_CHECK(desc->kind == AM_RAND_UNIFORM || desc->kind == AM_RAND_NORMAL, AM_ERR_ARG, "there is no distribution %d",
-           (int)desc->kind);
+  AM_CHECK(desc->kind == AM_RAND_UNIFORM || desc->kind == AM_RAND_NORMAL, AM_ERR_ARG,
+           "there is no distribution %d", (int)desc->kind);
   out->dtype = desc->dtype;
   out->shape = desc->shape;
   return am_infer_floats(out, 1);

@@ -63,7 +63,8 @@ done:
 }
 
 am_err am_pool_take(am_pool *pool, size_t bytes, am_buffer **out) {
-  AM_CHECK(bytes <= PTRDIFF_MAX / 2, AM_ERR_NOMEM, "a tensor of %zu bytes is more than memory can hold", bytes);
+  AM_CHECK(bytes <= PTRDIFF_MAX / 2, AM_ERR_NOMEM, "a tensor of %zu bytes is more than memory can hold",
+           bytes);
   size_t block_bytes = bytes > 0 ? bytes : 1;
   int size_class = -1;
   if (!pool->backend->uncached) size_class = size_class_of(bytes, &block_bytes);

@@ -21,7 +21,8 @@ bool am_shape_equal(am_shape a, am_shape b) {
 const char *am_shape_text(am_shape s, char text[AM_SHAPE_TEXT]) {
   int used = snprintf(text, AM_SHAPE_TEXT, "(");
   for (int i = 0; i < s.ndim && i < AM_MAX_DIM && used < AM_SHAPE_TEXT; i++) {
-    used += snprintf(text + used, (size_t)(AM_SHAPE_TEXT - used), "%s%lld", i ? ", " : "", (long long)s.dim[i]);
+    size_t room = (size_t)(AM_SHAPE_TEXT - used);
+    used += snprintf(text + used, room, "%s%lld", i ? ", " : "", (long long)s.dim[i]);
   }
   if (used < AM_SHAPE_TEXT) snprintf(text + used, (size_t)(AM_SHAPE_TEXT - used), ")");
   return text;

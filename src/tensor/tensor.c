@@ -18,7 +18,8 @@ static am_err checked_bytes(am_dtype dtype, am_shape shape, am_layout layout, si
   }
   bool fits = layout == AM_LAYOUT_PLAIN || (layout == AM_LAYOUT_NHWC && shape.ndim == 4) ||
               (layout == AM_LAYOUT_C16 && shape.ndim == 4 && shape.dim[1] % 16 == 0);
-  AM_CHECK(fits, AM_ERR_ARG, "a tensor of shape %s cannot have layout %d", am_shape_text(shape, text), (int)layout);
+  AM_CHECK(fits, AM_ERR_ARG, "a tensor of shape %s cannot have layout %d", am_shape_text(shape, text),
+           (int)layout);
   *bytes = (size_t)count;
   return AM_OK;
 }
@@ -37,7 +38,8 @@ fail:
   return err;
 }
 
-am_err am_tensor_new_layout(am_device *dev, am_dtype dtype, am_shape shape, am_layout layout, am_tensor **out) {
+am_err am_tensor_new_layout(am_device *dev, am_dtype dtype, am_shape shape, am_layout layout,
+                            am_tensor **out) {
   size_t bytes = 0;
   am_buffer *buffer = NULL;
   AM_TRY(checked_bytes(dtype, shape, layout, &bytes));
@@ -55,7 +57,8 @@ am_err am_tensor_zeros(am_device *dev, am_dtype dtype, am_shape shape, am_tensor
   return am_dispatch(dev, AM_OP_fill, &desc, NULL, out);
 }
 
-am_err am_tensor_from_host(am_device *dev, am_dtype dtype, am_shape shape, const void *host, am_tensor **out) {
+am_err am_tensor_from_host(am_device *dev, am_dtype dtype, am_shape shape, const void *host,
+                           am_tensor **out) {
   am_err err = AM_OK;
   am_tensor *t = NULL;
   AM_GO(done, am_tensor_new(dev, dtype, shape, &t));
@@ -86,8 +89,8 @@ am_err am_tensor_view(am_tensor *base, int64_t first, am_shape shape, am_tensor 
            "a view of shape %s from element %lld leaves its base of shape %s", am_shape_text(shape, text),
            (long long)first, am_shape_text(base->shape, base_text));
   size_t offset = base->offset_bytes + (size_t)first * am_dtype_size(base->dtype);
-  return am_tensor_wrap(base->device, base->dtype, shape, AM_LAYOUT_PLAIN, am_buffer_retain(base->buffer), offset,
-                        out);
+  am_buffer *shared = am_buffer_retain(base->buffer);
+  return am_tensor_wrap(base->device, base->dtype, shape, AM_LAYOUT_PLAIN, shared, offset, out);
 }
 
 am_err am_tensor_alias(am_tensor *t, am_tensor **out) {
@@ -125,7 +128,8 @@ am_err am_tensor_in_layout(am_tensor *t, am_layout layout, am_tensor **out) {
     return AM_OK;
   }
   if (am_layout_same_bytes(t->shape, t->layout, layout)) {
-    return am_tensor_wrap(t->device, t->dtype, t->shape, layout, am_buffer_retain(t->buffer), t->offset_bytes, out);
+    am_buffer *shared = am_buffer_retain(t->buffer);
+    return am_tensor_wrap(t->device, t->dtype, t->shape, layout, shared, t->offset_bytes, out);
   }
   am_layout_desc desc = {.layout = layout};
   return am_dispatch(t->device, AM_OP_reorder, &desc, &t, out);
@@ -158,8 +162,8 @@ am_err am_tensor_item(am_tensor *t, double *out) {
   double value = 0;
   AM_CHECK(am_tensor_count(t) == 1, AM_ERR_ARG, "a tensor of shape %s has no single element",
            am_shape_text(t->shape, text));
-  AM_CHECK(t->dtype == AM_F32 || t->dtype == AM_F64, AM_ERR_UNSUPPORTED, "the single element is of type %s, not f32 or f64",
-           am_dtype_name(t->dtype));
+  AM_CHECK(t->dtype == AM_F32 || t->dtype == AM_F64, AM_ERR_UNSUPPORTED,
+           "the single element is of type %s, not f32 or f64", am_dtype_name(t->dtype));
   if (t->dtype == AM_F32) {
     AM_TRY(am_tensor_to_host(t, &single));
     value = single;

@@ -91,7 +91,8 @@ am_err am_ref_conv2d_grad_weight(void *ctx, const am_conv2d_desc *desc, const am
         for (int64_t q = 0; q < c.wo; q++) {
           int64_t row = tap_h(&c, p, at[2]), col = tap_w(&c, q, at[3]);
           if (!inside(row, c.h) || !inside(col, c.w)) continue;
-          sum += am_ref_get(dy, am_ref_at(dy, n, at[0], p, q)) * am_ref_get(x, am_ref_at(x, n, channel, row, col));
+          sum += am_ref_get(dy, am_ref_at(dy, n, at[0], p, q)) *
+                 am_ref_get(x, am_ref_at(x, n, channel, row, col));
         }
       }
     }

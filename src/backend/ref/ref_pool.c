@@ -36,7 +36,8 @@ am_err am_ref_max_pool2d(void *ctx, const am_pool2d_desc *desc, const am_view *i
   for (int64_t i = 0; i < count; i++) {
     am_ref_unravel(out->shape, i, at);
     int64_t plane = am_ref_at(in, at[0], at[1], 0, 0);
-    int64_t place = place_of_max(in, plane, window_at(desc, at[2], at[3], in->shape.dim[2], in->shape.dim[3]));
+    window v = window_at(desc, at[2], at[3], in->shape.dim[2], in->shape.dim[3]);
+    int64_t place = place_of_max(in, plane, v);
     am_ref_put(&out[0], i, am_ref_get(in, plane + place));
     ((int32_t *)out[1].data)[i] = (int32_t)place;
   }
@@ -46,13 +47,14 @@ am_err am_ref_max_pool2d(void *ctx, const am_pool2d_desc *desc, const am_view *i
 // Place i of `index` refers to, in a plane of `plane` elements.
 static am_err place_in_plane(const am_view *index, int64_t i, int64_t plane, int64_t *place) {
   *place = ((const int32_t *)index->data)[i];
-  AM_CHECK(*place >= 0 && *place < plane, AM_ERR_ARG, "index %lld is %lld, a plane has %lld elements", (long long)i,
-           (long long)*place, (long long)plane);
+  AM_CHECK(*place >= 0 && *place < plane, AM_ERR_ARG, "index %lld is %lld, a plane has %lld elements",
+           (long long)i, (long long)*place, (long long)plane);
   return AM_OK;
 }
 
 am_err am_ref_pool_scatter(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
-  int64_t plane = desc->in_h * desc->in_w, window_count = in->shape.dim[2] * in->shape.dim[3], place;
+  int64_t plane = desc->in_h * desc->in_w, place;
+  int64_t window_count = in->shape.dim[2] * in->shape.dim[3];
   int64_t count = am_shape_count(in->shape), out_count = am_shape_count(out->shape);
   for (int64_t i = 0; i < out_count; i++) am_ref_put(out, i, 0);
   for (int64_t i = 0; i < count; i++) {
@@ -64,7 +66,8 @@ am_err am_ref_pool_scatter(void *ctx, const am_pool2d_desc *desc, const am_view 
 }
 
 am_err am_ref_pool_gather(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
-  int64_t plane = in->shape.dim[2] * in->shape.dim[3], window_count = out->shape.dim[2] * out->shape.dim[3], place;
+  int64_t plane = in->shape.dim[2] * in->shape.dim[3], place;
+  int64_t window_count = out->shape.dim[2] * out->shape.dim[3];
   int64_t count = am_shape_count(out->shape);
   for (int64_t i = 0; i < count; i++) {
     AM_TRY(place_in_plane(&in[1], i, plane, &place));
@@ -84,7 +87,9 @@ am_err am_ref_avg_pool2d(void *ctx, const am_pool2d_desc *desc, const am_view *i
     window v = window_at(desc, at[2], at[3], in->shape.dim[2], in->shape.dim[3]);
     double sum = 0;
     for (int64_t row = v.h0; row < v.h1; row++) {
-      for (int64_t col = v.w0; col < v.w1; col++) sum += am_ref_get(in, am_ref_at(in, at[0], at[1], row, col));
+      for (int64_t col = v.w0; col < v.w1; col++) {
+        sum += am_ref_get(in, am_ref_at(in, at[0], at[1], row, col));
+      }
     }
     am_ref_put(out, i, sum / divisor(desc, v));
   }

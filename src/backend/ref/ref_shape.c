@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "backend/ref/ref.h"
+#include "base/num.h"
 
 am_err am_ref_broadcast_to(void *ctx, const am_shape_desc *desc, const am_view *in, am_view *out) {
   int64_t count = am_shape_count(out->shape), at[AM_MAX_DIM];
@@ -29,7 +30,8 @@ static void copy_shifted(const am_view *x, const am_view *y, int axis, int64_t s
   for (int64_t i = 0; i < count; i++) {
     am_ref_unravel(x->shape, i, at);
     at[axis] += shift;
-    if (at[axis] >= 0 && at[axis] < y->shape.dim[axis]) am_ref_put(y, am_ref_ravel(y->shape, at), am_ref_get(x, i));
+    bool lands = at[axis] >= 0 && at[axis] < y->shape.dim[axis];
+    if (lands) am_ref_put(y, am_ref_ravel(y->shape, at), am_ref_get(x, i));
   }
 }
 
@@ -138,8 +140,8 @@ static int64_t get_integer(const am_view *v, int64_t i) {
 
 static void put_integer(const am_view *v, int64_t i, int64_t value) {
   switch (v->dtype) {
-    case AM_I32: ((int32_t *)v->data)[i] = (int32_t)(value < INT32_MIN ? INT32_MIN : value > INT32_MAX ? INT32_MAX : value); break;
-    case AM_U8: ((uint8_t *)v->data)[i] = (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value); break;
+    case AM_I32: ((int32_t *)v->data)[i] = (int32_t)am_clamp_i64(value, INT32_MIN, INT32_MAX); break;
+    case AM_U8: ((uint8_t *)v->data)[i] = (uint8_t)am_clamp_i64(value, 0, UINT8_MAX); break;
     default: ((int64_t *)v->data)[i] = value; break;
   }
 }
