@@ -106,7 +106,7 @@ void am_err_print(FILE *out, const am_err_record *record, bool trace);
   } while (0)
 
 // Our own invariants: a trap in debug and sanitizer builds, nothing in release builds.
-#ifdef AM_DEBUG
+#ifdef AM_INVARIANTS
 #define AM_ASSERT(cond) ((cond) ? (void)0 : __builtin_trap())
 #else
 #define AM_ASSERT(cond) ((void)sizeof(cond))
