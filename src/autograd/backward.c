@@ -237,7 +237,7 @@ static am_err run_backward(grad_run *r) {
 }
 
 am_err am_grad(am_graph *g, const am_grad_desc *desc, am_tensor **dx) {
-  grad_run r = {.g = g, .desc = desc, .dx = dx};
+  grad_run r = {.g = g, .desc = desc, .dx = dx, .newest = -1};
   // y and x keep their memory whatever is given back on the way.
   for (int i = 0; i < desc->y_count; i++) am_tensor_retain(desc->y[i]);
   for (int j = 0; j < desc->x_count; j++) am_tensor_retain(desc->x[j]);
