@@ -11,8 +11,6 @@
 #include "base/path.h"
 #include "base/version.h"
 
-// How long the ranks are given to come together once one of them has failed.
-static const double UNWIND_SEC = 10;
 // A command of rank 0 alone may take as long as it needs.
 static const double PATIENT_SEC = 365.0 * 86400;
 
@@ -147,20 +145,15 @@ int main(int argc, char **argv) {
   if (rank != 0) app.out = fopen("/dev/null", "w");
   am_signal_install();
 
-  err = program(&app, argc - 1, argv + 1);
+  err = am_comm_settle(app.world, program(&app, argc - 1, argv + 1));
   int code = am_err_exit_code(err);
-  am_err_record origin = *am_err_last();
-  // Rank 0 speaks for all; another rank only when it is the origin and could not tell the others.
-  if (err && rank == 0) am_err_print(stderr, &origin, getenv("AUGMINT_TRACE") != NULL);
+  if (err && am_peer_should_print()) am_err_print(stderr, am_err_last(), getenv("AUGMINT_TRACE") != NULL);
   if (app.out && (fflush(app.out) != 0 || ferror(app.out)) && !err) {
     fprintf(stderr, "error: standard output could not be written\n");
     code = 1;
   }
   am_log_close();
-  if (err) am_comm_deadline(app.world, UNWIND_SEC);
-  am_err finish = am_comm_finish(app.world);
-  if (finish) {
-    if (rank != 0 && err && err != AM_ERR_PEER) am_err_print(stderr, &origin, false);
+  if (am_comm_finish(app.world)) {
     am_comm_abort(app.world, code ? code : 1);
     return code ? code : 1;
   }

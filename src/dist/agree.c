@@ -4,26 +4,27 @@
 
 #include "dist/comm_internal.h"
 
-// Code and rank in one number whose maximum is the origin of the error; 0 when all is well.
-static int64_t origin_key(am_err code, int rank) {
+int64_t am_origin_key(am_err code, int rank) {
   return code == AM_OK ? 0 : (int64_t)code << 32 | (int64_t)(INT32_MAX - rank);
 }
+
+int am_origin_rank(int64_t key) { return (int)(INT32_MAX - (key & INT32_MAX)); }
 
 static bool starts_with_rank(const char *message) {
   int rank = 0, end = 0;
   return sscanf(message, "rank %d on %*s%n", &rank, &end) == 1 && end > 0;
 }
 
-// An inner group may have agreed already: the first prefix names the origin, so it stays.
-static void name_origin(const am_job *job) {
-  if (job->size == 1 || starts_with_rank(am_err_last()->message)) return;
+void am_name_origin(const am_job *job) {
+  const am_err_record *record = am_err_last();
+  if (job->size == 1 || record->code == AM_ERR_PEER || starts_with_rank(record->message)) return;
   am_err_prefix("rank %d on %s", job->rank, job->host[job->rank]);
 }
 
 static am_err share_record(am_comm *c, int origin) {
   am_err_record record = {0};
   if (c->rank == origin) {
-    name_origin(c->job);
+    am_name_origin(c->job);
     record = *am_err_last();
     record.frame_count = 0;  // its pointers mean nothing elsewhere
   }
@@ -38,12 +39,12 @@ am_err am_agree_flags(am_comm *c, am_err mine, unsigned mine_flags, unsigned *an
   *any = mine_flags;
   if (c->size == 1) {
     if (mine == AM_OK) return am_peers_poll(c->job);
-    if (mine != AM_ERR_PEER) name_origin(c->job);
+    if (mine != AM_ERR_PEER) am_name_origin(c->job);
     return mine;
   }
   // A rank that has left a collective half-way cannot take part any more.
   if (c->broken) return mine != AM_OK ? mine : am_comm_usable(c);
-  int64_t have[1 + AM_AGREE_FLAGS] = {origin_key(mine, c->rank)}, most[1 + AM_AGREE_FLAGS];
+  int64_t have[1 + AM_AGREE_FLAGS] = {am_origin_key(mine, c->rank)}, most[1 + AM_AGREE_FLAGS];
   for (int f = 0; f < AM_AGREE_FLAGS; f++) have[1 + f] = mine_flags >> f & 1;
   MPI_Request request;
   AM_TRY_MPI(MPI_Iallreduce(have, most, 1 + AM_AGREE_FLAGS, MPI_INT64_T, MPI_MAX, c->mpi, &request));
@@ -51,7 +52,7 @@ am_err am_agree_flags(am_comm *c, am_err mine, unsigned mine_flags, unsigned *an
   *any = 0;
   for (int f = 0; f < AM_AGREE_FLAGS; f++) *any |= most[1 + f] ? 1u << f : 0;
   if (most[0] == 0) return AM_OK;
-  return share_record(c, (int)(INT32_MAX - (most[0] & INT32_MAX)));
+  return share_record(c, am_origin_rank(most[0]));
 }
 
 am_err am_agree(am_comm *c, am_err mine) {

@@ -1,6 +1,7 @@
 #include "dist/comm.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -33,7 +34,7 @@ am_err am_mpi_fail(int rc, const char *call, const char *file, int line, const c
 
 static void read_host(char host[AM_HOST_BYTES]) {
   memset(host, 0, AM_HOST_BYTES);
-  if (gethostname(host, AM_HOST_BYTES - 1) != 0 || !host[0]) strcpy(host, "localhost");
+  if (gethostname(host, AM_HOST_BYTES - 1) != 0 || !host[0]) snprintf(host, AM_HOST_BYTES, "localhost");
 }
 
 static am_err start_mpi(int *argc, char ***argv, am_job *job) {
@@ -101,29 +102,10 @@ done:
   return err;
 }
 
-// Every rank comes here, whether it succeeded or not: MPI can then be finalised in good order even
-// with abandoned requests. A rank that died or hangs does not come.
-static am_err leave_together(am_job *job) {
-  MPI_Request request;
-  AM_TRY_MPI(MPI_Ibarrier(job->leave, &request));
-  double start = am_clock_sec(), failed_at = 0;
-  for (int64_t polls = 0;; am_backoff(&polls)) {
-    int done = 0;
-    AM_TRY_MPI(MPI_Test(&request, &done, MPI_STATUS_IGNORE));
-    if (done) return AM_OK;
-    double now = am_clock_sec();
-    bool failed = am_peers_poll(job) != AM_OK || am_peers_failed(job) ||
-                  am_peers_watch(job, start, "the end of the job") != AM_OK;
-    if (failed && failed_at == 0) failed_at = now;
-    AM_CHECK(!failed || now - failed_at < AM_COMM_LEAVE_SEC, AM_ERR_PEER,
-             "some rank did not leave the job within %d s of a failure", AM_COMM_LEAVE_SEC);
-  }
-}
-
 am_err am_comm_finish(am_comm *world) {
   if (!world) return AM_OK;
   am_job *job = world->job;
-  if (job->size > 1) AM_TRY(leave_together(job));
+  if (job->size > 1) AM_TRY(am_leave_together(job));
   am_reductions_free(world);
   am_peers_free(job);
   if (job->mpi) AM_TRY_MPI(MPI_Finalize());
@@ -134,6 +116,8 @@ am_err am_comm_finish(am_comm *world) {
 }
 
 void am_comm_abort(am_comm *world, int exit_code) {
+  // The end of one rank ends them all: let the one that prints the error do so first.
+  if (!am_peer_should_print()) nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
   if (world && world->job->mpi) MPI_Abort(MPI_COMM_WORLD, exit_code);
   _exit(exit_code);
 }

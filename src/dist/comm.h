@@ -17,6 +17,11 @@ typedef struct am_comm am_comm;
 // MPI is initialised (MPI_THREAD_FUNNELED) only when a launcher's environment is seen or `force`;
 // otherwise one rank without it, so that plain commands start in milliseconds.
 AM_MUST_USE am_err am_comm_init(int *argc, char ***argv, bool force, am_comm **world);
+// The end of the program: every rank comes here with its own error or AM_OK, whatever state its
+// groups are in, and leaves with one error for all, as from am_agree. The others are notified of an
+// error first, so they come soon; a rank that does not come within AM_COMM_LEAVE_SEC of a failure
+// is given up: AM_ERR_PEER names it, unless this rank has an error of its own.
+AM_MUST_USE am_err am_comm_settle(am_comm *world, am_err mine);
 // Waits for every rank of the job, finalises MPI and frees world. Ranks that failed call it as
 // well: after a failure it waits at most AM_COMM_LEAVE_SEC. AM_ERR_PEER: some rank did not come;
 // MPI is then still up, world is kept, and main calls am_comm_abort.

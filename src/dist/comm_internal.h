@@ -16,7 +16,8 @@ typedef struct am_job {
   bool mpi;                     // false: one rank without MPI
   int rank, size, local_rank;
   char (*host)[AM_HOST_BYTES];  // owned: of every rank
-  MPI_Comm leave;               // used once, in am_comm_finish
+  MPI_Comm leave;               // for leave.c alone: in step whatever happened before
+  bool incomplete;              // some rank did not come to the end
   double deadline_sec;
   struct am_peers *peers;       // owned; NULL with one rank
 } am_job;
@@ -58,8 +59,19 @@ am_err am_peers_poll(am_job *job);
 am_err am_peers_watch(am_job *job, double since_sec, const char *what);
 void am_peers_wait_over(am_job *job);
 bool am_peers_failed(const am_job *job);
+// Makes what is known of the failure the error of this thread.
+am_err am_peers_failure(const am_job *job);
 // Remembers an error that another rank prints.
 void am_peers_foreign(const am_err_record *record);
+
+// ---- agree.c, leave.c ----
+// Code and rank in one number whose maximum is the origin of the error; 0 when all is well.
+int64_t am_origin_key(am_err code, int rank);
+int am_origin_rank(int64_t key);
+// Puts "rank R on HOST: " before the message, unless it names a rank already.
+void am_name_origin(const am_job *job);
+// A barrier of all ranks before MPI_Finalize.
+am_err am_leave_together(am_job *job);
 
 // ---- reduce.c ----
 void am_reductions_free(am_comm *c);

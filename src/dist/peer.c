@@ -39,8 +39,8 @@ typedef struct am_peers {
   MPI_Request inbox_request;
   outgoing *sent;
   bool told;             // the others know that this rank failed
-  bool failed;           // some other rank did
-  am_err_record failure;
+  bool failed;           // some other rank did, or accused one
+  am_err_record failure; // what is known: from a notice, or from the roll call of this rank
   double waiting_since;  // 0: not waiting
   // the roll call of this rank
   int round;
@@ -150,9 +150,11 @@ static void handle(am_peers *p, const notice *n, int from) {
   }
 }
 
-static am_err failure(const am_peers *p) {
-  am_err_restore(&p->failure);
-  return AM_ERR_PEER;
+am_err am_peers_failure(const am_job *job) {
+  const am_err_record *known = &job->peers->failure;
+  if (known->code == AM_OK) return AM_FAIL(AM_ERR_PEER, "some rank did not come to the end of the job");
+  am_err_restore(known);
+  return known->code;
 }
 
 bool am_peers_failed(const am_job *job) { return job->peers && (job->peers->failed || job->peers->told); }
@@ -170,7 +172,7 @@ am_err am_peers_poll(am_job *job) {
     handle(p, &n, status.MPI_SOURCE);
   }
   if (p->sent) reap_sent(p);
-  return p->failed ? failure(p) : AM_OK;
+  return p->failed ? am_peers_failure(job) : AM_OK;
 }
 
 am_err am_peer_check(void) { return this_job ? am_peers_poll(this_job) : AM_OK; }
@@ -195,6 +197,7 @@ static am_err accuse(am_job *job, am_err err) {
   memcpy(n.message, am_err_last()->message, sizeof n.message);
   send_to_others(job, &n);
   p->told = true;
+  p->failure = *am_err_last();
   return err;
 }
 

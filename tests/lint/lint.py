@@ -88,7 +88,7 @@ def check_headers_alone(compiler):
     flags = ["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-fsyntax-only", "-Wall", "-Wextra", "-Wno-unused-function",
              "-Isrc", "-x", "c"]
     for header in sorted(Path("src").rglob("*.h")):
-        if "backend" in header.parts:
+        if "backend" in header.parts or header.name == "comm_internal.h":
             continue  # these see their library's headers through the Makefile's flags
         run = subprocess.run([compiler, *flags, str(header)], capture_output=True, text=True)
         text = "\n".join(l for l in run.stderr.splitlines() if "pragma once" not in l)
