@@ -135,7 +135,7 @@ void am_peers_foreign(const am_err_record *record) {
 }
 
 static void handle(am_peers *p, const notice *n, int from) {
-  if (n->kind == NOTICE_FAILED && !p->failed) {
+  if (n->kind == NOTICE_FAILED && !p->failed && !p->told) {  // the first failure is the one to tell
     p->failed = true;
     p->failure = (am_err_record){.code = AM_ERR_PEER};
     memcpy(p->failure.message, n->message, sizeof p->failure.message);
@@ -255,10 +255,10 @@ void am_peers_wait_over(am_job *job) {
 void am_peer_notify(am_comm *world) {
   am_job *job = world->job;
   am_peers *p = job->peers;
-  if (!p || p->told) return;
+  if (!p || p->told || p->failed) return;
   notice n = {.kind = NOTICE_FAILED};
   const am_err_record *mine = am_err_last();
-  if (p->failed || am_str_starts(mine->message, "rank ")) {
+  if (am_str_starts(mine->message, "rank ")) {
     memcpy(n.message, mine->message, sizeof n.message);
   } else {
     snprintf(n.message, sizeof n.message, "rank %d on %s: %s", job->rank, job->host[job->rank], mine->message);
