@@ -9,8 +9,9 @@
 //   attributes of /: format "augmint-shard-1", encoding "raw" | "png" | "jpeg",
 //                    height, width, channels (i64; 0 when images differ), classes (i64 count),
 //                    class_names (fixed-length strings)
-// raw = u8 (height, width, channels). No chunks, no filters, no timestamps, no variable-length
-// types: equal content is equal bytes.
+// raw = u8 (height, width, channels), all images of one size. No chunks, no filters, no timestamps,
+// no variable-length types: equal content is equal bytes. Files of other writers may be chunked or
+// compressed; their images are then read into memory on open.
 #ifndef AM_DATA_SHARD_H
 #define AM_DATA_SHARD_H
 
@@ -34,7 +35,8 @@ typedef struct am_shard_writer am_shard_writer;
 AM_MUST_USE am_err am_shard_writer_new(const am_shard_desc *desc, am_shard_writer **out);
 void am_shard_writer_free(am_shard_writer *w);
 AM_MUST_USE am_err am_shard_add(am_shard_writer *w, const void *bytes, size_t count, int32_t label, int64_t index,
-                                const int64_t *column /* column_count values or NULL */);
+                                const int64_t *column /* column_count values, NULL: all -1 */);
+// Encoded as the shard is (JPEG at quality 95).
 AM_MUST_USE am_err am_shard_add_image(am_shard_writer *w, const am_image *image, int32_t label, int64_t index, const int64_t *column);
 // Errors: AM_ERR_IO (full disk, unwritable folder); the target is then as before.
 AM_MUST_USE am_err am_shard_publish(am_shard_writer *w, const char *path);
@@ -49,6 +51,7 @@ int64_t am_shard_count(const am_shard *s);
 const am_shard_desc *am_shard_describe(const am_shard *s);
 int32_t am_shard_label(const am_shard *s, int64_t i);
 int64_t am_shard_index(const am_shard *s, int64_t i);
+const char *am_shard_path(const am_shard *s);
 // The named provenance column (n values), or NULL.
 const int64_t *am_shard_column(const am_shard *s, const char *name);
 // Stored bytes of image i; borrowed, valid until close. Errors: AM_ERR_DATA on a CRC mismatch
@@ -58,12 +61,14 @@ AM_MUST_USE am_err am_shard_image(am_shard *s, int64_t i, am_image *out);  // de
 // Checks every CRC.
 AM_MUST_USE am_err am_shard_verify(am_shard *s);
 
-// All shards of a folder (names sorted: block-00000000.h5, ...) as one sequence ordered by index;
-// a single .h5 file works too. Errors: AM_ERR_DATA shards that disagree, or none.
+// All shards of a folder (names sorted: block-00000000.h5, ...) as one sequence ordered by index, then
+// label; a single .h5 file works too. Errors: AM_ERR_DATA shards that disagree, or none, or a sample
+// (index and label) that occurs twice.
 typedef struct am_shard_set am_shard_set;
 AM_MUST_USE am_err am_shard_set_open(const char *path, am_shard_set **out);
 void am_shard_set_close(am_shard_set *set);
 int64_t am_shard_set_count(const am_shard_set *set);
+const am_shard_desc *am_shard_set_describe(const am_shard_set *set);
 am_shard *am_shard_set_at(am_shard_set *set, int64_t i, int64_t *row);  // which shard and row hold item i
 
 #endif
