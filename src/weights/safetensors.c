@@ -135,18 +135,17 @@ static am_err check_meta(const char *path, json_t *meta) {
   return AM_OK;
 }
 
-static am_err parse_header(const char *path, am_safetensors *st) {
-  const char *bytes = st->map;
-  AM_CHECK(st->map_bytes >= LENGTH_BYTES, AM_ERR_DATA,
-           "%s is not a safetensors file: it has %zu bytes, the header length alone takes %d", path,
-           st->map_bytes, LENGTH_BYTES);
+static am_err parse_file(const char *path, const char *bytes, size_t count, am_safetensors *st) {
+  AM_CHECK(count >= LENGTH_BYTES, AM_ERR_DATA,
+           "%s is not a safetensors file: it has %zu bytes, the header length alone takes %d", path, count,
+           LENGTH_BYTES);
   uint64_t length = 0;
   for (int i = 0; i < LENGTH_BYTES; i++) length |= (uint64_t)(unsigned char)bytes[i] << (8 * i);
-  AM_CHECK(length <= HEADER_LIMIT_BYTES && length <= st->map_bytes - LENGTH_BYTES, AM_ERR_DATA,
+  AM_CHECK(length <= HEADER_LIMIT_BYTES && length <= count - LENGTH_BYTES, AM_ERR_DATA,
            "%s is not a safetensors file or is truncated: a header of %llu bytes in a file of %zu", path,
-           (unsigned long long)length, st->map_bytes);
+           (unsigned long long)length, count);
   const char *data = bytes + LENGTH_BYTES + length;
-  size_t data_bytes = st->map_bytes - LENGTH_BYTES - (size_t)length;
+  size_t data_bytes = count - LENGTH_BYTES - (size_t)length;
 
   json_error_t why;
   AM_CHECK(length > 0 && bytes[LENGTH_BYTES] == '{', AM_ERR_DATA,
@@ -196,7 +195,19 @@ am_err am_safetensors_open(const char *path, am_safetensors **out) {
   am_safetensors *st = NULL;
   AM_GO(done, AM_NEW(&st));
   AM_GO(done, map_file(path, st));
-  AM_GO(done, parse_header(path, st));
+  AM_GO(done, parse_file(path, st->map, st->map_bytes, st));
+  *out = st;
+  st = NULL;
+done:
+  am_safetensors_close(st);
+  return err;
+}
+
+am_err am_safetensors_parse(const char *name, const void *bytes, size_t count, am_safetensors **out) {
+  am_err err = AM_OK;
+  am_safetensors *st = NULL;
+  AM_GO(done, AM_NEW(&st));
+  AM_GO(done, parse_file(name, bytes, count, st));
   *out = st;
   st = NULL;
 done:

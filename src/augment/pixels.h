@@ -1,0 +1,27 @@
+// The arithmetic of the transforms for given parameters, as torchvision.transforms.functional does
+// it on float tensors. All work in place on `image` unless they name a scratch image, which needs
+// room for the result; its content is lost.
+#ifndef AM_AUGMENT_PIXELS_H
+#define AM_AUGMENT_PIXELS_H
+
+#include "augment/augment.h"
+
+// ---- photometric.c: results clamped to [0, 1]; one-channel images keep their saturation and hue ----
+void am_adjust_brightness(am_planar *image, float factor);  // factor * x
+void am_adjust_contrast(am_planar *image, float factor);    // blended with the mean of the grey image
+void am_adjust_saturation(am_planar *image, float factor);  // blended with the grey image
+void am_adjust_hue(am_planar *image, float turn);           // turn in [-0.5, 0.5] of the hue circle
+// kernel odd, at most AM_BLUR_KERNEL; both sides of the image longer than kernel/2; edges reflected
+// without repeating the last pixel.
+enum { AM_BLUR_KERNEL = 63 };
+void am_gaussian_blur(am_planar *image, am_planar *scratch, int64_t kernel, double sigma);
+
+// ---- geometric.c ----
+void am_flip_horizontal(am_planar *image);
+// The window (top, left, height, width) of the image padded by `padding` pixels of `fill`.
+void am_pad_crop(am_planar *image, am_planar *scratch, int64_t padding, float fill, int64_t top, int64_t left,
+                 int64_t height, int64_t width);
+// Counter-clockwise about the centre, same size, `fill` outside.
+void am_rotate(am_planar *image, am_planar *scratch, double degrees, bool bilinear, float fill);
+
+#endif
