@@ -3,7 +3,8 @@
 // Order of epoch e: the permutation of stream (seed, AM_RNG_ORDER, e), or weighted draws with
 // replacement. Batches are consecutive; the last one may be short (or is dropped). A batch is
 // delivered as f32 (n, c, h, w) host memory, transformed by `transform`, and the same for any
-// number of workers.
+// number of workers. The transform's stream is epoch * 2^32 + item; with weights, where an item may come
+// twice in an epoch, it is epoch * 2^32 + place in the epoch.
 #ifndef AM_DATA_LOADER_H
 #define AM_DATA_LOADER_H
 
@@ -22,8 +23,12 @@ typedef struct {
   bool shuffle, drop_last;
   uint64_t seed;
   int workers;                // 0: in the caller's thread
-  const double *weight;       // borrowed, per item; NULL: every item once
+  const double *weight;       // borrowed, read by am_loader_new only: per item; NULL: every item once
   am_transform transform;
+  // Which rows of a batch of `count` this rank needs: [*first, *end) is preset to all. The pixels of
+  // other rows are not loaded; their labels and items are there. NULL: all rows.
+  void (*rows)(const void *user, int64_t count, int64_t *first, int64_t *end);
+  const void *rows_user;      // borrowed
 } am_loader_cfg;
 
 typedef struct {
@@ -41,7 +46,8 @@ void am_loader_free(am_loader *l);
 int64_t am_loader_steps(const am_loader *l);  // batches per epoch
 // Starts at (epoch, step): training calls it once, and again after a resume.
 AM_MUST_USE am_err am_loader_seek(am_loader *l, int64_t epoch, int64_t step);
-// The next batch, across epoch borders without end.
+// The next batch, across epoch borders without end. An image that cannot be read fails the batch it
+// is in, and asking again gives the same error.
 AM_MUST_USE am_err am_loader_next(am_loader *l, am_batch *out);
 
 #endif
