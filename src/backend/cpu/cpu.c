@@ -1,0 +1,136 @@
+// Context, memory and op table of the cpu backend.
+#define _DEFAULT_SOURCE  // madvise
+#include "backend/cpu/cpu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "backend/cpu/cpu_internal.h"
+#include "base/fault.h"
+#include "base/mem.h"
+
+enum { HUGE_PAGE_BYTES = 2 << 20 };
+
+// ---- context ----
+
+static void cpu_close(void *ctx) {
+  am_cpu *cpu = ctx;
+  if (!cpu) return;
+  am_cpu_conv_plans_free(cpu);
+  for (int i = 0; i < AM_CPU_SCRATCH_SLOTS; i++) free(cpu->scratch[i].data);
+  if (cpu->stream) dnnl_stream_destroy(cpu->stream);
+  if (cpu->engine) dnnl_engine_destroy(cpu->engine);
+  free(cpu);
+}
+
+static am_err cpu_open(const am_device_cfg *cfg, void **ctx) {
+  am_err err = AM_OK;
+  am_cpu *cpu = NULL;
+  AM_GO(done, AM_NEW(&cpu));
+  cpu->threads = cfg->threads > 0 ? cfg->threads : 1;
+  // The numbers of oneDNN's instruction sets are bit masks: a wider set contains the narrower.
+  cpu->avx512 = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
+  am_cpu_use_threads(cpu);
+  AM_GO_DNNL(done, dnnl_engine_create(&cpu->engine, dnnl_cpu, 0));
+  AM_GO_DNNL(done, dnnl_stream_create(&cpu->stream, cpu->engine, dnnl_stream_in_order));
+  *ctx = cpu;
+  cpu = NULL;
+done:
+  cpu_close(cpu);
+  return err;
+}
+
+static const char *isa_text(void) {
+  int isa = dnnl_get_effective_cpu_isa();
+  if ((isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core) return "AVX-512";
+  if ((isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2) return "AVX2";
+  return "no AVX2";
+}
+
+static am_err cpu_describe(void *ctx, char *text, size_t bytes) {
+  const am_cpu *cpu = ctx;
+  const dnnl_version_t *v = dnnl_version();
+  snprintf(text, bytes, "cpu (oneDNN %d.%d.%d, %s, %d thread%s)", v->major, v->minor, v->patch, isa_text(),
+           cpu->threads, cpu->threads == 1 ? "" : "s");
+  return AM_OK;
+}
+
+// ---- memory ----
+
+// Large arrays start on a huge page and ask for more: an activation of a few hundred MB walks
+// through far fewer page-table entries.
+static am_err cpu_alloc(void *ctx, size_t bytes, void **out) {
+  AM_CHECK(!am_fault_hit(AM_FAULT_ALLOC), AM_ERR_NOMEM, "out of memory (injected fault)");
+  size_t align = bytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : 64;
+  AM_CHECK(bytes <= PTRDIFF_MAX - align, AM_ERR_NOMEM, "out of memory: %zu bytes were asked for", bytes);
+  size_t room = am_align_up(bytes ? bytes : 1, align);
+  void *p = aligned_alloc(align, room);
+  AM_CHECK(p, AM_ERR_NOMEM, "out of memory: %zu bytes were asked for", bytes);
+  if (align == HUGE_PAGE_BYTES) (void)madvise(p, room, MADV_HUGEPAGE);  // a wish: refusal changes nothing
+  *out = p;
+  return AM_OK;
+}
+
+static void cpu_release(void *ctx, void *memory, size_t bytes) { free(memory); }
+
+static am_err cpu_to_host(void *ctx, void *host, const void *device, size_t bytes) {
+  if (bytes) memcpy(host, device, bytes);
+  return AM_OK;
+}
+
+static am_err cpu_from_host(void *ctx, void *device, const void *host, size_t bytes) {
+  if (bytes) memcpy(device, host, bytes);
+  return AM_OK;
+}
+
+static am_err cpu_sync(void *ctx) { return AM_OK; }
+
+// ---- scratch ----
+
+am_err am_cpu_scratch(am_cpu *cpu, am_cpu_scratch_slot slot, int64_t count, size_t size, void *pp) {
+  am_cpu_block *block = &cpu->scratch[slot];
+  size_t bytes = 0;
+  AM_CHECK(count >= 0 && am_mul_size((size_t)count, size, &bytes), AM_ERR_NOMEM,
+           "out of memory: %lld items of %zu bytes were asked for", (long long)count, size);
+  if (bytes > block->bytes || !block->data) {
+    free(block->data);
+    *block = (am_cpu_block){0};
+    AM_TRY(cpu_alloc(cpu, bytes, &block->data));
+    block->bytes = bytes;
+  }
+  memcpy(pp, &block->data, sizeof block->data);
+  return AM_OK;
+}
+
+// ---- geometry ----
+
+am_cpu_image am_cpu_image_of(const am_view *v) {
+  const am_shape *s = &v->shape;
+  am_cpu_image im = {.n = s->dim[0], .c = s->ndim > 1 ? s->dim[1] : 1, .spatial = 1, .w = 1};
+  for (int i = 2; i < s->ndim; i++) im.spatial *= s->dim[i];
+  im.h = s->ndim == 4 ? s->dim[2] : im.spatial;
+  im.w = s->ndim == 4 ? s->dim[3] : 1;
+  im.lanes = am_cpu_is_c16(v) ? AM_CPU_LANES : 1;
+  im.blocks = im.c / im.lanes;
+  return im;
+}
+
+// ---- the table ----
+
+const am_backend am_backend_cpu = {
+    .name = "cpu",
+    .open = cpu_open,
+    .close = cpu_close,
+    .describe = cpu_describe,
+    .alloc = cpu_alloc,
+    .release = cpu_release,
+    .to_host = cpu_to_host,
+    .from_host = cpu_from_host,
+    .sync = cpu_sync,
+    .choose_layout = am_cpu_choose_layout,
+#define AM_CPU_SLOT(op, desc_type, inputs, outputs, in_place) .op = am_cpu_##op,
+    AM_OP_LIST(AM_CPU_SLOT)
+#undef AM_CPU_SLOT
+};

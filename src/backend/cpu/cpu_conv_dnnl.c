@@ -1,0 +1,209 @@
+// Convolutions by oneDNN on blocked activations: prepared once per shape, kept in the context.
+//
+// Algorithm: Winograd F(4x4, 3x3) where oneDNN has it (2.x, AVX-512, 3x3 with stride 1), else direct.
+// Weights are plain on the outside; oneDNN names the layout it wants and a reorder goes between.
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/cpu/cpu_internal.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+// What a plan is for; compared as bytes, so it is filled from zero.
+typedef struct {
+  am_cpu_conv conv;
+  int64_t op;
+} plan_key;
+
+struct am_cpu_conv_plan {
+  plan_key key;
+  am_cpu_conv_plan *next;               // owned: same slot of the table
+  char name[96];
+  bool is_ref;                          // oneDNN offers reference loops only: not run
+  dnnl_primitive_t conv, weights;       // weights: reorder from plain (or to plain, for their gradient) or NULL
+  dnnl_memory_t x, y, w_plain, w, pad;  // pad: oneDNN's scratch memory
+  size_t w_bytes, pad_bytes;            // 0: not needed
+};
+
+enum { PLAN_SLOTS = 256, PLAN_LIMIT = 1024 };
+
+// ---- a plan ----
+
+static void plan_free(am_cpu_conv_plan *p) {
+  if (!p) return;
+  const dnnl_memory_t memory[] = {p->x, p->y, p->w_plain, p->w, p->pad};
+  for (int64_t i = 0; i < AM_COUNT_OF(memory); i++) {
+    if (memory[i]) dnnl_memory_destroy(memory[i]);
+  }
+  if (p->conv) dnnl_primitive_destroy(p->conv);
+  if (p->weights) dnnl_primitive_destroy(p->weights);
+  free(p);
+}
+
+static am_dnnl_conv describe(am_op op, const am_cpu_conv *c) {
+  const dnnl_format_tag_t x_tag = c->ci % AM_CPU_LANES == 0 ? dnnl_nChw16c : dnnl_nchw;
+  // What oneDNN pads after the image: it wants the last window to fit exactly, as floor() cut it.
+  const int64_t after_h = (c->ho - 1) * c->stride_h + (c->kh - 1) * c->dilation_h + 1 - c->h - c->pad_h;
+  const int64_t after_w = (c->wo - 1) * c->stride_w + (c->kw - 1) * c->dilation_w + 1 - c->w - c->pad_w;
+  return (am_dnnl_conv){
+      .kind = op == AM_OP_conv2d              ? AM_DNNL_FORWARD
+              : op == AM_OP_conv2d_grad_input ? AM_DNNL_GRAD_INPUT
+                                              : AM_DNNL_GRAD_WEIGHT,
+      .x = {c->n, c->ci, c->h, c->w}, .w = {c->co, c->ci, c->kh, c->kw}, .y = {c->n, c->co, c->ho, c->wo},
+      .x_tag = x_tag, .y_tag = dnnl_nChw16c, .stride = {c->stride_h, c->stride_w},
+      .dilation = {c->dilation_h - 1, c->dilation_w - 1}, .pad_before = {c->pad_h, c->pad_w},
+      .pad_after = {after_h, after_w}};
+}
+
+// Winograd when oneDNN has it, else direct; *pd is NULL when there is neither.
+static am_err choose_pd(am_cpu *cpu, am_op op, const am_cpu_conv *c, dnnl_primitive_desc_t *pd) {
+  am_dnnl_conv conv = describe(op, c);
+  *pd = NULL;
+  conv.winograd = c->kh == 3 && c->kw == 3 && c->stride_h == 1 && c->stride_w == 1 && c->dilation_h == 1 &&
+                  c->dilation_w == 1 && c->ci % AM_CPU_LANES == 0;
+  for (int attempt = conv.winograd ? 0 : 1; attempt < 2; attempt++) {
+    conv.winograd = attempt == 0;
+    const dnnl_status_t status = am_dnnl_conv_pd(cpu->engine, &conv, pd);
+    if (status == dnnl_success) return AM_OK;
+    *pd = NULL;
+    AM_CHECK(status == dnnl_unimplemented, am_dnnl_err_code(status), "oneDNN: a convolution of (%lld, %lld, %lld, "
+             "%lld) gave %s", (long long)c->n, (long long)c->ci, (long long)c->h, (long long)c->w,
+             am_dnnl_status_text(status));
+  }
+  return AM_OK;
+}
+
+static am_err memory_like(am_cpu *cpu, const_dnnl_primitive_desc_t pd, dnnl_query_t what, dnnl_memory_t *out,
+                          size_t *bytes) {
+  am_dnnl_md md = dnnl_primitive_desc_query_md(pd, what, 0);
+  *bytes = md ? dnnl_memory_desc_get_size(md) : 0;
+  if (*bytes) AM_TRY_DNNL(dnnl_memory_create(out, md, cpu->engine, DNNL_MEMORY_NONE));
+  return AM_OK;
+}
+
+// The reorder between plain weights and the layout that the convolution wants, if they differ.
+static am_err prepare_weights(am_cpu *cpu, am_cpu_conv_plan *p, const_dnnl_primitive_desc_t pd, bool gradient) {
+  const am_cpu_conv *c = &p->key.conv;
+  const dnnl_dims_t dims = {c->co, c->ci, c->kh, c->kw};
+  am_err err = AM_OK;
+  am_dnnl_md plain = NULL, wanted = NULL;
+  dnnl_primitive_desc_t reorder = NULL;
+  AM_TRY(memory_like(cpu, pd, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md, &p->w, &p->w_bytes));
+  AM_TRY_DNNL(am_dnnl_memory(cpu->engine, dims, dnnl_oihw, &p->w_plain));
+  AM_TRY_DNNL(am_dnnl_memory_md(p->w_plain, &plain));
+  AM_TRY_DNNL(am_dnnl_memory_md(p->w, &wanted));
+  if (dnnl_memory_desc_equal(plain, wanted)) {
+    p->w_bytes = 0;
+    return AM_OK;
+  }
+  AM_GO_DNNL(done, dnnl_reorder_primitive_desc_create(&reorder, gradient ? wanted : plain, cpu->engine,
+                                                      gradient ? plain : wanted, cpu->engine, NULL));
+  AM_GO_DNNL(done, dnnl_primitive_create(&p->weights, reorder));
+done:
+  if (reorder) dnnl_primitive_desc_destroy(reorder);
+  return err;
+}
+
+static am_err prepare(am_cpu *cpu, am_cpu_conv_plan *p, const_dnnl_primitive_desc_t pd) {
+  const am_op op = (am_op)p->key.op;
+  const char *name = NULL;
+  size_t bytes = 0;
+  AM_TRY_DNNL(dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name));
+  strncpy(p->name, name, sizeof p->name - 1);
+  p->is_ref = strncmp(name, "ref", 3) == 0;
+  if (p->is_ref) return AM_OK;
+  AM_TRY_DNNL(dnnl_primitive_create(&p->conv, pd));
+  AM_TRY(memory_like(cpu, pd, op == AM_OP_conv2d_grad_input ? dnnl_query_diff_src_md : dnnl_query_src_md, &p->x,
+                     &bytes));
+  AM_TRY(memory_like(cpu, pd, op == AM_OP_conv2d ? dnnl_query_dst_md : dnnl_query_diff_dst_md, &p->y, &bytes));
+  AM_TRY(memory_like(cpu, pd, dnnl_query_scratchpad_md, &p->pad, &p->pad_bytes));
+  return prepare_weights(cpu, p, pd, op == AM_OP_conv2d_grad_weight);
+}
+
+static am_err plan_new(am_cpu *cpu, const plan_key *key, am_cpu_conv_plan **out) {
+  am_err err = AM_OK;
+  am_cpu_conv_plan *p = NULL;
+  dnnl_primitive_desc_t pd = NULL;
+  AM_GO(done, AM_NEW(&p));
+  p->key = *key;
+  p->is_ref = true;
+  AM_GO(done, choose_pd(cpu, (am_op)key->op, &key->conv, &pd));
+  if (pd) AM_GO(done, prepare(cpu, p, pd));
+  *out = p;
+  p = NULL;
+done:
+  if (pd) dnnl_primitive_desc_destroy(pd);
+  plan_free(p);
+  return err;
+}
+
+// ---- the table of plans ----
+
+void am_cpu_conv_plans_free(am_cpu *cpu) {
+  for (int64_t i = 0; cpu->plan && i < PLAN_SLOTS; i++) {
+    for (am_cpu_conv_plan *p = cpu->plan[i]; p;) {
+      am_cpu_conv_plan *next = p->next;
+      plan_free(p);
+      p = next;
+    }
+  }
+  free(cpu->plan);
+  cpu->plan = NULL;
+  cpu->plan_count = 0;
+}
+
+am_err am_cpu_conv_plan_get(am_cpu *cpu, am_op op, const am_cpu_conv *c, am_cpu_conv_plan **plan) {
+  plan_key key;
+  memset(&key, 0, sizeof key);
+  key.conv = *c;
+  key.op = op;
+  // A program that keeps meeting new shapes starts over rather than keep them all.
+  if (cpu->plan_count >= PLAN_LIMIT) am_cpu_conv_plans_free(cpu);
+  if (!cpu->plan) AM_TRY(AM_NEW_ARRAY(&cpu->plan, PLAN_SLOTS));
+  am_cpu_conv_plan **slot = &cpu->plan[am_crc32c(0, &key, sizeof key) % PLAN_SLOTS];
+  am_cpu_conv_plan *p = *slot;
+  while (p && memcmp(&p->key, &key, sizeof key) != 0) p = p->next;
+  if (!p) {
+    am_cpu_use_threads(cpu);
+    AM_TRY(plan_new(cpu, &key, &p));
+    p->next = *slot;
+    *slot = p;
+    cpu->plan_count++;
+    cpu->conv_ref_offers += p->is_ref;
+  }
+  *plan = p->is_ref ? NULL : p;
+  return AM_OK;
+}
+
+const char *am_cpu_conv_plan_name(const am_cpu_conv_plan *plan) { return plan->name; }
+
+// ---- running one ----
+
+static am_err reorder_weights(am_cpu *cpu, am_cpu_conv_plan *p, dnnl_memory_t from, dnnl_memory_t to) {
+  const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+  AM_TRY_DNNL(dnnl_primitive_execute(p->weights, cpu->stream, 2, args));
+  return AM_OK;
+}
+
+am_err am_cpu_conv_plan_run(am_cpu *cpu, am_cpu_conv_plan *p, void *x, void *w, void *y) {
+  const am_op op = (am_op)p->key.op;
+  const bool gradient = op == AM_OP_conv2d_grad_weight;
+  void *w_wanted = w, *pad = NULL;
+  am_cpu_use_threads(cpu);
+  if (p->weights) AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_A, (int64_t)p->w_bytes, 1, &w_wanted));
+  if (p->pad) AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_B, (int64_t)p->pad_bytes, 1, &pad));
+  AM_TRY_DNNL(dnnl_memory_set_data_handle(p->x, x));
+  AM_TRY_DNNL(dnnl_memory_set_data_handle(p->y, y));
+  AM_TRY_DNNL(dnnl_memory_set_data_handle(p->w_plain, w));
+  AM_TRY_DNNL(dnnl_memory_set_data_handle(p->w, w_wanted));
+  if (p->pad) AM_TRY_DNNL(dnnl_memory_set_data_handle(p->pad, pad));
+  if (p->weights && !gradient) AM_TRY(reorder_weights(cpu, p, p->w_plain, p->w));
+  const dnnl_exec_arg_t args[] = {
+      {op == AM_OP_conv2d_grad_input ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, p->x},
+      {gradient ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, p->w},
+      {op == AM_OP_conv2d ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, p->y},
+      {DNNL_ARG_SCRATCHPAD, p->pad}};
+  AM_TRY_DNNL(dnnl_primitive_execute(p->conv, cpu->stream, p->pad ? 4 : 3, args));
+  if (p->weights && gradient) AM_TRY(reorder_weights(cpu, p, p->w, p->w_plain));
+  return AM_OK;
+}

@@ -1,0 +1,312 @@
+// Convolutions as im2col + sgemm on plain memory, for any shape.
+//
+// The columns of the product are places of the output: all places of several small images at once,
+// so that weights are read once for them, or a strip of rows of a large one, so that the columns
+// stay in cache. On the way from image to columns lies a stage of planes: the padded image, split by
+// the remainders of its coordinates modulo the stride. In a plane every tap of the kernel reads
+// neighbouring places, so that columns are made, and added back, in contiguous rows.
+#include <string.h>
+
+#include "backend/cpu/cpu_internal.h"
+
+// ---- planes ----
+
+// Planes of one image and one group: (channel, remainder y, remainder x, rows, cols).
+typedef struct {
+  const am_cpu_conv *c;
+  int64_t ci, co;        // channels of a group
+  int64_t rows, cols;    // of a plane
+  int64_t channel;       // elements of all planes of a channel
+} plane_set;
+
+static plane_set planes_of(const am_cpu_conv *c) {
+  plane_set p = {.c = c, .ci = c->ci / c->groups, .co = c->co / c->groups};
+  p.rows = c->ho + (c->kh - 1) * c->dilation_h / c->stride_h;
+  p.cols = c->wo + (c->kw - 1) * c->dilation_w / c->stride_w;
+  p.channel = c->stride_h * c->stride_w * p.rows * p.cols;
+  return p;
+}
+
+// The first place of a plane row whose coordinate first + i*stride is not negative, and the first
+// beyond `size`.
+static int64_t first_inside(int64_t first, int64_t stride) { return first >= 0 ? 0 : am_ceil_div(-first, stride); }
+static int64_t end_inside(int64_t first, int64_t stride, int64_t size, int64_t cols) {
+  return first >= size ? 0 : am_min_i64(cols, (size - first - 1) / stride + 1);
+}
+
+typedef struct {
+  const plane_set *p;
+  float *image, *planes;  // one image's channels of a group; its planes
+} plane_args;
+
+// image -> planes, zeros outside; or, add, planes -> image.
+static void split_channels(const void *arg, int64_t begin, int64_t end) {
+  const plane_args *k = arg;
+  const plane_set *p = k->p;
+  const am_cpu_conv *c = p->c;
+  for (int64_t row = begin * c->stride_h * p->rows; row < end * c->stride_h * p->rows; row++) {
+    const int64_t ch = row / (c->stride_h * p->rows), ry = row / p->rows % c->stride_h, i = row % p->rows;
+    const int64_t y = i * c->stride_h + ry - c->pad_h;
+    for (int64_t rx = 0; rx < c->stride_w; rx++) {
+      float *restrict to = k->planes + ch * p->channel + ((ry * c->stride_w + rx) * p->rows + i) * p->cols;
+      const int64_t x = rx - c->pad_w;
+      const bool inside = y >= 0 && y < c->h;
+      const int64_t from = inside ? am_min_i64(first_inside(x, c->stride_w), p->cols) : p->cols;
+      const int64_t stop = inside ? am_max_i64(from, end_inside(x, c->stride_w, c->w, p->cols)) : p->cols;
+      const float *restrict src = k->image + (ch * c->h + y) * c->w + x;
+      for (int64_t j = 0; j < from; j++) to[j] = 0;
+      for (int64_t j = from; j < stop; j++) to[j] = src[j * c->stride_w];
+      for (int64_t j = stop; j < p->cols; j++) to[j] = 0;
+    }
+  }
+}
+
+// Every place of the image lies in at most one plane row and column; those that no window touches
+// lie in none and are 0.
+static void join_channels(const void *arg, int64_t begin, int64_t end) {
+  const plane_args *k = arg;
+  const plane_set *p = k->p;
+  const am_cpu_conv *c = p->c;
+  for (int64_t row = begin * c->h; row < end * c->h; row++) {
+    const int64_t ch = row / c->h, y = row % c->h + c->pad_h, i = y / c->stride_h, ry = y % c->stride_h;
+    float *restrict to = k->image + row * c->w;
+    for (int64_t rx = 0; rx < c->stride_w; rx++) {
+      const int64_t x = rx - c->pad_w;
+      const float *restrict src = k->planes + ch * p->channel + ((ry * c->stride_w + rx) * p->rows + i) * p->cols;
+      const int64_t from = first_inside(x, c->stride_w);
+      const int64_t stop = i < p->rows ? am_max_i64(from, end_inside(x, c->stride_w, c->w, p->cols)) : from;
+      for (int64_t j = from; j < stop; j++) to[j * c->stride_w + x] = src[j];
+      for (int64_t at = stop * c->stride_w + x; at < c->w; at += c->stride_w) to[at] = 0;
+    }
+  }
+}
+
+// ---- columns ----
+
+// Rows first..first+rows of the output, of `images` images: the columns of one product.
+typedef struct {
+  int64_t image, images, row, rows, places;
+} piece;
+
+typedef struct {
+  const plane_set *p;
+  piece at;
+  float *planes, *col;
+  int64_t col_stride;  // columns of the whole matrix
+} col_args;
+
+static inline void copy_row(float *restrict to, const float *restrict from, int64_t n) {
+  switch (n) {  // the widths of small images, without a call
+    case 4: memcpy(to, from, 4 * sizeof *to); break;
+    case 8: memcpy(to, from, 8 * sizeof *to); break;
+    case 16: memcpy(to, from, 16 * sizeof *to); break;
+    case 32: memcpy(to, from, 32 * sizeof *to); break;
+    default: memcpy(to, from, (size_t)n * sizeof *to); break;
+  }
+}
+static inline void add_row(float *restrict to, const float *restrict from, int64_t n) {
+  for (int64_t i = 0; i < n; i++) to[i] += from[i];
+}
+
+// Calls use(plane row, column row, length) for every row of a range of channels of the group.
+#define FOR_EACH_ROW(k, begin, end, use)                                                                  \
+  do {                                                                                                    \
+    const plane_set *p_ = (k)->p;                                                                         \
+    const am_cpu_conv *c_ = p_->c;                                                                        \
+    const int64_t taps_ = c_->kh * c_->kw;                                                                \
+    for (int64_t i_ = 0; i_ < (k)->at.images; i_++) {                                                     \
+      for (int64_t t_ = (begin) * taps_; t_ < (end) * taps_; t_++) {                                      \
+        const int64_t ky_ = t_ % taps_ / c_->kw * c_->dilation_h, kx_ = t_ % c_->kw * c_->dilation_w;     \
+        const int64_t plane_ = ky_ % c_->stride_h * c_->stride_w + kx_ % c_->stride_w;                    \
+        float *from_ = (k)->planes + (i_ * p_->ci + t_ / taps_) * p_->channel +                           \
+                       (plane_ * p_->rows + ky_ / c_->stride_h + (k)->at.row) * p_->cols +                \
+                       kx_ / c_->stride_w;                                                                \
+        float *to_ = (k)->col + t_ * (k)->col_stride + i_ * (k)->at.rows * c_->wo;                        \
+        for (int64_t y_ = 0; y_ < (k)->at.rows; y_++) use(from_ + y_ * p_->cols, to_ + y_ * c_->wo, c_->wo); \
+      }                                                                                                   \
+    }                                                                                                     \
+  } while (0)
+
+#define TO_COLUMNS(plane, column, n) copy_row((column), (plane), (n))
+#define FROM_COLUMNS(plane, column, n) add_row((plane), (column), (n))
+AM_CPU_KERNEL static void columns_of_channels(const void *arg, int64_t begin, int64_t end) {
+  const col_args *k = arg;
+  FOR_EACH_ROW(k, begin, end, TO_COLUMNS);
+}
+AM_CPU_KERNEL static void add_columns_of_channels(const void *arg, int64_t begin, int64_t end) {
+  const col_args *k = arg;
+  FOR_EACH_ROW(k, begin, end, FROM_COLUMNS);
+}
+
+// ---- pieces ----
+
+// Columns of one product: enough to read weights rarely, few enough to stay in the second-level cache.
+static int64_t wanted_columns(int64_t depth) { return am_clamp_i64((1 << 17) / depth, 64, 1024); }
+
+typedef struct {
+  plane_set p;
+  int64_t places, depth;         // of an image; rows of the columns' matrix
+  int64_t images, rows;          // of a piece, at most
+  bool direct;                   // a 1x1 kernel on single images: the image is its own columns
+  float *planes, *col, *gathered;
+} work;
+
+static am_err work_start(am_cpu *cpu, const am_cpu_conv *c, work *k) {
+  *k = (work){.p = planes_of(c), .places = c->ho * c->wo};
+  k->depth = k->p.ci * c->kh * c->kw;
+  const int64_t columns = wanted_columns(k->depth);
+  k->images = am_clamp_i64(columns / k->places, 1, c->n);
+  k->rows = k->images > 1 ? c->ho : am_clamp_i64(am_ceil_div(columns, c->wo), 1, c->ho);
+  k->direct = c->kh == 1 && c->kw == 1 && c->stride_h == 1 && c->stride_w == 1 && c->pad_h == 0 && c->pad_w == 0 &&
+              k->images == 1;
+  if (k->direct) {
+    k->rows = c->ho;
+    return AM_OK;
+  }
+  const int64_t columns_max = k->images * k->rows * c->wo;
+  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_A, k->images * k->p.ci * k->p.channel, sizeof(float), &k->planes));
+  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_B, k->depth * columns_max, sizeof(float), &k->col));
+  if (k->images > 1) {
+    AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_C, k->p.co * columns_max, sizeof(float), &k->gathered));
+  }
+  return AM_OK;
+}
+
+static float *image_at(const work *k, float *x, int64_t image, int64_t group) {
+  const am_cpu_conv *c = k->p.c;
+  return x + (image * c->ci + group * k->p.ci) * c->h * c->w;
+}
+static float *output_at(const work *k, float *y, int64_t image, int64_t group) {
+  return y + (image * k->p.c->co + group * k->p.co) * k->places;
+}
+
+static void split_images(const am_cpu *cpu, const work *k, float *x, piece at, int64_t group) {
+  for (int64_t i = 0; i < at.images; i++) {
+    const plane_args args = {&k->p, image_at(k, x, at.image + i, group), k->planes + i * k->p.ci * k->p.channel};
+    am_cpu_for(cpu, k->p.ci, am_cpu_grain(k->p.channel), split_channels, &args);
+  }
+}
+static void join_images(const am_cpu *cpu, const work *k, float *x, piece at, int64_t group) {
+  for (int64_t i = 0; i < at.images; i++) {
+    const plane_args args = {&k->p, image_at(k, x, at.image + i, group), k->planes + i * k->p.ci * k->p.channel};
+    am_cpu_for(cpu, k->p.ci, am_cpu_grain(k->p.channel), join_channels, &args);
+  }
+}
+
+static void over_columns(const am_cpu *cpu, const work *k, piece at, am_cpu_range_fn fn) {
+  const col_args args = {&k->p, at, k->planes, k->col, at.images * at.places};
+  am_cpu_for(cpu, k->p.ci, am_cpu_grain(k->depth / k->p.ci * args.col_stride), fn, &args);
+}
+
+// The output of several images as one matrix (co, images * places), and back.
+static void gather_output(const work *k, const float *y, piece at, int64_t group) {
+  const size_t bytes = (size_t)k->places * sizeof(float);
+  for (int64_t i = 0; i < at.images; i++) {
+    const float *from = output_at(k, (float *)y, at.image + i, group);
+    for (int64_t o = 0; o < k->p.co; o++) {
+      memcpy(k->gathered + (o * at.images + i) * k->places, from + o * k->places, bytes);
+    }
+  }
+}
+static void scatter_output(const work *k, float *y, piece at, int64_t group) {
+  const size_t bytes = (size_t)k->places * sizeof(float);
+  for (int64_t i = 0; i < at.images; i++) {
+    float *to = output_at(k, y, at.image + i, group);
+    for (int64_t o = 0; o < k->p.co; o++) {
+      memcpy(to + o * k->places, k->gathered + (o * at.images + i) * k->places, bytes);
+    }
+  }
+}
+
+// A matrix of columns and the matching part of the output, ready for a product.
+typedef struct {
+  float *col, *out;
+  int64_t col_stride, out_stride, columns;
+} operands;
+
+static operands operands_at(const work *k, float *x, float *y, piece at, int64_t group) {
+  operands m = {.col = k->col, .out = k->gathered, .columns = at.images * at.places};
+  m.col_stride = m.out_stride = m.columns;
+  if (k->direct) {
+    m.col = image_at(k, x, at.image, group);
+    m.col_stride = k->places;
+  }
+  if (!k->gathered) {
+    m.out = output_at(k, y, at.image, group) + at.row * k->p.c->wo;
+    m.out_stride = k->places;
+  }
+  return m;
+}
+
+// The next piece of this group's work; false at the end. Starts from a zero piece.
+static bool next_piece(const work *k, piece *at) {
+  const am_cpu_conv *c = k->p.c;
+  const bool same_image = at->images == 1 && at->row + at->rows < c->ho;
+  const int64_t image = same_image ? at->image : at->image + at->images;
+  const int64_t row = same_image ? at->row + at->rows : 0;
+  if (image >= c->n) return false;
+  *at = (piece){.image = image, .images = am_min_i64(k->images, c->n - image), .row = row};
+  at->rows = k->images > 1 ? c->ho : am_min_i64(k->rows, c->ho - row);
+  at->places = at->rows * c->wo;
+  return true;
+}
+
+// ---- the three ops ----
+
+am_err am_cpu_gemm_forward(am_cpu *cpu, const am_cpu_conv *c, const float *x, const float *w, float *y) {
+  work k;
+  AM_TRY(work_start(cpu, c, &k));
+  am_cpu_use_threads(cpu);
+  for (int64_t g = 0; g < c->groups; g++) {
+    const float *wg = w + g * k.p.co * k.depth;
+    for (piece at = {0}; next_piece(&k, &at);) {
+      const operands m = operands_at(&k, (float *)x, y, at, g);
+      if (!k.direct && at.row == 0) split_images(cpu, &k, (float *)x, at, g);
+      if (!k.direct) over_columns(cpu, &k, at, columns_of_channels);
+      AM_TRY_DNNL(dnnl_sgemm('N', 'N', k.p.co, m.columns, k.depth, 1.0f, wg, k.depth, m.col, m.col_stride, 0.0f,
+                             m.out, m.out_stride));
+      if (k.gathered) scatter_output(&k, y, at, g);
+    }
+  }
+  return AM_OK;
+}
+
+am_err am_cpu_gemm_grad_input(am_cpu *cpu, const am_cpu_conv *c, const float *dy, const float *w, float *dx) {
+  work k;
+  AM_TRY(work_start(cpu, c, &k));
+  am_cpu_use_threads(cpu);
+  for (int64_t g = 0; g < c->groups; g++) {
+    const float *wg = w + g * k.p.co * k.depth;
+    for (piece at = {0}; next_piece(&k, &at);) {
+      const operands m = operands_at(&k, dx, (float *)dy, at, g);
+      if (k.gathered) gather_output(&k, dy, at, g);
+      AM_TRY_DNNL(dnnl_sgemm('T', 'N', k.depth, m.columns, k.p.co, 1.0f, wg, k.depth, m.out, m.out_stride, 0.0f,
+                             m.col, m.col_stride));
+      if (k.direct) continue;
+      const size_t planes = (size_t)(at.images * k.p.ci * k.p.channel);
+      if (at.row == 0) memset(k.planes, 0, planes * sizeof(float));
+      over_columns(cpu, &k, at, add_columns_of_channels);
+      if (at.row + at.rows == c->ho) join_images(cpu, &k, dx, at, g);
+    }
+  }
+  return AM_OK;
+}
+
+am_err am_cpu_gemm_grad_weight(am_cpu *cpu, const am_cpu_conv *c, const float *dy, const float *x, float *dw) {
+  work k;
+  AM_TRY(work_start(cpu, c, &k));
+  am_cpu_use_threads(cpu);
+  for (int64_t g = 0; g < c->groups; g++) {
+    float *dwg = dw + g * k.p.co * k.depth;
+    float keep = 0.0f;
+    for (piece at = {0}; next_piece(&k, &at); keep = 1.0f) {
+      const operands m = operands_at(&k, (float *)x, (float *)dy, at, g);
+      if (!k.direct && at.row == 0) split_images(cpu, &k, (float *)x, at, g);
+      if (!k.direct) over_columns(cpu, &k, at, columns_of_channels);
+      if (k.gathered) gather_output(&k, dy, at, g);
+      AM_TRY_DNNL(dnnl_sgemm('N', 'T', k.p.co, k.depth, m.columns, 1.0f, m.out, m.out_stride, m.col, m.col_stride,
+                             keep, dwg, k.depth));
+    }
+  }
+  return AM_OK;
+}

@@ -1,0 +1,117 @@
+// Shared by the files of the cpu backend: its context, threads, scratch memory, image geometry.
+#ifndef AM_BACKEND_CPU_INTERNAL_H
+#define AM_BACKEND_CPU_INTERNAL_H
+
+#include "backend/cpu/cpu.h"
+#include "backend/cpu/dnnl_compat.h"
+#include "base/num.h"
+
+// One copy of a loop per instruction set, picked when the program is loaded. Contraction to fused
+// multiply-add is off for the whole program, so the copies give the same bits. Sanitizers cannot
+// instrument the resolvers, so there is one copy under them.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) && !defined(AM_DEBUG)
+#define AM_CPU_KERNEL __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define AM_CPU_KERNEL
+#endif
+
+enum { AM_CPU_LANES = 16 };  // channels of one AM_LAYOUT_C16 block, and lanes of our reductions
+
+// Temporary memory of an op, kept from one op to the next and grown as needed. An op that needs
+// several pieces at once takes them from different slots.
+typedef enum {
+  AM_CPU_SCRATCH_A, AM_CPU_SCRATCH_B, AM_CPU_SCRATCH_C, AM_CPU_SCRATCH_D, AM_CPU_SCRATCH_E,
+  AM_CPU_SCRATCH_SLOTS
+} am_cpu_scratch_slot;
+typedef struct {
+  void *data;  // owned
+  size_t bytes;
+} am_cpu_block;
+
+typedef struct am_cpu_conv_plan am_cpu_conv_plan;
+
+typedef struct {
+  int threads;
+  bool avx512;             // what oneDNN may use, AM_LAYOUT_C16 is only worth it there
+  dnnl_engine_t engine;    // owned
+  dnnl_stream_t stream;    // owned
+  am_cpu_block scratch[AM_CPU_SCRATCH_SLOTS];
+  am_cpu_conv_plan **plan; // owned: hash table of prepared convolutions (cpu_conv_dnnl.c)
+  int64_t plan_count;
+  int64_t conv_ref_offers;
+} am_cpu;
+
+// ---- threads (cpu_parallel.c) ----
+// Calls fn on disjoint ranges that cover 0..count, from up to cpu->threads threads; a range is at
+// least `grain` long. fn must write results that do not depend on how the ranges are cut.
+typedef void (*am_cpu_range_fn)(const void *arg, int64_t begin, int64_t end);
+void am_cpu_for(const am_cpu *cpu, int64_t count, int64_t grain, am_cpu_range_fn fn, const void *arg);
+// Makes libraries that are called from this thread use the context's number of threads.
+void am_cpu_use_threads(const am_cpu *cpu);
+
+// Elements below which cutting work between threads costs more than it gains.
+enum { AM_CPU_GRAIN = 16384 };
+// The grain for items of `each` elements.
+static inline int64_t am_cpu_grain(int64_t each) { return am_max_i64(1, AM_CPU_GRAIN / am_max_i64(1, each)); }
+
+// ---- scratch (cpu.c) ----
+// *pp (any pointer variable) = uninitialised memory, 64-byte aligned, valid until this slot is
+// asked for again.
+AM_MUST_USE am_err am_cpu_scratch(am_cpu *cpu, am_cpu_scratch_slot slot, int64_t count, size_t size, void *pp);
+
+// ---- geometry ----
+// An activation as channel blocks: element (i, c, s) lies at
+//   ((i*blocks + c/lanes)*spatial + s)*lanes + c%lanes.
+// Plain memory has lanes = 1 and blocks = c; C16 has lanes = 16 and blocks = c/16.
+typedef struct {
+  int64_t n, c, h, w, spatial;
+  int64_t blocks, lanes;
+} am_cpu_image;
+// Any shape (n, c, ...); h and w are those of a 4-D shape, else h = spatial and w = 1.
+am_cpu_image am_cpu_image_of(const am_view *v);
+
+static inline int64_t am_cpu_count(const am_view *v) { return am_shape_count(v->shape); }
+static inline bool am_cpu_is_c16(const am_view *v) { return v->layout == AM_LAYOUT_C16; }
+
+// ---- layouts (cpu_layout.c) ----
+void am_cpu_choose_layout(void *ctx, am_op op, const void *desc, am_view *in, am_view *out);
+
+// ---- convolution ----
+// One convolution, with all zero-means-one defaults filled in, whichever of the three ops it is.
+typedef struct {
+  int64_t n, ci, h, w;       // x
+  int64_t co, ho, wo;        // y
+  int64_t kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups;
+} am_cpu_conv;
+am_cpu_conv am_cpu_conv_of(const am_conv2d_desc *desc, am_shape x, am_shape w, am_shape y);
+// Whether oneDNN carries it out, on y in C16 and x in C16 or, with fewer than 16 channels, plain.
+bool am_cpu_conv_is_blocked(const am_cpu *cpu, const am_cpu_conv *conv);
+// Whether activations of this shape are kept in C16 where an op is free to choose.
+bool am_cpu_prefers_c16(const am_cpu *cpu, am_shape s);
+
+// im2col + sgemm (cpu_conv_gemm.c): any shape, everything plain.
+AM_MUST_USE am_err am_cpu_gemm_forward(am_cpu *cpu, const am_cpu_conv *c, const float *x, const float *w, float *y);
+AM_MUST_USE am_err am_cpu_gemm_grad_input(am_cpu *cpu, const am_cpu_conv *c, const float *dy, const float *w,
+                                          float *dx);
+AM_MUST_USE am_err am_cpu_gemm_grad_weight(am_cpu *cpu, const am_cpu_conv *c, const float *dy, const float *x,
+                                           float *dw);
+
+// oneDNN on blocked activations (cpu_conv_dnnl.c). x, w, y are the forward names of the arrays; the
+// one that `op` computes is written. *plan is NULL when oneDNN has nothing but its reference loops.
+AM_MUST_USE am_err am_cpu_conv_plan_get(am_cpu *cpu, am_op op, const am_cpu_conv *c, am_cpu_conv_plan **plan);
+const char *am_cpu_conv_plan_name(const am_cpu_conv_plan *plan);
+AM_MUST_USE am_err am_cpu_conv_plan_run(am_cpu *cpu, am_cpu_conv_plan *plan, void *x, void *w, void *y);
+void am_cpu_conv_plans_free(am_cpu *cpu);
+
+// ---- layouts' bytes (cpu_reorder.c) ----
+// Plain (n, c, spatial) to C16 and back; c a multiple of 16.
+void am_cpu_block_c16(const am_cpu *cpu, am_cpu_image im, const float *plain, float *blocked);
+void am_cpu_unblock_c16(const am_cpu *cpu, am_cpu_image im, const float *blocked, float *plain);
+
+// ---- the ops, one function each ----
+#define AM_CPU_DECLARE(op, desc_type, inputs, outputs, in_place) \
+  am_err am_cpu_##op(void *ctx, const desc_type *desc, const am_view *in, am_view *out);
+AM_OP_LIST(AM_CPU_DECLARE)
+#undef AM_CPU_DECLARE
+
+#endif

@@ -1,0 +1,212 @@
+// Max and average pooling, on plain and C16 memory alike: a plane is h x w places of `lanes` values.
+#include <math.h>
+#include <string.h>
+
+#include "backend/cpu/cpu_internal.h"
+
+typedef struct {
+  int64_t h, w, ho, wo;
+  am_pool2d_desc desc;
+} pool_plane;
+
+typedef struct {
+  pool_plane plane;
+  const float *x;        // what is read: the input, or the gradient of the output
+  const int32_t *index;
+  float *y;
+  int32_t *chosen;
+} pool_args;
+
+// The part of a window that lies inside the input.
+typedef struct { int64_t y0, y1, x0, x1; } window;
+static window window_at(const pool_plane *p, int64_t oy, int64_t ox) {
+  const int64_t y = oy * p->desc.stride_h - p->desc.pad_h, x = ox * p->desc.stride_w - p->desc.pad_w;
+  return (window){am_max_i64(y, 0), am_min_i64(y + p->desc.kernel_h, p->h),
+                  am_max_i64(x, 0), am_min_i64(x + p->desc.kernel_w, p->w)};
+}
+
+// What an average divides by: padding counts when include_pad, up to the padded border.
+static float window_size(const pool_plane *p, int64_t oy, int64_t ox) {
+  if (!p->desc.include_pad) {
+    const window v = window_at(p, oy, ox);
+    return (float)((v.y1 - v.y0) * (v.x1 - v.x0));
+  }
+  const int64_t y = oy * p->desc.stride_h - p->desc.pad_h, x = ox * p->desc.stride_w - p->desc.pad_w;
+  return (float)((am_min_i64(y + p->desc.kernel_h, p->h + p->desc.pad_h) - y) *
+                 (am_min_i64(x + p->desc.kernel_w, p->w + p->desc.pad_w) - x));
+}
+
+static pool_plane plane_of(const am_pool2d_desc *desc, const am_view *large, const am_view *small) {
+  return (pool_plane){.h = large->shape.dim[2], .w = large->shape.dim[3],
+                      .ho = small->shape.dim[2], .wo = small->shape.dim[3], .desc = *desc};
+}
+
+// ---- one place of a plane ----
+
+#define MAX_AT(name, lanes)                                                                              \
+  AM_CPU_KERNEL static void name(const pool_plane *p, const float *restrict x, int64_t oy, int64_t ox,   \
+                                 float *restrict y, int32_t *restrict chosen) {                          \
+    const window v = window_at(p, oy, ox);                                                               \
+    float best[lanes];                                                                                   \
+    int32_t at[lanes];                                                                                   \
+    for (int j = 0; j < lanes; j++) {                                                                    \
+      best[j] = -INFINITY;                                                                               \
+      at[j] = (int32_t)(v.y0 * p->w + v.x0);                                                             \
+    }                                                                                                    \
+    for (int64_t iy = v.y0; iy < v.y1; iy++) {                                                           \
+      for (int64_t ix = v.x0; ix < v.x1; ix++) {                                                         \
+        const int32_t here = (int32_t)(iy * p->w + ix);                                                  \
+        const float *restrict from = x + (int64_t)here * lanes;                                          \
+        for (int j = 0; j < lanes; j++) {                                                                \
+          const float value = from[j];                                                                   \
+          const int better = (value > best[j]) | (value != value);                                       \
+          best[j] = better ? value : best[j];                                                            \
+          at[j] = better ? here : at[j];                                                                 \
+        }                                                                                                \
+      }                                                                                                  \
+    }                                                                                                    \
+    for (int j = 0; j < lanes; j++) {                                                                    \
+      y[j] = best[j];                                                                                    \
+      chosen[j] = at[j];                                                                                 \
+    }                                                                                                    \
+  }
+MAX_AT(max_at_plain, 1)
+MAX_AT(max_at_c16, AM_CPU_LANES)
+
+#define AVERAGE_AT(name, lanes)                                                                          \
+  AM_CPU_KERNEL static void name(const pool_plane *p, const float *restrict x, int64_t oy, int64_t ox,   \
+                                 float *restrict y) {                                                    \
+    const window v = window_at(p, oy, ox);                                                               \
+    const float size = window_size(p, oy, ox);                                                           \
+    float sum[lanes] = {0};                                                                              \
+    for (int64_t iy = v.y0; iy < v.y1; iy++) {                                                           \
+      for (int64_t ix = v.x0; ix < v.x1; ix++) {                                                         \
+        const float *restrict from = x + (iy * p->w + ix) * lanes;                                       \
+        for (int j = 0; j < lanes; j++) sum[j] += from[j];                                               \
+      }                                                                                                  \
+    }                                                                                                    \
+    for (int j = 0; j < lanes; j++) y[j] = sum[j] / size;                                                \
+  }
+AVERAGE_AT(average_at_plain, 1)
+AVERAGE_AT(average_at_c16, AM_CPU_LANES)
+
+#define AVERAGE_GRAD_AT(name, lanes)                                                                     \
+  AM_CPU_KERNEL static void name(const pool_plane *p, const float *restrict dy, int64_t oy, int64_t ox,  \
+                                 float *restrict dx) {                                                   \
+    const window v = window_at(p, oy, ox);                                                               \
+    const float size = window_size(p, oy, ox);                                                           \
+    float share[lanes];                                                                                  \
+    for (int j = 0; j < lanes; j++) share[j] = dy[j] / size;                                             \
+    for (int64_t iy = v.y0; iy < v.y1; iy++) {                                                           \
+      for (int64_t ix = v.x0; ix < v.x1; ix++) {                                                         \
+        float *restrict to = dx + (iy * p->w + ix) * lanes;                                              \
+        for (int j = 0; j < lanes; j++) to[j] += share[j];                                               \
+      }                                                                                                  \
+    }                                                                                                    \
+  }
+AVERAGE_GRAD_AT(average_grad_at_plain, 1)
+AVERAGE_GRAD_AT(average_grad_at_c16, AM_CPU_LANES)
+
+// ---- ranges of planes ----
+
+#define FOR_EACH_OUTPUT(p)                   \
+  for (int64_t oy = 0; oy < (p)->ho; oy++)   \
+    for (int64_t ox = 0; ox < (p)->wo; ox++)
+
+#define POOL_RANGES(suffix, lanes)                                                                        \
+  static void max_##suffix(const void *arg, int64_t begin, int64_t end) {                                 \
+    const pool_args *k = arg;                                                                             \
+    const pool_plane *p = &k->plane;                                                                      \
+    for (int64_t b = begin; b < end; b++) {                                                               \
+      FOR_EACH_OUTPUT(p) {                                                                                \
+        const int64_t o = ((b * p->ho + oy) * p->wo + ox) * lanes;                                        \
+        max_at_##suffix(p, k->x + b * p->h * p->w * lanes, oy, ox, k->y + o, k->chosen + o);              \
+      }                                                                                                   \
+    }                                                                                                     \
+  }                                                                                                       \
+  static void average_##suffix(const void *arg, int64_t begin, int64_t end) {                             \
+    const pool_args *k = arg;                                                                             \
+    const pool_plane *p = &k->plane;                                                                      \
+    for (int64_t b = begin; b < end; b++) {                                                               \
+      FOR_EACH_OUTPUT(p)                                                                                  \
+        average_at_##suffix(p, k->x + b * p->h * p->w * lanes, oy, ox,                                    \
+                            k->y + ((b * p->ho + oy) * p->wo + ox) * lanes);                              \
+    }                                                                                                     \
+  }                                                                                                       \
+  static void average_grad_##suffix(const void *arg, int64_t begin, int64_t end) {                        \
+    const pool_args *k = arg;                                                                             \
+    const pool_plane *p = &k->plane;                                                                      \
+    for (int64_t b = begin; b < end; b++) {                                                               \
+      float *dx = k->y + b * p->h * p->w * lanes;                                                         \
+      memset(dx, 0, (size_t)(p->h * p->w * lanes) * sizeof *dx);                                          \
+      FOR_EACH_OUTPUT(p)                                                                                  \
+        average_grad_at_##suffix(p, k->x + ((b * p->ho + oy) * p->wo + ox) * lanes, oy, ox, dx);          \
+    }                                                                                                     \
+  }                                                                                                       \
+  static void scatter_##suffix(const void *arg, int64_t begin, int64_t end) {                             \
+    const pool_args *k = arg;                                                                             \
+    const pool_plane *p = &k->plane;                                                                      \
+    const int64_t small = p->ho * p->wo * lanes, large = p->h * p->w * lanes;                             \
+    memset(k->y + begin * large, 0, (size_t)((end - begin) * large) * sizeof *k->y);                      \
+    for (int64_t b = begin; b < end; b++) {                                                               \
+      float *dx = k->y + b * large;                                                                       \
+      for (int64_t o = b * small; o < (b + 1) * small; o++) {                                             \
+        dx[(int64_t)k->index[o] * lanes + o % lanes] += k->x[o];                                          \
+      }                                                                                                   \
+    }                                                                                                     \
+  }                                                                                                       \
+  static void gather_##suffix(const void *arg, int64_t begin, int64_t end) {                              \
+    const pool_args *k = arg;                                                                             \
+    const pool_plane *p = &k->plane;                                                                      \
+    const int64_t small = p->ho * p->wo * lanes, large = p->h * p->w * lanes;                             \
+    for (int64_t b = begin; b < end; b++) {                                                               \
+      const float *x = k->x + b * large;                                                                  \
+      for (int64_t o = b * small; o < (b + 1) * small; o++) {                                             \
+        k->y[o] = x[(int64_t)k->index[o] * lanes + o % lanes];                                            \
+      }                                                                                                   \
+    }                                                                                                     \
+  }
+POOL_RANGES(plain, 1)
+POOL_RANGES(c16, AM_CPU_LANES)
+
+// ---- the ops ----
+
+// Planes of `large` (the unpooled array) are shared between threads.
+static void over_planes(const am_cpu *cpu, const am_view *large, am_cpu_range_fn plain, am_cpu_range_fn c16,
+                        const pool_args *args) {
+  const am_cpu_image im = am_cpu_image_of(large);
+  am_cpu_for(cpu, im.n * im.blocks, am_cpu_grain(im.spatial * im.lanes), am_cpu_is_c16(large) ? c16 : plain, args);
+}
+
+am_err am_cpu_max_pool2d(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
+  const pool_args args = {.plane = plane_of(desc, &in[0], &out[0]), .x = in[0].data, .y = out[0].data,
+                          .chosen = out[1].data};
+  over_planes(ctx, &in[0], max_plain, max_c16, &args);
+  return AM_OK;
+}
+
+am_err am_cpu_pool_scatter(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
+  const pool_args args = {.plane = plane_of(desc, &out[0], &in[0]), .x = in[0].data, .index = in[1].data,
+                          .y = out[0].data};
+  over_planes(ctx, &out[0], scatter_plain, scatter_c16, &args);
+  return AM_OK;
+}
+
+am_err am_cpu_pool_gather(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
+  const pool_args args = {.plane = plane_of(desc, &in[0], &in[1]), .x = in[0].data, .index = in[1].data,
+                          .y = out[0].data};
+  over_planes(ctx, &in[0], gather_plain, gather_c16, &args);
+  return AM_OK;
+}
+
+am_err am_cpu_avg_pool2d(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
+  const pool_args args = {.plane = plane_of(desc, &in[0], &out[0]), .x = in[0].data, .y = out[0].data};
+  over_planes(ctx, &in[0], average_plain, average_c16, &args);
+  return AM_OK;
+}
+
+am_err am_cpu_avg_pool2d_grad(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
+  const pool_args args = {.plane = plane_of(desc, &out[0], &in[0]), .x = in[0].data, .y = out[0].data};
+  over_planes(ctx, &out[0], average_grad_plain, average_grad_c16, &args);
+  return AM_OK;
+}
