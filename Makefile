@@ -34,14 +34,14 @@ OPT ?= -O3 -g
 # -fno-trapping-math: nobody reads the floating-point flags, so conditional arithmetic may be vectorised.
 # -ffp-contract=off: the same source gives the same bits; kernels that want fused operations say so.
 CPPFLAGS := -Isrc -D_POSIX_C_SOURCE=200809L $(if $(SAN),-DAM_INVARIANTS)
-CFLAGS := -std=c11 $(OPT) -fopenmp-simd -fno-math-errno -fno-trapping-math -ffp-contract=off -Wall -Wextra \
+CFLAGS := -std=c11 $(OPT) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=off -Wall -Wextra \
   -Wshadow -Wvla -Wmissing-prototypes \
   -Wstrict-prototypes -Wformat=2 -Wno-unused-parameter $(LIB_CFLAGS) \
   $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 ifeq ($(CC),gcc)
 CFLAGS += -Wno-format-truncation
 endif
-LDFLAGS := $(if $(SAN),-fsanitize=$(SAN))
+LDFLAGS := -fopenmp $(if $(SAN),-fsanitize=$(SAN))
 
 # ---- sources ----
 SRC := $(sort $(wildcard src/*/*.c src/*/*/*.c))

@@ -1,17 +1,13 @@
 // Values into memory: fill, cast between types, random numbers.
+#include <math.h>
 #include <string.h>
 
 #include "backend/cpu/cpu_internal.h"
 #include "base/rng.h"
 
-// ---- bf16: the upper half of an f32, rounded to the nearest, ties to even ----
+// ---- one value ----
 
-static uint16_t bf16_of(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  if (x != x) return (uint16_t)(bits >> 16 | 0x40);  // a NaN stays one
-  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
+static bool is_integer(am_dtype t) { return t == AM_I32 || t == AM_I64 || t == AM_U8; }
 
 static float bf16_value(uint16_t half) {
   const uint32_t bits = (uint32_t)half << 16;
@@ -20,78 +16,104 @@ static float bf16_value(uint16_t half) {
   return x;
 }
 
-// ---- cast ----
+// The upper half of an f32, to the nearest, ties to even. What double loses on the way to f32 is
+// kept in the lowest bit (round to odd), so that it is rounded only once.
+static uint16_t bf16_of(double value) {
+  const float x = (float)value;
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  if (isnan(value)) return (uint16_t)(bits >> 16 | 0x40);
+  if (!isinf(x) && (double)x != value) {
+    if (fabs((double)x) > fabs(value)) bits--;
+    bits |= 1;
+  }
+  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static int64_t integer_of(double value) {
+  if (isnan(value)) return 0;
+  if (value >= 0x1p63) return INT64_MAX;
+  return value < -0x1p63 ? INT64_MIN : (int64_t)value;
+}
+
+static int64_t read_integer(const am_view *v, int64_t i) {
+  switch (v->dtype) {
+    case AM_I32: return ((const int32_t *)v->data)[i];
+    case AM_U8: return ((const uint8_t *)v->data)[i];
+    default: return ((const int64_t *)v->data)[i];
+  }
+}
+static double read_real(const am_view *v, int64_t i) {
+  switch (v->dtype) {
+    case AM_F32: return ((const float *)v->data)[i];
+    case AM_F64: return ((const double *)v->data)[i];
+    case AM_BF16: return bf16_value(((const uint16_t *)v->data)[i]);
+    default: return (double)read_integer(v, i);
+  }
+}
+static void write_integer(const am_view *v, int64_t i, int64_t value) {
+  switch (v->dtype) {
+    case AM_I32: ((int32_t *)v->data)[i] = (int32_t)am_clamp_i64(value, INT32_MIN, INT32_MAX); break;
+    case AM_U8: ((uint8_t *)v->data)[i] = (uint8_t)am_clamp_i64(value, 0, UINT8_MAX); break;
+    default: ((int64_t *)v->data)[i] = value; break;
+  }
+}
+static void write_real(const am_view *v, int64_t i, double value) {
+  switch (v->dtype) {
+    case AM_F32: ((float *)v->data)[i] = (float)value; break;
+    case AM_F64: ((double *)v->data)[i] = value; break;
+    case AM_BF16: ((uint16_t *)v->data)[i] = bf16_of(value); break;
+    default: write_integer(v, i, integer_of(value)); break;
+  }
+}
+
+// ---- cast and fill ----
 
 typedef struct {
   const am_view *in, *out;
-} cast_args;
+  double value;
+} convert_args;
 
-// Every type goes through one that holds all its values: double, or int64 between integers.
-#define READ_AS(wide, value)                                                                   \
-  switch (in->dtype) {                                                                         \
-    case AM_F32: value = (wide)((const float *)in->data)[i]; break;                            \
-    case AM_F64: value = (wide)((const double *)in->data)[i]; break;                           \
-    case AM_BF16: value = (wide)bf16_value(((const uint16_t *)in->data)[i]); break;            \
-    case AM_I32: value = (wide)((const int32_t *)in->data)[i]; break;                          \
-    case AM_I64: value = (wide)((const int64_t *)in->data)[i]; break;                          \
-    default: value = (wide)((const uint8_t *)in->data)[i]; break;                              \
-  }
-
-static void cast_to_integers(const void *arg, int64_t begin, int64_t end) {
-  const am_view *in = ((const cast_args *)arg)->in, *out = ((const cast_args *)arg)->out;
-  for (int64_t i = begin; i < end; i++) {
-    int64_t value;
-    READ_AS(int64_t, value);
-    switch (out->dtype) {
-      case AM_I32: ((int32_t *)out->data)[i] = (int32_t)value; break;
-      case AM_I64: ((int64_t *)out->data)[i] = value; break;
-      default: ((uint8_t *)out->data)[i] = (uint8_t)value; break;
-    }
-  }
+// Between integers nothing passes through double, which would round a large i64.
+static void cast_integers(const void *arg, int64_t begin, int64_t end) {
+  const convert_args *k = arg;
+  for (int64_t i = begin; i < end; i++) write_integer(k->out, i, read_integer(k->in, i));
 }
-
-static void cast_to_reals(const void *arg, int64_t begin, int64_t end) {
-  const am_view *in = ((const cast_args *)arg)->in, *out = ((const cast_args *)arg)->out;
-  for (int64_t i = begin; i < end; i++) {
-    double value;
-    READ_AS(double, value);
-    switch (out->dtype) {
-      case AM_F32: ((float *)out->data)[i] = (float)value; break;
-      case AM_F64: ((double *)out->data)[i] = value; break;
-      default: ((uint16_t *)out->data)[i] = bf16_of((float)value); break;
-    }
-  }
+static void cast_reals(const void *arg, int64_t begin, int64_t end) {
+  const convert_args *k = arg;
+  for (int64_t i = begin; i < end; i++) write_real(k->out, i, read_real(k->in, i));
+}
+// The casts of every step: image bytes to f32.
+AM_CPU_KERNEL static void cast_u8_to_f32(const void *arg, int64_t begin, int64_t end) {
+  const convert_args *k = arg;
+  const uint8_t *restrict x = k->in->data;
+  float *restrict y = k->out->data;
+  for (int64_t i = begin; i < end; i++) y[i] = x[i];
 }
 
 am_err am_cpu_cast(void *ctx, const am_dtype_desc *desc, const am_view *in, am_view *out) {
-  const cast_args args = {&in[0], &out[0]};
-  const bool real = out[0].dtype == AM_F32 || out[0].dtype == AM_F64 || out[0].dtype == AM_BF16;
-  am_cpu_for(ctx, am_cpu_count(&out[0]), AM_CPU_GRAIN, real ? cast_to_reals : cast_to_integers, &args);
+  const convert_args args = {&in[0], &out[0], 0};
+  const bool integers = is_integer(in[0].dtype) && is_integer(out[0].dtype);
+  const bool pixels = in[0].dtype == AM_U8 && out[0].dtype == AM_F32;
+  am_cpu_for(ctx, am_cpu_count(&out[0]), AM_CPU_GRAIN,
+             pixels ? cast_u8_to_f32 : integers ? cast_integers : cast_reals, &args);
   return AM_OK;
 }
 
-// ---- fill ----
+static void fill_range(const void *arg, int64_t begin, int64_t end) {
+  const convert_args *k = arg;
+  for (int64_t i = begin; i < end; i++) write_real(k->out, i, k->value);
+}
+AM_CPU_KERNEL static void fill_f32_range(const void *arg, int64_t begin, int64_t end) {
+  const convert_args *k = arg;
+  float *restrict y = k->out->data;
+  const float value = (float)k->value;
+  for (int64_t i = begin; i < end; i++) y[i] = value;
+}
 
-#define FILL_AS(type, v)                                      \
-  do {                                                        \
-    type *y = out[0].data;                                    \
-    const type value = (v);                                   \
-    for (int64_t i = 0; i < count; i++) y[i] = value;         \
-  } while (0)
 am_err am_cpu_fill(void *ctx, const am_fill_desc *desc, const am_view *in, am_view *out) {
-  const int64_t count = am_cpu_count(&out[0]);
-  if (desc->value == 0) {
-    memset(out[0].data, 0, (size_t)count * am_dtype_size(out[0].dtype));
-    return AM_OK;
-  }
-  switch (out[0].dtype) {
-    case AM_F32: FILL_AS(float, (float)desc->value); break;
-    case AM_F64: FILL_AS(double, desc->value); break;
-    case AM_BF16: FILL_AS(uint16_t, bf16_of((float)desc->value)); break;
-    case AM_I32: FILL_AS(int32_t, (int32_t)desc->value); break;
-    case AM_I64: FILL_AS(int64_t, (int64_t)desc->value); break;
-    default: FILL_AS(uint8_t, (uint8_t)desc->value); break;
-  }
+  const convert_args args = {NULL, &out[0], desc->value};
+  am_cpu_for(ctx, am_cpu_count(&out[0]), AM_CPU_GRAIN, out[0].dtype == AM_F32 ? fill_f32_range : fill_range, &args);
   return AM_OK;
 }
 
@@ -110,8 +132,7 @@ static void random_rows(const void *arg, int64_t begin, int64_t end) {
     am_rng rng = am_rng_at(desc->seed, (am_rng_purpose)desc->purpose, desc->index + (uint64_t)r);
     for (int64_t i = r * k->length; i < (r + 1) * k->length; i++) {
       const double v = desc->kind == AM_RAND_NORMAL ? am_rng_normal(&rng) : am_rng_uniform(&rng);
-      if (desc->dtype == AM_F64) ((double *)k->out->data)[i] = v;
-      else ((float *)k->out->data)[i] = (float)v;
+      ((float *)k->out->data)[i] = (float)v;
     }
   }
 }

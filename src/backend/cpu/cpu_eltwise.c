@@ -1,7 +1,6 @@
-// Elementwise ops: unary, binary with broadcasting, axpby, and the scale-and-shift of a channel.
+// Elementwise ops: unary, binary with broadcasting, axpby.
 #include <math.h>
 
-#include "backend/cpu/cpu_internal.h"
 #include "backend/cpu/cpu_nest.h"
 
 // ---- unary ----

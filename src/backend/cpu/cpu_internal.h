@@ -9,7 +9,7 @@
 // One copy of a loop per instruction set, picked when the program is loaded. Contraction to fused
 // multiply-add is off for the whole program, so the copies give the same bits. Sanitizers cannot
 // instrument the resolvers, so there is one copy under them.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) && !defined(AM_DEBUG)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) && !defined(AM_INVARIANTS)
 #define AM_CPU_KERNEL __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define AM_CPU_KERNEL
@@ -104,9 +104,9 @@ AM_MUST_USE am_err am_cpu_conv_plan_run(am_cpu *cpu, am_cpu_conv_plan *plan, voi
 void am_cpu_conv_plans_free(am_cpu *cpu);
 
 // ---- layouts' bytes (cpu_reorder.c) ----
-// Plain (n, c, spatial) to C16 and back; c a multiple of 16.
-void am_cpu_block_c16(const am_cpu *cpu, am_cpu_image im, const float *plain, float *blocked);
-void am_cpu_unblock_c16(const am_cpu *cpu, am_cpu_image im, const float *blocked, float *plain);
+// Plain (n, c, spatial) to C16 and back, elements of 4 bytes; c a multiple of 16.
+void am_cpu_block_c16(const am_cpu *cpu, am_cpu_image im, const void *plain, void *blocked);
+void am_cpu_unblock_c16(const am_cpu *cpu, am_cpu_image im, const void *blocked, void *plain);
 
 // ---- the ops, one function each ----
 #define AM_CPU_DECLARE(op, desc_type, inputs, outputs, in_place) \

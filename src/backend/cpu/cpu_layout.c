@@ -1,7 +1,7 @@
 // Which layout the operands of an op have: fixed rules of shape and instruction set.
 //
 // C16 starts at a convolution that oneDNN carries out and stays from there on: elementwise ops,
-// normalisation and pooling take what they are given. Everything else is plain. An image of one
+// normalisation and pooling take what they are given. Everything else is plain, as dispatch sets it. An image of one
 // place (h = w = 1) has the same bytes in either layout and is always called plain.
 #include "backend/cpu/cpu_internal.h"
 
@@ -21,33 +21,10 @@ bool am_cpu_conv_is_blocked(const am_cpu *cpu, const am_cpu_conv *c) {
   return cpu->avx512 && c->groups == 1 && channels && c->n * c->ho * c->wo >= C16_MIN_PLACES;
 }
 
-static void set_plain(am_view *v, int count) {
-  for (int i = 0; i < count; i++) v[i].layout = AM_LAYOUT_PLAIN;
-}
 static void set_c16(am_view *v) { v->layout = is_one_place(v->shape) ? AM_LAYOUT_PLAIN : AM_LAYOUT_C16; }
 static void set_c16_if(bool blocked, am_view *v) {
   if (blocked) set_c16(v);
   else v->layout = AM_LAYOUT_PLAIN;
-}
-
-// An operand with at most one value per image and channel of a 4-D result.
-static bool is_per_channel(am_shape s) {
-  for (int back = 1; back <= 2; back++) {
-    if (s.ndim >= back && s.dim[s.ndim - back] != 1) return false;
-  }
-  return true;
-}
-
-static void layout_binary(am_view *in, am_view *out) {
-  bool any = false, all = true;
-  for (int i = 0; i < 2; i++) {
-    const bool full = am_shape_equal(in[i].shape, out[0].shape);
-    any |= full && am_cpu_is_c16(&in[i]);
-    all &= full || is_per_channel(in[i].shape);
-  }
-  const bool blocked = any && all && !is_one_place(out[0].shape);
-  for (int i = 0; i < 2; i++) set_c16_if(blocked && am_shape_equal(in[i].shape, out[0].shape), &in[i]);
-  set_c16_if(blocked, &out[0]);
 }
 
 static void layout_conv(const am_cpu *cpu, am_op op, const am_conv2d_desc *desc, am_view *in, am_view *out) {
@@ -73,19 +50,9 @@ static void layout_unpool(const am_cpu *cpu, am_view *in, int inputs, am_view *o
 
 void am_cpu_choose_layout(void *ctx, am_op op, const void *desc, am_view *in, am_view *out) {
   const am_cpu *cpu = ctx;
+  for (int i = 0; i < am_op_inputs(op); i++) set_c16_if(am_cpu_is_c16(&in[i]), &in[i]);  // no channels last
   const bool first_c16 = am_op_inputs(op) > 0 && am_cpu_is_c16(&in[0]);
   switch (op) {
-    case AM_OP_reorder:
-      return;  // the layouts are what it is about
-    case AM_OP_unary:
-      out[0].layout = in[0].layout;
-      return;
-    case AM_OP_axpby:
-      in[0].layout = out[0].layout;
-      return;
-    case AM_OP_binary:
-      layout_binary(in, out);
-      return;
     case AM_OP_conv2d:
     case AM_OP_conv2d_grad_input:
     case AM_OP_conv2d_grad_weight:
@@ -95,18 +62,14 @@ void am_cpu_choose_layout(void *ctx, am_op op, const void *desc, am_view *in, am
       const am_reduce_desc *reduce = desc;
       const bool whole_planes = (reduce->axes & 12u) == 12u && reduce->kind != AM_RED_ARGMAX;
       set_c16_if(first_c16 && whole_planes, &in[0]);
-      set_plain(out, 1);
       return;
     }
     case AM_OP_broadcast_to:
-      set_plain(in, 1);
-      set_c16_if(is_per_channel(in[0].shape) && am_cpu_prefers_c16(cpu, out[0].shape) && in[0].dtype == AM_F32,
-                 &out[0]);
+      in[0].layout = AM_LAYOUT_PLAIN;
+      set_c16_if(am_shape_is_per_channel(out[0].shape, in[0].shape) && am_cpu_prefers_c16(cpu, out[0].shape), &out[0]);
       return;
     case AM_OP_max_pool2d:
-      set_c16_if(first_c16, &in[0]);
-      set_c16_if(first_c16, &out[0]);
-      set_c16_if(first_c16, &out[1]);
+      for (int i = 0; i < 2; i++) set_c16_if(first_c16, &out[i]);
       return;
     case AM_OP_pool_scatter:
       layout_unpool(cpu, in, 2, out);
@@ -123,22 +86,16 @@ void am_cpu_choose_layout(void *ctx, am_op op, const void *desc, am_view *in, am
     case AM_OP_avg_pool2d:
     case AM_OP_batch_norm:
     case AM_OP_scale_shift:
-      set_plain(&in[1], am_op_inputs(op) - 1);
-      set_c16_if(first_c16, &in[0]);
-      set_plain(out, am_op_outputs(op));
       set_c16_if(first_c16, &out[0]);
       return;
     case AM_OP_batch_norm_grad: {
       const bool blocked = first_c16 || am_cpu_is_c16(&in[1]);
-      set_plain(in, am_op_inputs(op));
-      set_plain(out, am_op_outputs(op));
       for (int i = 0; i < 2; i++) set_c16_if(blocked, &in[i]);
       set_c16_if(blocked, &out[0]);
       return;
     }
     default:
-      set_plain(in, am_op_inputs(op));
-      set_plain(out, am_op_outputs(op));
+      am_layout_default(op, in, out);
       return;
   }
 }

@@ -1,6 +1,6 @@
 #include "backend/cpu/cpu_nest.h"
 
-#include "backend/cpu/cpu_internal.h"
+#include <string.h>
 
 void am_cpu_nest_push(am_cpu_nest *nest, int64_t dim, const int64_t stride[AM_CPU_NEST_OPERANDS]) {
   if (dim == 1) return;
@@ -70,6 +70,29 @@ am_cpu_nest am_cpu_nest_broadcast(const am_view *out, const am_view *in, int inp
   return nest;
 }
 
+am_cpu_nest am_cpu_nest_reorder(const am_view *out, const am_view *in) {
+  const am_shape s = in->shape;
+  const int64_t c = s.dim[1], h = s.dim[2], w = s.dim[3];
+  // Channels as (c / lanes, lanes): with 16 lanes wherever they divide.
+  const int64_t lanes = c % AM_CPU_LANES == 0 ? AM_CPU_LANES : 1;
+  const int64_t dim[5] = {s.dim[0], c / lanes, h, w, lanes};
+  const int64_t plain[5] = {c * h * w, lanes * h * w, w, 1, h * w};
+  const int64_t channels_last[5] = {c * h * w, lanes, w * c, c, 1};
+  const int64_t c16[5] = {c * h * w, lanes * h * w, lanes * w, lanes, 1};
+  const int64_t *stride[2];
+  for (int k = 0; k < 2; k++) {
+    const am_layout layout = k == 0 ? out->layout : in->layout;
+    stride[k] = layout == AM_LAYOUT_PLAIN ? plain : layout == AM_LAYOUT_C16 ? c16 : channels_last;
+  }
+  am_cpu_nest nest = {0};
+  for (int i = 0; i < 5; i++) {
+    const int64_t step[AM_CPU_NEST_OPERANDS] = {stride[0][i], stride[1][i]};
+    am_cpu_nest_push(&nest, dim[i], step);
+  }
+  am_cpu_nest_finish(&nest);
+  return nest;
+}
+
 int64_t am_cpu_nest_rows(const am_cpu_nest *nest, int64_t at, int64_t end, int64_t offset[AM_CPU_NEST_OPERANDS]) {
   const int last = nest->ndim - 2;  // rows are counted along this dimension first
   for (int k = 0; k < AM_CPU_NEST_OPERANDS; k++) offset[k] = 0;
@@ -80,4 +103,64 @@ int64_t am_cpu_nest_rows(const am_cpu_nest *nest, int64_t at, int64_t end, int64
     for (int k = 0; k < AM_CPU_NEST_OPERANDS; k++) offset[k] += index * nest->stride[i][k];
   }
   return am_min_i64(nest->dim[last] - at % nest->dim[last], end - at);
+}
+
+// ---- copies ----
+
+typedef struct {
+  am_cpu_nest nest;  // operand 0: destination, 1: source
+  char *dst;
+  const char *src;
+  size_t size;
+} copy_args;
+
+#define COPY_ROW(type)                                                                              \
+  do {                                                                                              \
+    type *restrict d = (type *)dst;                                                                 \
+    const type *restrict s = (const type *)src;                                                     \
+    for (int64_t i = 0; i < count; i++) d[i * dst_step] = s[i * src_step];                          \
+  } while (0)
+static void copy_row(char *dst, const char *src, size_t size, int64_t count, int64_t dst_step, int64_t src_step) {
+  if (dst_step == 1 && src_step == 1) {
+    memcpy(dst, src, (size_t)count * size);
+    return;
+  }
+  switch (size) {
+    case 1: COPY_ROW(uint8_t); break;
+    case 2: COPY_ROW(uint16_t); break;
+    case 4: COPY_ROW(uint32_t); break;
+    default: COPY_ROW(uint64_t); break;
+  }
+}
+
+// Rows of the nest; one long row is cut into ranges instead.
+static void copy_range(const void *arg, int64_t begin, int64_t end) {
+  const copy_args *k = arg;
+  const am_cpu_nest *nest = &k->nest;
+  const int64_t ds = nest->stride[nest->ndim - 1][0], ss = nest->stride[nest->ndim - 1][1];
+  const int64_t size = (int64_t)k->size;
+  if (nest->ndim == 1) {
+    copy_row(k->dst + begin * ds * size, k->src + begin * ss * size, k->size, end - begin, ds, ss);
+    return;
+  }
+  const int64_t *row = nest->stride[nest->ndim - 2];
+  for (int64_t at = begin; at < end;) {
+    int64_t offset[AM_CPU_NEST_OPERANDS];
+    const int64_t run = am_cpu_nest_rows(nest, at, end, offset);
+    for (int64_t r = 0; r < run; r++) {
+      copy_row(k->dst + (offset[0] + r * row[0]) * size, k->src + (offset[1] + r * row[1]) * size, k->size,
+               nest->dim[nest->ndim - 1], ds, ss);
+    }
+    at += run;
+  }
+}
+
+void am_cpu_nest_copy(const am_cpu *cpu, const am_cpu_nest *nest, void *dst, const void *src, size_t size) {
+  const copy_args args = {.nest = *nest, .dst = dst, .src = src, .size = size};
+  int64_t rows = 1;
+  for (int i = 0; i < nest->ndim - 1; i++) rows *= nest->dim[i];
+  const int64_t cols = nest->dim[nest->ndim - 1];
+  if (rows * cols == 0) return;
+  if (nest->ndim == 1) am_cpu_for(cpu, cols, AM_CPU_GRAIN, copy_range, &args);
+  else am_cpu_for(cpu, rows, am_cpu_grain(cols), copy_range, &args);
 }

@@ -6,7 +6,7 @@
 #ifndef AM_BACKEND_CPU_NEST_H
 #define AM_BACKEND_CPU_NEST_H
 
-#include "tensor/tensor.h"
+#include "backend/cpu/cpu_internal.h"
 
 enum { AM_CPU_NEST_OPERANDS = 3, AM_CPU_NEST_DIMS = AM_MAX_DIM + 1 };
 typedef struct {
@@ -24,9 +24,14 @@ void am_cpu_nest_finish(am_cpu_nest *nest);
 // and layout, or plain with one value per (image and) channel or in all.
 am_cpu_nest am_cpu_nest_broadcast(const am_view *out, const am_view *in, int inputs);
 
+// All elements of an array in one layout (operand 0) and of the same array in another (operand 1).
+am_cpu_nest am_cpu_nest_reorder(const am_view *out, const am_view *in);
+
 // Rows are runs along the last dimension, numbered from outer to inner. Gives the offsets of row
 // `at` and how many rows, up to `end`, follow it with one stride per operand (that of the last but
 // one dimension). The nest has at least two dimensions.
 int64_t am_cpu_nest_rows(const am_cpu_nest *nest, int64_t at, int64_t end, int64_t offset[AM_CPU_NEST_OPERANDS]);
+// Copies operand 1 to operand 0, elements of `size` bytes.
+void am_cpu_nest_copy(const am_cpu *cpu, const am_cpu_nest *nest, void *dst, const void *src, size_t size);
 
 #endif

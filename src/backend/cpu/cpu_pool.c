@@ -25,15 +25,11 @@ static window window_at(const pool_plane *p, int64_t oy, int64_t ox) {
                   am_max_i64(x, 0), am_min_i64(x + p->desc.kernel_w, p->w)};
 }
 
-// What an average divides by: padding counts when include_pad, up to the padded border.
+// What an average divides by: padding counts when include_pad.
 static float window_size(const pool_plane *p, int64_t oy, int64_t ox) {
-  if (!p->desc.include_pad) {
-    const window v = window_at(p, oy, ox);
-    return (float)((v.y1 - v.y0) * (v.x1 - v.x0));
-  }
-  const int64_t y = oy * p->desc.stride_h - p->desc.pad_h, x = ox * p->desc.stride_w - p->desc.pad_w;
-  return (float)((am_min_i64(y + p->desc.kernel_h, p->h + p->desc.pad_h) - y) *
-                 (am_min_i64(x + p->desc.kernel_w, p->w + p->desc.pad_w) - x));
+  if (p->desc.include_pad) return (float)(p->desc.kernel_h * p->desc.kernel_w);
+  const window v = window_at(p, oy, ox);
+  return (float)((v.y1 - v.y0) * (v.x1 - v.x0));
 }
 
 static pool_plane plane_of(const am_pool2d_desc *desc, const am_view *large, const am_view *small) {
@@ -185,7 +181,21 @@ am_err am_cpu_max_pool2d(void *ctx, const am_pool2d_desc *desc, const am_view *i
   return AM_OK;
 }
 
+// Indices are values that dispatch cannot check.
+AM_CPU_KERNEL static bool all_inside(const int32_t *restrict index, int64_t count, uint32_t plane) {
+  int outside = 0;
+  for (int64_t i = 0; i < count; i++) outside |= (uint32_t)index[i] >= plane;
+  return !outside;
+}
+static am_err check_index(const am_view *index, const am_view *large) {
+  const int64_t plane = large->shape.dim[2] * large->shape.dim[3];
+  AM_CHECK(all_inside(index->data, am_cpu_count(index), (uint32_t)am_min_i64(plane, INT32_MAX)), AM_ERR_ARG,
+           "an index lies outside its plane of %lld elements", (long long)plane);
+  return AM_OK;
+}
+
 am_err am_cpu_pool_scatter(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
+  AM_TRY(check_index(&in[1], &out[0]));
   const pool_args args = {.plane = plane_of(desc, &out[0], &in[0]), .x = in[0].data, .index = in[1].data,
                           .y = out[0].data};
   over_planes(ctx, &out[0], scatter_plain, scatter_c16, &args);
@@ -193,6 +203,7 @@ am_err am_cpu_pool_scatter(void *ctx, const am_pool2d_desc *desc, const am_view 
 }
 
 am_err am_cpu_pool_gather(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
+  AM_TRY(check_index(&in[1], &in[0]));
   const pool_args args = {.plane = plane_of(desc, &in[0], &in[1]), .x = in[0].data, .index = in[1].data,
                           .y = out[0].data};
   over_planes(ctx, &in[0], gather_plain, gather_c16, &args);

@@ -5,7 +5,6 @@
 #include <float.h>
 #include <math.h>
 
-#include "backend/cpu/cpu_internal.h"
 #include "backend/cpu/cpu_nest.h"
 
 // ---- sum and max ----

@@ -2,68 +2,7 @@
 // They work on any element type by its size.
 #include <string.h>
 
-#include "backend/cpu/cpu_internal.h"
 #include "backend/cpu/cpu_nest.h"
-
-// ---- strided copies ----
-
-typedef struct {
-  am_cpu_nest nest;  // operand 0: destination, 1: source
-  char *dst;
-  const char *src;
-  size_t size;
-} copy_args;
-
-#define COPY_ROW(type)                                                                              \
-  do {                                                                                              \
-    type *restrict d = (type *)dst;                                                                 \
-    const type *restrict s = (const type *)src;                                                     \
-    for (int64_t i = 0; i < count; i++) d[i * dst_step] = s[i * src_step];                          \
-  } while (0)
-static void copy_row(char *dst, const char *src, size_t size, int64_t count, int64_t dst_step, int64_t src_step) {
-  if (dst_step == 1 && src_step == 1) {
-    memcpy(dst, src, (size_t)count * size);
-    return;
-  }
-  switch (size) {
-    case 1: COPY_ROW(uint8_t); break;
-    case 2: COPY_ROW(uint16_t); break;
-    case 4: COPY_ROW(uint32_t); break;
-    default: COPY_ROW(uint64_t); break;
-  }
-}
-
-// Rows of the nest; one long row is cut into ranges instead.
-static void copy_range(const void *arg, int64_t begin, int64_t end) {
-  const copy_args *k = arg;
-  const am_cpu_nest *nest = &k->nest;
-  const int64_t ds = nest->stride[nest->ndim - 1][0], ss = nest->stride[nest->ndim - 1][1];
-  const int64_t size = (int64_t)k->size;
-  if (nest->ndim == 1) {
-    copy_row(k->dst + begin * ds * size, k->src + begin * ss * size, k->size, end - begin, ds, ss);
-    return;
-  }
-  const int64_t *row = nest->stride[nest->ndim - 2];
-  for (int64_t at = begin; at < end;) {
-    int64_t offset[AM_CPU_NEST_OPERANDS];
-    const int64_t run = am_cpu_nest_rows(nest, at, end, offset);
-    for (int64_t r = 0; r < run; r++) {
-      copy_row(k->dst + (offset[0] + r * row[0]) * size, k->src + (offset[1] + r * row[1]) * size, k->size,
-               nest->dim[nest->ndim - 1], ds, ss);
-    }
-    at += run;
-  }
-}
-
-static void copy_nest(const am_cpu *cpu, const am_cpu_nest *nest, void *dst, const void *src, size_t size) {
-  const copy_args args = {.nest = *nest, .dst = dst, .src = src, .size = size};
-  int64_t rows = 1;
-  for (int i = 0; i < nest->ndim - 1; i++) rows *= nest->dim[i];
-  const int64_t cols = nest->dim[nest->ndim - 1];
-  if (rows * cols == 0) return;
-  if (nest->ndim == 1) am_cpu_for(cpu, cols, AM_CPU_GRAIN, copy_range, &args);
-  else am_cpu_for(cpu, rows, am_cpu_grain(cols), copy_range, &args);
-}
 
 // Row-major strides of a plain array.
 static void row_major(am_shape s, int64_t stride[AM_MAX_DIM]) {
@@ -92,7 +31,7 @@ static void copy_block(const am_cpu *cpu, am_shape shape, const am_view *dst, in
   row_major(dst->shape, dst_stride);
   row_major(src->shape, src_stride);
   const am_cpu_nest nest = copy_nest_of(shape, dst_stride, src_stride);
-  copy_nest(cpu, &nest, (char *)dst->data + (size_t)dst_first * size,
+  am_cpu_nest_copy(cpu, &nest, (char *)dst->data + (size_t)dst_first * size,
             (const char *)src->data + (size_t)src_first * size, size);
 }
 
@@ -107,7 +46,7 @@ static int64_t axis_stride(am_shape s, int axis) {
 
 am_err am_cpu_broadcast_to(void *ctx, const am_shape_desc *desc, const am_view *in, am_view *out) {
   const am_cpu_nest nest = am_cpu_nest_broadcast(&out[0], in, 1);
-  copy_nest(ctx, &nest, out[0].data, in[0].data, am_dtype_size(out[0].dtype));
+  am_cpu_nest_copy(ctx, &nest, out[0].data, in[0].data, am_dtype_size(out[0].dtype));
   return AM_OK;
 }
 
@@ -117,7 +56,7 @@ am_err am_cpu_permute(void *ctx, const am_permute_desc *desc, const am_view *in,
   row_major(in[0].shape, src_stride);
   for (int i = 0; i < out[0].shape.ndim; i++) moved[i] = src_stride[desc->perm[i]];
   const am_cpu_nest nest = copy_nest_of(out[0].shape, dst_stride, moved);
-  copy_nest(ctx, &nest, out[0].data, in[0].data, am_dtype_size(out[0].dtype));
+  am_cpu_nest_copy(ctx, &nest, out[0].data, in[0].data, am_dtype_size(out[0].dtype));
   return AM_OK;
 }
 
