@@ -174,7 +174,7 @@ static void ties_share(void **state) {
 
 // ---- where gradients arrive ----
 
-typedef struct { int order[4], count; } arrivals;
+typedef struct { int order[6], count; } arrivals;
 static void arrive(void *user, int j) {
   arrivals *a = user;
   a->order[a->count++] = j;
