@@ -14,20 +14,20 @@
 // One distinct x.
 typedef struct {
   const am_tensor *x;
-  int pending;       // nodes on a path that will still add to it
-  am_tensor *grad;   // shared; NULL: none yet
+  int pending;      // nodes on a path that will still add to it
+  am_tensor *grad;  // shared; NULL: none yet
 } x_slot;
 
 typedef struct {
   am_graph *g;
   const am_grad_desc *desc;
-  am_tensor **dx;    // the caller's array or NULL
-  x_slot *slot;      // owned, sorted by address
+  am_tensor **dx;  // the caller's array or NULL
+  x_slot *slot;    // owned, sorted by address
   int slot_count;
-  int *slot_of;      // owned: x[j] is slot[slot_of[j]]
-  int *first;        // owned: first j of a slot, the others follow through next
-  int *next;         // owned: next j of the same slot, -1 at the end
-  int64_t newest;    // largest node index among the y
+  int *slot_of;    // owned: x[j] is slot[slot_of[j]]
+  int *first;      // owned: first j of a slot, the others follow through next
+  int *next;       // owned: next j of the same slot, -1 at the end
+  int64_t newest;  // largest node index among the y
 } grad_run;
 
 // ---- the x, by address ----
@@ -51,7 +51,8 @@ static am_err make_slots(grad_run *r) {
   for (int j = 0; j < d->x_count; j++) r->slot[j].x = d->x[j];
   qsort(r->slot, (size_t)d->x_count, sizeof *r->slot, by_address);
   for (int j = 0; j < d->x_count; j++) {
-    if (r->slot_count == 0 || r->slot[r->slot_count - 1].x != r->slot[j].x) r->slot[r->slot_count++] = r->slot[j];
+    if (r->slot_count == 0 || r->slot[r->slot_count - 1].x != r->slot[j].x)
+      r->slot[r->slot_count++] = r->slot[j];
   }
   for (int s = 0; s < r->slot_count; s++) r->first[s] = -1;
   for (int j = d->x_count - 1; j >= 0; j--) {

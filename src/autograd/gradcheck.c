@@ -10,11 +10,11 @@ enum { MAX_INPUTS = 16, MAX_ORDERS = 4 };
 
 typedef struct {
   const am_gradcheck_desc *desc;
-  am_graph *g;                              // owned
-  am_tensor *r;                             // owned: projection of f's output, itself a checked input
-  am_tensor *x[MAX_INPUTS];                 // borrowed: the checked inputs, r last
+  am_graph *g;               // owned
+  am_tensor *r;              // owned: projection of f's output, itself a checked input
+  am_tensor *x[MAX_INPUTS];  // borrowed: the checked inputs, r last
   int x_count;
-  am_tensor *v[MAX_ORDERS][MAX_INPUTS];     // owned: projections of the gradients
+  am_tensor *v[MAX_ORDERS][MAX_INPUTS];  // owned: projections of the gradients
 } check_run;
 
 static am_err random_like(am_device *dev, am_shape shape, uint64_t index, am_tensor **out) {
@@ -92,8 +92,9 @@ static am_err compare_input(check_run *c, int order, int j, const double *analyt
     double numeric = 0;
     AM_GO(done, difference(c, order, j, host, i, &numeric));
     AM_CHECK_GO(done, fabs(analytic[i] - numeric) <= tolerance * (1 + fabs(numeric)), AM_ERR_NUMERIC,
-                "gradient of order %d by element %lld of %s %d: %.10g, finite difference %.10g", order, (long long)i,
-                j == c->x_count - 1 ? "the projection, input" : "checked input", j, analytic[i], numeric);
+                "gradient of order %d by element %lld of %s %d: %.10g, finite difference %.10g", order,
+                (long long)i, j == c->x_count - 1 ? "the projection, input" : "checked input", j, analytic[i],
+                numeric);
   }
 done:
   free(host);

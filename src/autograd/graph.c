@@ -69,7 +69,8 @@ am_err am_graph_release_to(am_graph *g, int64_t mark, am_tensor *const *keep, in
   AM_CHECK(mark >= 0 && mark <= g->owned_count, AM_ERR_ARG, "mark %lld: the graph owns %lld tensors",
            (long long)mark, (long long)g->owned_count);
   AM_CHECK(g->node_count == 0 || am_graph_node(g, g->node_count - 1)->owned_after <= mark, AM_ERR_ARG,
-           "cannot release to a mark: %s was recorded since", am_node_name(am_graph_node(g, g->node_count - 1)));
+           "cannot release to a mark: %s was recorded since",
+           am_node_name(am_graph_node(g, g->node_count - 1)));
   int64_t kept = mark;
   for (int64_t i = mark; i < g->owned_count; i++) {
     bool wanted = false;

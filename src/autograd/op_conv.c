@@ -52,8 +52,8 @@ static void default_to_one(int64_t *value) {
 }
 
 // Length of the output along one axis.
-static int64_t transposed_length(int64_t length, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation,
-                                 int64_t output_pad) {
+static int64_t transposed_length(int64_t length, int64_t kernel, int64_t stride, int64_t pad,
+                                 int64_t dilation, int64_t output_pad) {
   return (length - 1) * stride - 2 * pad + dilation * (kernel - 1) + output_pad + 1;
 }
 

@@ -179,9 +179,7 @@ am_err am_vjp_gather_rows(am_vjp *v) {
   return am_apply(v->g, AM_OP_scatter_rows, &(am_rows_desc){v->node->in[0]->shape.dim[0]}, in, &v->dx[0]);
 }
 
-am_err am_vjp_scatter_rows(am_vjp *v) {
-  return am_gather_rows(v->g, v->dy, v->node->in[1], &v->dx[0]);
-}
+am_err am_vjp_scatter_rows(am_vjp *v) { return am_gather_rows(v->g, v->dy, v->node->in[1], &v->dx[0]); }
 
 // ---- layout and type ----
 

@@ -31,12 +31,14 @@ AM_MUST_USE am_err am_slice(am_graph *g, am_tensor *x, int axis, int64_t start, 
 AM_MUST_USE am_err am_pad(am_graph *g, am_tensor *x, int axis, int64_t before, int64_t after, am_tensor **y);
 AM_MUST_USE am_err am_concat(am_graph *g, am_tensor *const *x, int count, int axis, am_tensor **y);
 AM_MUST_USE am_err am_broadcast_to(am_graph *g, am_tensor *x, am_shape shape, am_tensor **y);
-AM_MUST_USE am_err am_sum(am_graph *g, am_tensor *x, unsigned axes, am_tensor **y);   // keeps axes; ~0u: all, to a scalar
+// Reduced axes stay with length 1; ~0u: all of them, to a scalar.
+AM_MUST_USE am_err am_sum(am_graph *g, am_tensor *x, unsigned axes, am_tensor **y);
 AM_MUST_USE am_err am_mean(am_graph *g, am_tensor *x, unsigned axes, am_tensor **y);
 AM_MUST_USE am_err am_gather_rows(am_graph *g, am_tensor *x, am_tensor *index, am_tensor **y);
 
 // ---- linear algebra, convolution, pooling, normalisation ----
-AM_MUST_USE am_err am_matmul(am_graph *g, am_tensor *a, am_tensor *b, bool transpose_a, bool transpose_b, am_tensor **y);
+AM_MUST_USE am_err am_matmul(am_graph *g, am_tensor *a, am_tensor *b, bool transpose_a, bool transpose_b,
+                             am_tensor **y);
 // Zero strides, dilations and groups in desc mean 1.
 AM_MUST_USE am_err am_conv2d(am_graph *g, am_tensor *x, am_tensor *w, am_conv2d_desc desc, am_tensor **y);
 // PyTorch's conv_transpose2d: x (n, ci, h, w), w (ci, co/groups, kh, kw), output size
@@ -50,7 +52,8 @@ AM_MUST_USE am_err am_global_avg_pool(am_graph *g, am_tensor *x, am_tensor **y);
 // gradient serves first order; under create_graph the rule is composed from primitive ops.
 AM_MUST_USE am_err am_batch_norm(am_graph *g, am_tensor *x, am_tensor *gamma, am_tensor *beta, double eps,
                                  am_tensor **y, am_tensor **mean, am_tensor **inv_std);
-AM_MUST_USE am_err am_scale_shift(am_graph *g, am_tensor *x, am_tensor *scale, am_tensor *shift, am_tensor **y);
+AM_MUST_USE am_err am_scale_shift(am_graph *g, am_tensor *x, am_tensor *scale, am_tensor *shift,
+                                  am_tensor **y);
 AM_MUST_USE am_err am_log_softmax(am_graph *g, am_tensor *x, am_tensor **y);  // (n, k), last axis
 // Constants.
 AM_MUST_USE am_err am_fill(am_graph *g, am_dtype dtype, am_shape shape, double value, am_tensor **y);

@@ -5,7 +5,7 @@ const am_vjp_rule am_vjp_rules[AM_NODE_KINDS] = {
 #define AM_VJP_ENTRY(op) [AM_OP_##op] = am_vjp_##op,
     AM_VJP_LIST(AM_VJP_ENTRY)
 #undef AM_VJP_ENTRY
-    [AM_NODE_RESHAPE] = am_vjp_reshape,
+        [AM_NODE_RESHAPE] = am_vjp_reshape,
 };
 
 bool am_op_differentiable(am_op op) { return am_vjp_rules[op] != NULL; }

@@ -16,8 +16,8 @@ done:
   return err;
 }
 
-static am_err declare_trainable(am_params *ps, const char *prefix, const char *name, am_shape shape, am_init init,
-                                am_param **out) {
+static am_err declare_trainable(am_params *ps, const char *prefix, const char *name, am_shape shape,
+                                am_init init, am_param **out) {
   return declare(ps, prefix, name, shape, AM_PARAM_TRAINABLE, init, out);
 }
 
@@ -77,7 +77,8 @@ am_err am_conv_init(am_conv *m, am_params *ps, const char *prefix, am_conv_cfg c
 
 am_err am_conv_forward(am_conv *m, am_pass *pass, am_tensor *x, am_tensor **y) {
   am_graph *g = pass->graph;
-  am_conv2d_desc d = {.stride_h = m->cfg.stride, .stride_w = m->cfg.stride, .pad_h = m->cfg.pad, .pad_w = m->cfg.pad};
+  am_conv2d_desc d = {
+      .stride_h = m->cfg.stride, .stride_w = m->cfg.stride, .pad_h = m->cfg.pad, .pad_w = m->cfg.pad};
   am_tensor *t = NULL, *bias = NULL;
   if (m->cfg.transposed) {
     AM_TRY(am_conv_transpose2d(g, x, m->weight->value, d, m->cfg.output_pad, &t));
@@ -116,7 +117,8 @@ static am_err blend(am_graph *g, am_tensor *batch, am_tensor *running, double mo
 }
 
 // The biased variance is 1/inv_std^2 - eps; running statistics take it times n/(n-1).
-static am_err update_running(am_batch_norm_layer *m, am_graph *g, am_tensor *mean, am_tensor *inv_std, double n) {
+static am_err update_running(am_batch_norm_layer *m, am_graph *g, am_tensor *mean, am_tensor *inv_std,
+                             double n) {
   double unbias = n / (n - 1);
   am_tensor *var = NULL;
   AM_TRY(am_square(g, inv_std, &var));
@@ -132,8 +134,8 @@ static am_err normalise_batch(am_batch_norm_layer *m, am_pass *pass, am_tensor *
   char text[AM_SHAPE_TEXT];
   am_tensor *mean = NULL, *inv_std = NULL;
   int64_t n = am_tensor_count(x) / m->cfg.channels;
-  AM_CHECK(n > 1, AM_ERR_ARG, "%s: training needs more than one value per channel, the input is %s", m->weight->name,
-           am_shape_text(x->shape, text));
+  AM_CHECK(n > 1, AM_ERR_ARG, "%s: training needs more than one value per channel, the input is %s",
+           m->weight->name, am_shape_text(x->shape, text));
   AM_TRY(am_batch_norm(pass->graph, x, m->weight->value, m->bias->value, m->cfg.eps, y, &mean, &inv_std));
   return pass->update_stats ? update_running(m, pass->graph, mean, inv_std, (double)n) : AM_OK;
 }
@@ -165,8 +167,12 @@ am_err am_dropout(am_pass *pass, am_tensor *x, double p, am_tensor **y) {
   // Each random layer of a pass has its own seed, so that equal shapes do not drop alike.
   char word[48];
   snprintf(word, sizeof word, "dropout/%llu", (unsigned long long)pass->draws++);
-  am_random_desc d = {.kind = AM_RAND_UNIFORM, .dtype = x->dtype, .shape = x->shape,
-                      .seed = am_seed_derive(pass->seed, word), .index = pass->index, .purpose = AM_RNG_DROPOUT};
+  am_random_desc d = {.kind = AM_RAND_UNIFORM,
+                      .dtype = x->dtype,
+                      .shape = x->shape,
+                      .seed = am_seed_derive(pass->seed, word),
+                      .index = pass->index,
+                      .purpose = AM_RNG_DROPOUT};
   am_tensor *mask = NULL;
   AM_TRY(am_random(pass->graph, d, &mask));
   AM_TRY(am_unary(pass->graph, (am_unary_desc){.kind = AM_UN_STEP, .a = p}, mask, &mask));

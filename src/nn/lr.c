@@ -22,10 +22,14 @@ static int milestones_passed(const am_lr_cfg *cfg, int64_t step) {
 double am_lr_at(const am_lr_cfg *cfg, double peak_lr, int64_t step) {
   if (step < cfg->warmup_steps) return peak_lr * (double)step / (double)cfg->warmup_steps;
   switch (cfg->kind) {
-    case AM_LR_STEP: return peak_lr * pow(cfg->gamma, (double)(step / am_max_i64(1, cfg->step_size)));
-    case AM_LR_MULTISTEP: return peak_lr * pow(cfg->gamma, milestones_passed(cfg, step));
-    case AM_LR_COSINE: return cosine(cfg, peak_lr, step);
-    case AM_LR_CONSTANT: break;
+    case AM_LR_STEP:
+      return peak_lr * pow(cfg->gamma, (double)(step / am_max_i64(1, cfg->step_size)));
+    case AM_LR_MULTISTEP:
+      return peak_lr * pow(cfg->gamma, milestones_passed(cfg, step));
+    case AM_LR_COSINE:
+      return cosine(cfg, peak_lr, step);
+    case AM_LR_CONSTANT:
+      break;
   }
   return peak_lr;
 }

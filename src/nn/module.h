@@ -29,7 +29,8 @@ typedef enum { AM_SCHEME_PYTORCH, AM_SCHEME_DCGAN, AM_SCHEME_KAIMING_FAN_OUT } a
 typedef struct { int64_t in, out; bool no_bias; am_init_scheme scheme; } am_linear_cfg;
 typedef struct { am_param *weight, *bias; am_linear_cfg cfg; } am_linear;
 AM_MUST_USE am_err am_linear_init(am_linear *m, am_params *ps, const char *prefix, am_linear_cfg cfg);
-AM_MUST_USE am_err am_linear_forward(am_linear *m, am_pass *pass, am_tensor *x, am_tensor **y);  // (n, in) -> (n, out)
+// (n, in) -> (n, out)
+AM_MUST_USE am_err am_linear_forward(am_linear *m, am_pass *pass, am_tensor *x, am_tensor **y);
 
 // stride 0 means 1. transposed: weight (in, out, k, k), output_pad as PyTorch.
 typedef struct {
@@ -48,7 +49,8 @@ typedef struct {
   am_param *weight, *bias, *running_mean, *running_var, *num_batches_tracked;
   am_batch_norm_cfg cfg;
 } am_batch_norm_layer;
-AM_MUST_USE am_err am_batch_norm_init(am_batch_norm_layer *m, am_params *ps, const char *prefix, am_batch_norm_cfg cfg);
+AM_MUST_USE am_err am_batch_norm_init(am_batch_norm_layer *m, am_params *ps, const char *prefix,
+                                      am_batch_norm_cfg cfg);
 AM_MUST_USE am_err am_batch_norm_forward(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor **y);
 
 // Inverted dropout; identity when !pass->train or p == 0.

@@ -50,12 +50,21 @@ am_err am_optim_step(am_optim *o, double lr) {
   am_tensor *out[] = {am_params_values(o->params), o->state[0], o->state[1]};
   int64_t step = o->steps + 1;
   if (c->kind == AM_OPTIM_SGD) {
-    am_sgd_desc d = {.lr = lr, .momentum = c->momentum, .dampening = c->dampening, .weight_decay = c->weight_decay,
-                     .nesterov = c->nesterov, .step = step};
+    am_sgd_desc d = {.lr = lr,
+                     .momentum = c->momentum,
+                     .dampening = c->dampening,
+                     .weight_decay = c->weight_decay,
+                     .nesterov = c->nesterov,
+                     .step = step};
     AM_TRY(am_dispatch(grads->device, AM_OP_sgd_step, &d, &grads, out));
   } else {
-    am_adam_desc d = {.lr = lr, .beta1 = c->beta1, .beta2 = c->beta2, .eps = c->eps, .weight_decay = c->weight_decay,
-                      .decoupled = c->kind == AM_OPTIM_ADAMW, .step = step};
+    am_adam_desc d = {.lr = lr,
+                      .beta1 = c->beta1,
+                      .beta2 = c->beta2,
+                      .eps = c->eps,
+                      .weight_decay = c->weight_decay,
+                      .decoupled = c->kind == AM_OPTIM_ADAMW,
+                      .step = step};
     AM_TRY(am_dispatch(grads->device, AM_OP_adam_step, &d, &grads, out));
   }
   o->steps = step;

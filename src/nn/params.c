@@ -8,7 +8,7 @@
 #include "base/rng.h"
 
 struct am_params {
-  am_param **entry;       // owned: each its own object, so that pointers stay valid
+  am_param **entry;  // owned: each its own object, so that pointers stay valid
   int64_t count, capacity;
   bool committed;
   int64_t trainable_elements, buffer_elements;
@@ -85,9 +85,15 @@ static void draw(const am_init *init, uint64_t seed, int64_t index, int64_t coun
   am_rng rng = am_rng_at(seed, AM_RNG_INIT, (uint64_t)index);
   for (int64_t i = 0; i < count; i++) {
     switch (init->kind) {
-      case AM_INIT_CONSTANT: value[i] = init->a; break;
-      case AM_INIT_UNIFORM: value[i] = am_rng_range(&rng, -init->a, init->a); break;
-      case AM_INIT_NORMAL: value[i] = init->a + init->b * am_rng_normal(&rng); break;
+      case AM_INIT_CONSTANT:
+        value[i] = init->a;
+        break;
+      case AM_INIT_UNIFORM:
+        value[i] = am_rng_range(&rng, -init->a, init->a);
+        break;
+      case AM_INIT_NORMAL:
+        value[i] = init->a + init->b * am_rng_normal(&rng);
+        break;
     }
   }
 }
@@ -139,7 +145,8 @@ am_err am_params_commit(am_params *ps, am_device *dev, am_dtype dtype, uint64_t 
   ps->committed = true;
   AM_TRY(am_tensor_zeros(dev, dtype, AM_SHAPE(ps->trainable_elements), &ps->values));
   AM_TRY(am_tensor_zeros(dev, dtype, AM_SHAPE(ps->trainable_elements), &ps->grads));
-  if (ps->buffer_elements > 0) AM_TRY(am_tensor_zeros(dev, dtype, AM_SHAPE(ps->buffer_elements), &ps->buffers));
+  if (ps->buffer_elements > 0)
+    AM_TRY(am_tensor_zeros(dev, dtype, AM_SHAPE(ps->buffer_elements), &ps->buffers));
   AM_TRY(make_views(ps));
   for (int64_t i = 0; i < ps->count; i++) {
     if (ps->entry[i]->value) AM_TRY(initialise(ps->entry[i], seed, i));
@@ -195,13 +202,13 @@ done:
 
 static am_err check_alike(const am_params *a, const am_params *b) {
   char a_text[AM_SHAPE_TEXT], b_text[AM_SHAPE_TEXT];
-  AM_CHECK(a->count == b->count, AM_ERR_ARG, "the networks have %lld and %lld parameters", (long long)a->count,
-           (long long)b->count);
+  AM_CHECK(a->count == b->count, AM_ERR_ARG, "the networks have %lld and %lld parameters",
+           (long long)a->count, (long long)b->count);
   for (int64_t i = 0; i < a->count; i++) {
     const am_param *p = a->entry[i], *q = b->entry[i];
-    AM_CHECK(strcmp(p->name, q->name) == 0 && p->kind == q->kind && am_shape_equal(p->shape, q->shape), AM_ERR_ARG,
-             "parameter %lld is %s %s in one network and %s %s in the other", (long long)i, p->name,
-             am_shape_text(p->shape, a_text), q->name, am_shape_text(q->shape, b_text));
+    AM_CHECK(strcmp(p->name, q->name) == 0 && p->kind == q->kind && am_shape_equal(p->shape, q->shape),
+             AM_ERR_ARG, "parameter %lld is %s %s in one network and %s %s in the other", (long long)i,
+             p->name, am_shape_text(p->shape, a_text), q->name, am_shape_text(q->shape, b_text));
   }
   return AM_OK;
 }

@@ -23,7 +23,8 @@ typedef struct {
 
 static am_err build(job *j) {
   AM_TRY(am_params_new(&j->params));
-  AM_TRY(am_conv_init(&j->conv, j->params, "conv", (am_conv_cfg){.in = 2, .out = 3, .kernel = 3, .bias = true}));
+  AM_TRY(
+      am_conv_init(&j->conv, j->params, "conv", (am_conv_cfg){.in = 2, .out = 3, .kernel = 3, .bias = true}));
   AM_TRY(am_batch_norm_init(&j->bn, j->params, "bn", (am_batch_norm_cfg){.channels = 3}));
   AM_TRY(am_linear_init(&j->fc, j->params, "fc", (am_linear_cfg){.in = 12, .out = 2}));
   AM_TRY(am_params_commit(j->params, j->dev, AM_F32, 1));
@@ -56,7 +57,8 @@ static am_err step(job *j) {
   am_tensor *x = NULL, *logits = NULL, *target = NULL, *y[2];
   double norm = 0;
   int count = 0;
-  am_random_desc noise = {.kind = AM_RAND_NORMAL, .dtype = AM_F32, .shape = AM_SHAPE(2, 2, 4, 4), .purpose = AM_RNG_TEST};
+  am_random_desc noise = {
+      .kind = AM_RAND_NORMAL, .dtype = AM_F32, .shape = AM_SHAPE(2, 2, 4, 4), .purpose = AM_RNG_TEST};
   AM_TRY(am_random(j->graph, noise, &x));
   am_require_grad(x, true);
   AM_TRY(forward(j, x, &logits));
@@ -106,7 +108,8 @@ static void every_allocation_may_fail(void **state) {
     pid_t child = fork();
     if (child == 0) exit(run_child(n));
     assert_true(child > 0 && waitpid(child, &status, 0) == child);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) > CHILD_OUT_OF_MEMORY) fail_msg("allocation %d: status %d", n, status);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) > CHILD_OUT_OF_MEMORY)
+      fail_msg("allocation %d: status %d", n, status);
   } while (WEXITSTATUS(status) == CHILD_OUT_OF_MEMORY);
   assert_true(n > 100);  // it did allocate, and did fail, many times
 }

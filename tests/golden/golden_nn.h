@@ -91,7 +91,8 @@ static inline am_tensor *golden_tensor(const golden *t, const char *name, int64_
   return out;
 }
 
-static inline void golden_expect(const golden *t, am_tensor *got, const char *name, const double *want, double loosen) {
+static inline void golden_expect(const golden *t, am_tensor *got, const char *name, const double *want,
+                                 double loosen) {
   int64_t count = am_tensor_count(got);
   double *host = malloc(sizeof(double) * (size_t)count), largest = 0;
   assert_non_null(host);

@@ -43,10 +43,13 @@ typedef struct {
 } chain;
 
 static am_err chain_init(chain *m, am_params *ps) {
-  AM_TRY(am_conv_init(&m->conv1, ps, "conv1", (am_conv_cfg){.in = 3, .out = 4, .kernel = 3, .stride = 2, .pad = 1, .bias = true}));
+  AM_TRY(am_conv_init(&m->conv1, ps, "conv1",
+                      (am_conv_cfg){.in = 3, .out = 4, .kernel = 3, .stride = 2, .pad = 1, .bias = true}));
   AM_TRY(am_batch_norm_init(&m->bn1, ps, "bn1", (am_batch_norm_cfg){.channels = 4}));
-  AM_TRY(am_conv_init(&m->up, ps, "up", (am_conv_cfg){.in = 4, .out = 6, .kernel = 3, .stride = 2, .pad = 1,
-                                                      .output_pad = 1, .transposed = true}));
+  AM_TRY(am_conv_init(
+      &m->up, ps, "up",
+      (am_conv_cfg){
+          .in = 4, .out = 6, .kernel = 3, .stride = 2, .pad = 1, .output_pad = 1, .transposed = true}));
   AM_TRY(am_batch_norm_init(&m->bn2, ps, "bn2", (am_batch_norm_cfg){.channels = 6}));
   AM_TRY(am_linear_init(&m->fc1, ps, "fc1", (am_linear_cfg){.in = 6 * 4 * 4, .out = 7}));
   AM_TRY(am_batch_norm_init(&m->bn3, ps, "bn3", (am_batch_norm_cfg){.channels = 7}));
@@ -131,9 +134,11 @@ typedef struct {
 } critic;
 
 static am_err critic_init(critic *m, am_params *ps) {
-  AM_TRY(am_conv_init(&m->conv1, ps, "conv1", (am_conv_cfg){.in = 2, .out = 4, .kernel = 4, .stride = 2, .pad = 1, .bias = true}));
+  AM_TRY(am_conv_init(&m->conv1, ps, "conv1",
+                      (am_conv_cfg){.in = 2, .out = 4, .kernel = 4, .stride = 2, .pad = 1, .bias = true}));
   AM_TRY(am_batch_norm_init(&m->bn, ps, "bn", (am_batch_norm_cfg){.channels = 4}));
-  AM_TRY(am_conv_init(&m->conv2, ps, "conv2", (am_conv_cfg){.in = 4, .out = 3, .kernel = 3, .pad = 1, .bias = true}));
+  AM_TRY(am_conv_init(&m->conv2, ps, "conv2",
+                      (am_conv_cfg){.in = 4, .out = 3, .kernel = 3, .pad = 1, .bias = true}));
   return am_linear_init(&m->fc, ps, "fc", (am_linear_cfg){.in = 27, .out = 1});
 }
 
@@ -170,7 +175,8 @@ static void penalty_on(golden *t) {
   am_require_grad(x, true);
   am_ok(critic_forward(&m, &pass, x, &y));
   am_ok(am_sum(t->graph, y, ~0u, &y));
-  am_ok(am_grad(t->graph, &(am_grad_desc){.y = &y, .y_count = 1, .x = &x, .x_count = 1, .create_graph = true}, &slope));
+  am_ok(am_grad(t->graph, &(am_grad_desc){.y = &y, .y_count = 1, .x = &x, .x_count = 1, .create_graph = true},
+                &slope));
   golden_check(t, slope, "penalty/slope", 3);
   am_ok(penalty_of(t->graph, slope, &value));
   golden_check(t, value, "penalty/value", 3);
@@ -212,7 +218,9 @@ static void generator_new(golden *t, network *m) {
   am_ok(am_params_new(&m->params));
   for (int i = 0; i < 3; i++) {
     am_ok(am_conv_init(&m->conv[i], m->params, conv_name[i], conv[i]));
-    if (i < 2) am_ok(am_batch_norm_init(&m->bn[i], m->params, bn_name[i], (am_batch_norm_cfg){.channels = conv[i].out}));
+    if (i < 2)
+      am_ok(
+          am_batch_norm_init(&m->bn[i], m->params, bn_name[i], (am_batch_norm_cfg){.channels = conv[i].out}));
   }
   network_commit(t, m, "gan/g_start");
 }

@@ -10,7 +10,8 @@ static am_params *one_vector(golden *t) {
   am_params *ps = NULL;
   am_param *p = NULL;
   am_ok(am_params_new(&ps));
-  am_ok(am_params_add(ps, "p", AM_SHAPE(ELEMENTS), AM_PARAM_TRAINABLE, (am_init){.kind = AM_INIT_CONSTANT}, &p));
+  am_ok(am_params_add(ps, "p", AM_SHAPE(ELEMENTS), AM_PARAM_TRAINABLE, (am_init){.kind = AM_INIT_CONSTANT},
+                      &p));
   am_ok(am_params_commit(ps, t->device, t->dtype, 1));
   double *start = golden_values(t, "optim/start");
   golden_store(t, p->value, start);
@@ -101,10 +102,12 @@ static void schedules(void **state) {
   golden t = {.kind = "ref", .dtype = AM_F64};
   assert_true(golden_open(&t));
   check_rates(&t, "lr/step", &(am_lr_cfg){.kind = AM_LR_STEP, .step_size = 7, .gamma = 0.5});
-  check_rates(&t, "lr/multistep",
-              &(am_lr_cfg){.kind = AM_LR_MULTISTEP, .milestone = {5, 12, 30}, .milestone_count = 3, .gamma = 0.1});
+  check_rates(
+      &t, "lr/multistep",
+      &(am_lr_cfg){.kind = AM_LR_MULTISTEP, .milestone = {5, 12, 30}, .milestone_count = 3, .gamma = 0.1});
   check_rates(&t, "lr/cosine", &(am_lr_cfg){.kind = AM_LR_COSINE, .total_steps = RATES, .min_lr = 0.003});
-  check_rates(&t, "lr/cosine_warmup", &(am_lr_cfg){.kind = AM_LR_COSINE, .total_steps = RATES, .warmup_steps = 6});
+  check_rates(&t, "lr/cosine_warmup",
+              &(am_lr_cfg){.kind = AM_LR_COSINE, .total_steps = RATES, .warmup_steps = 6});
   golden_close(&t);
 }
 

@@ -16,16 +16,16 @@ enum { GRAD_MAX_INPUTS = 6 };
 typedef struct grad_case {
   const char *name;
   am_err (*f)(am_graph *g, const struct grad_case *c, am_tensor *const *in, am_tensor **out);
-  am_op op;                  // for op cases: what the table calls
-  const void *desc;          // borrowed
+  am_op op;          // for op cases: what the table calls
+  const void *desc;  // borrowed
   am_shape in[GRAD_MAX_INPUTS];
   int count;
-  int index_input;           // this input is index[] (i32); 0: none, since an index is never first
-  const int32_t *index;      // borrowed
-  unsigned constant;         // bit i: input i is not differentiated
+  int index_input;       // this input is index[] (i32); 0: none, since an index is never first
+  const int32_t *index;  // borrowed
+  unsigned constant;     // bit i: input i is not differentiated
   grad_draw draw;
-  int orders;                // 0 means 2
-  double value[2];           // anything f needs
+  int orders;       // 0 means 2
+  double value[2];  // anything f needs
 } grad_case;
 
 static am_device *grad_device;
@@ -70,8 +70,8 @@ static am_err grad_call(am_graph *g, void *user, am_tensor *const *in, am_tensor
 static void grad_check(const grad_case *c) {
   am_tensor *in[GRAD_MAX_INPUTS] = {NULL};
   for (int i = 0; i < c->count; i++) in[i] = grad_input(c, i);
-  am_gradcheck_desc d = {.f = grad_call, .user = (void *)c, .in = in, .count = c->count,
-                         .orders = c->orders ? c->orders : 2};
+  am_gradcheck_desc d = {
+      .f = grad_call, .user = (void *)c, .in = in, .count = c->count, .orders = c->orders ? c->orders : 2};
   am_err err = am_gradcheck(grad_device, &d);
   for (int i = 0; i < c->count; i++) am_tensor_release(in[i]);
   if (err) am_err_prefix("case %s", c->name);

@@ -27,9 +27,18 @@ static void check_op(grad_case c) {
 
 static grad_draw unary_domain(am_unary_kind kind) {
   switch (kind) {
-    case AM_UN_LOG: case AM_UN_SQRT: case AM_UN_RSQRT: return DRAW_POSITIVE;
-    case AM_UN_RECIP: case AM_UN_ABS: case AM_UN_LEAKY_RELU: case AM_UN_SIGN: case AM_UN_STEP: return DRAW_APART;
-    default: return DRAW_NORMAL;
+    case AM_UN_LOG:
+    case AM_UN_SQRT:
+    case AM_UN_RSQRT:
+      return DRAW_POSITIVE;
+    case AM_UN_RECIP:
+    case AM_UN_ABS:
+    case AM_UN_LEAKY_RELU:
+    case AM_UN_SIGN:
+    case AM_UN_STEP:
+      return DRAW_APART;
+    default:
+      return DRAW_NORMAL;
   }
 }
 
@@ -46,9 +55,14 @@ static void unary(void **state) {
 }
 
 static void binary(void **state) {
-  am_shape pairs[][2] = {{S(2, 3), S(2, 3)},          {S(2, 3, 2, 2), S(1, 3, 1, 1)}, {S(2, 3, 2, 2), S(2, 3, 1, 1)},
-                         {S(2, 3), AM_SHAPE_SCALAR},  {S(4), S(3, 4)},                {S(3, 1), S(1, 4)},
-                         {AM_SHAPE_SCALAR, S(2, 1, 3)}, {S(1, 3, 1, 1), S(2, 3, 1, 2)}};
+  am_shape pairs[][2] = {{S(2, 3), S(2, 3)},
+                         {S(2, 3, 2, 2), S(1, 3, 1, 1)},
+                         {S(2, 3, 2, 2), S(2, 3, 1, 1)},
+                         {S(2, 3), AM_SHAPE_SCALAR},
+                         {S(4), S(3, 4)},
+                         {S(3, 1), S(1, 4)},
+                         {AM_SHAPE_SCALAR, S(2, 1, 3)},
+                         {S(1, 3, 1, 1), S(2, 3, 1, 2)}};
   for (int kind = AM_BIN_ADD; kind <= AM_BIN_SIGMOID_GRAD; kind++) {
     for (int i = 0; i < AM_COUNT_OF(pairs); i++) {
       am_binary_desc d = {.kind = (am_binary_kind)kind, .a = 0.3};
@@ -131,8 +145,13 @@ static void check_conv(am_conv2d_desc d, am_shape x, am_shape w, int orders) {
 }
 
 static am_conv2d_desc conv(int64_t pad, int64_t dilation, int64_t groups) {
-  return (am_conv2d_desc){.stride_h = 1, .stride_w = 1, .pad_h = pad, .pad_w = pad, .dilation_h = dilation,
-                          .dilation_w = dilation, .groups = groups};
+  return (am_conv2d_desc){.stride_h = 1,
+                          .stride_w = 1,
+                          .pad_h = pad,
+                          .pad_w = pad,
+                          .dilation_h = dilation,
+                          .dilation_w = dilation,
+                          .groups = groups};
 }
 
 static void convolution(void **state) {
@@ -148,9 +167,13 @@ static void convolution_with_strides(void **state) {
   for (int i = 0; i < 12; i++) {
     int64_t groups = 1 + am_rng_below(&rng, 2);
     int64_t ci = groups * (1 + am_rng_below(&rng, 2)), co = groups * (1 + am_rng_below(&rng, 2));
-    am_conv2d_desc d = {.stride_h = 1 + am_rng_below(&rng, 3), .stride_w = 1 + am_rng_below(&rng, 3),
-                        .pad_h = am_rng_below(&rng, 2), .pad_w = am_rng_below(&rng, 3),
-                        .dilation_h = 1 + am_rng_below(&rng, 2), .dilation_w = 1, .groups = groups};
+    am_conv2d_desc d = {.stride_h = 1 + am_rng_below(&rng, 3),
+                        .stride_w = 1 + am_rng_below(&rng, 3),
+                        .pad_h = am_rng_below(&rng, 2),
+                        .pad_w = am_rng_below(&rng, 3),
+                        .dilation_h = 1 + am_rng_below(&rng, 2),
+                        .dilation_w = 1,
+                        .groups = groups};
     int64_t kh = 1 + am_rng_below(&rng, 2), kw = 1 + am_rng_below(&rng, 3);
     int64_t h = 4 + am_rng_below(&rng, 2), w = 3 + am_rng_below(&rng, 3);
     check_conv(d, S(1, ci, h, w), S(co, ci / groups, kh, kw), 2);
@@ -161,8 +184,22 @@ static void convolution_with_strides(void **state) {
 
 static const am_pool2d_desc pools[] = {
     {.kernel_h = 2, .kernel_w = 2, .stride_h = 2, .stride_w = 2, .in_h = 4, .in_w = 5},
-    {.kernel_h = 3, .kernel_w = 2, .stride_h = 2, .stride_w = 1, .pad_h = 1, .pad_w = 1, .in_h = 4, .in_w = 5},
-    {.kernel_h = 3, .kernel_w = 3, .stride_h = 1, .stride_w = 2, .pad_h = 1, .in_h = 4, .in_w = 5, .include_pad = true}};
+    {.kernel_h = 3,
+     .kernel_w = 2,
+     .stride_h = 2,
+     .stride_w = 1,
+     .pad_h = 1,
+     .pad_w = 1,
+     .in_h = 4,
+     .in_w = 5},
+    {.kernel_h = 3,
+     .kernel_w = 3,
+     .stride_h = 1,
+     .stride_w = 2,
+     .pad_h = 1,
+     .in_h = 4,
+     .in_w = 5,
+     .include_pad = true}};
 
 static am_shape pooled(const am_pool2d_desc *d) {
   return S(1, 2, (d->in_h + 2 * d->pad_h - d->kernel_h) / d->stride_h + 1,
@@ -205,7 +242,8 @@ static void normalisation(void **state) {
   CHECK_OP(scale_shift, none, .in = {S(2, 3), S(3), S(3)}, .count = 3, .constant = 1);
   am_norm_desc d = {1e-5};
   CHECK_OP(batch_norm, d, .in = {S(2, 2, 2, 2), S(2), S(2)}, .count = 3, .orders = 3);
-  CHECK_OP(batch_norm, d, .in = {S(1, 2, 3, 2), S(2), S(2)}, .count = 3);  // one image: statistics over its pixels
+  CHECK_OP(batch_norm, d, .in = {S(1, 2, 3, 2), S(2), S(2)},
+           .count = 3);  // one image: statistics over its pixels
   CHECK_OP(batch_norm, d, .in = {S(4, 3), S(3), S(3)}, .count = 3);
   CHECK_OP(batch_norm, d, .in = {S(3, 2, 4), S(2), S(2)}, .count = 3);
   CHECK_OP(batch_norm, d, .in = {S(3, 2, 2, 1), S(2), S(2)}, .count = 3, .constant = 6);  // x alone
@@ -214,7 +252,8 @@ static void normalisation(void **state) {
 
 static void no_rule_is_left_out(void **state) {
   for (int op = 0; op < AM_OP_COUNT; op++) {
-    if (am_op_differentiable((am_op)op) && !covered[op]) fail_msg("no gradient check for %s", am_op_name((am_op)op));
+    if (am_op_differentiable((am_op)op) && !covered[op])
+      fail_msg("no gradient check for %s", am_op_name((am_op)op));
   }
 }
 

@@ -24,11 +24,13 @@ static void check_1(const char *name, one_input f, am_shape x, grad_draw draw) {
   under_test_1 = f;
   grad_check(&(grad_case){.name = name, .f = call_1, .in = {x}, .count = 1, .draw = draw});
 }
-static void check_2(const char *name, two_inputs f, am_shape p, am_shape q, grad_draw draw, unsigned constant) {
+static void check_2(const char *name, two_inputs f, am_shape p, am_shape q, grad_draw draw,
+                    unsigned constant) {
   under_test_2 = f;
-  grad_check(&(grad_case){.name = name, .f = call_2, .in = {p, q}, .count = 2, .draw = draw, .constant = constant});
+  grad_check(
+      &(grad_case){.name = name, .f = call_2, .in = {p, q}, .count = 2, .draw = draw, .constant = constant});
 }
-#define CHECK_1(f, x, draw) check_1(#f, f, x, draw)
+#define CHECK_1(f, x, draw)    check_1(#f, f, x, draw)
 #define CHECK_2(f, p, q, draw) check_2(#f, f, p, q, draw, 0)
 
 static void elementwise(void **state) {
@@ -53,7 +55,9 @@ static am_err affine(am_graph *g, am_tensor *x, am_tensor **y) { return am_affin
 static am_err leaky(am_graph *g, am_tensor *x, am_tensor **y) { return am_leaky_relu(g, x, 0.2, y); }
 static am_err clamp(am_graph *g, am_tensor *x, am_tensor **y) { return am_clamp(g, x, -0.5, 0.8, y); }
 static am_err flatten(am_graph *g, am_tensor *x, am_tensor **y) { return am_reshape(g, x, S(2, -1), y); }
-static am_err to_shape(am_graph *g, am_tensor *x, am_tensor **y) { return am_broadcast_to(g, x, S(2, 2, 3), y); }
+static am_err to_shape(am_graph *g, am_tensor *x, am_tensor **y) {
+  return am_broadcast_to(g, x, S(2, 2, 3), y);
+}
 static am_err sum_all(am_graph *g, am_tensor *x, am_tensor **y) { return am_sum(g, x, ~0u, y); }
 static am_err sum_some(am_graph *g, am_tensor *x, am_tensor **y) { return am_sum(g, x, 5, y); }
 static am_err mean_all(am_graph *g, am_tensor *x, am_tensor **y) { return am_mean(g, x, ~0u, y); }
@@ -62,7 +66,8 @@ static am_err max_pool(am_graph *g, am_tensor *x, am_tensor **y) {
   return am_max_pool2d(g, x, (am_pool2d_desc){.kernel_h = 2, .kernel_w = 2}, y);
 }
 static am_err avg_pool(am_graph *g, am_tensor *x, am_tensor **y) {
-  return am_avg_pool2d(g, x, (am_pool2d_desc){.kernel_h = 3, .kernel_w = 2, .pad_h = 1, .include_pad = true}, y);
+  return am_avg_pool2d(g, x, (am_pool2d_desc){.kernel_h = 3, .kernel_w = 2, .pad_h = 1, .include_pad = true},
+                       y);
 }
 
 static void with_arguments(void **state) {
@@ -112,9 +117,19 @@ static void convolutions(void **state) {
       {.name = "conv k4 s2 p1", .f = conv, .desc = &half, .in = {S(1, 2, 4, 4), S(2, 2, 4, 4)}},
       {.name = "conv k4", .f = conv, .desc = &plain, .in = {S(2, 2, 4, 4), S(1, 2, 4, 4)}},
       {.name = "transposed k4", .f = conv_transpose, .desc = &plain, .in = {S(2, 2, 1, 1), S(2, 1, 4, 4)}},
-      {.name = "transposed k4 s2 p1", .f = conv_transpose, .desc = &half, .in = {S(1, 2, 2, 2), S(2, 1, 4, 4)}},
-      {.name = "transposed k3 s2 p1 op1", .f = conv_transpose, .desc = &half, .in = {S(1, 2, 2, 3), S(2, 2, 3, 3)}, .value = {1}},
-      {.name = "transposed, grouped", .f = conv_transpose, .desc = &grouped, .in = {S(1, 4, 2, 2), S(4, 1, 2, 2)}},
+      {.name = "transposed k4 s2 p1",
+       .f = conv_transpose,
+       .desc = &half,
+       .in = {S(1, 2, 2, 2), S(2, 1, 4, 4)}},
+      {.name = "transposed k3 s2 p1 op1",
+       .f = conv_transpose,
+       .desc = &half,
+       .in = {S(1, 2, 2, 3), S(2, 2, 3, 3)},
+       .value = {1}},
+      {.name = "transposed, grouped",
+       .f = conv_transpose,
+       .desc = &grouped,
+       .in = {S(1, 4, 2, 2), S(4, 1, 2, 2)}},
   };
   for (int i = 0; i < AM_COUNT_OF(cases); i++) {
     cases[i].count = 2;
@@ -133,8 +148,13 @@ static am_err normalised_block(am_graph *g, const grad_case *c, am_tensor *const
 }
 
 static void normalisation(void **state) {
-  grad_check(&(grad_case){.name = "batch norm block", .f = normalised_block, .in = {S(1, 2, 2, 3), S(2), S(2)}, .count = 3});
-  grad_check(&(grad_case){.name = "batch norm vector", .f = normalised_block, .in = {S(4, 2), S(2), S(2)}, .count = 3, .orders = 3});
+  grad_check(&(grad_case){
+      .name = "batch norm block", .f = normalised_block, .in = {S(1, 2, 2, 3), S(2), S(2)}, .count = 3});
+  grad_check(&(grad_case){.name = "batch norm vector",
+                          .f = normalised_block,
+                          .in = {S(4, 2), S(2), S(2)},
+                          .count = 3,
+                          .orders = 3});
 }
 
 // ---- losses ----
@@ -151,8 +171,8 @@ static void losses(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(elementwise),    cmocka_unit_test(with_arguments), cmocka_unit_test(with_two_inputs),
-      cmocka_unit_test(convolutions),   cmocka_unit_test(normalisation),  cmocka_unit_test(losses),
+      cmocka_unit_test(elementwise),  cmocka_unit_test(with_arguments), cmocka_unit_test(with_two_inputs),
+      cmocka_unit_test(convolutions), cmocka_unit_test(normalisation),  cmocka_unit_test(losses),
   };
   return cmocka_run_group_tests_name("gradcheck_functions", tests, grad_setup, grad_teardown);
 }

@@ -7,7 +7,9 @@
 static am_device *dev;
 static am_graph *g;
 
-static int open_device(void **state) { return am_device_open(&(am_device_cfg){.kind = "ref"}, &dev) ? -1 : 0; }
+static int open_device(void **state) {
+  return am_device_open(&(am_device_cfg){.kind = "ref"}, &dev) ? -1 : 0;
+}
 static int close_device(void **state) {
   am_device_close(dev);
   return 0;
@@ -139,13 +141,13 @@ static void off_the_record(void **state) {
 // ---- values where derivatives jump: PyTorch's choices ----
 
 static void at_kinks(void **state) {
-  struct { am_unary_desc d; double at, want; } list[] = {
-      {{.kind = AM_UN_LEAKY_RELU, .a = 0}, 0, 0},
-      {{.kind = AM_UN_LEAKY_RELU, .a = 0.2}, 0, 0.2},
-      {{.kind = AM_UN_LEAKY_RELU, .a = -0.5}, -2, -0.5},
-      {{.kind = AM_UN_ABS}, 0, 0},
-      {{.kind = AM_UN_CLAMP, .a = -1, .b = 2}, -1, 1},
-      {{.kind = AM_UN_CLAMP, .a = -1, .b = 2}, 2, 1},
+  struct {
+    am_unary_desc d;
+    double at, want;
+  } list[] = {
+      {{.kind = AM_UN_LEAKY_RELU, .a = 0}, 0, 0},        {{.kind = AM_UN_LEAKY_RELU, .a = 0.2}, 0, 0.2},
+      {{.kind = AM_UN_LEAKY_RELU, .a = -0.5}, -2, -0.5}, {{.kind = AM_UN_ABS}, 0, 0},
+      {{.kind = AM_UN_CLAMP, .a = -1, .b = 2}, -1, 1},   {{.kind = AM_UN_CLAMP, .a = -1, .b = 2}, 2, 1},
       {{.kind = AM_UN_CLAMP, .a = -1, .b = 2}, 2.5, 0},
   };
   for (int i = 0; i < AM_COUNT_OF(list); i++) {
@@ -174,7 +176,9 @@ static void ties_share(void **state) {
 
 // ---- where gradients arrive ----
 
-typedef struct { int order[6], count; } arrivals;
+typedef struct {
+  int order[6], count;
+} arrivals;
 static void arrive(void *user, int j) {
   arrivals *a = user;
   a->order[a->count++] = j;
@@ -188,7 +192,13 @@ static void sinks_receive_last_layers_first(void **state) {
   am_ok(am_mul(g, y, last, &y));
   y = total(y);
   am_tensor *x[] = {first, last, unused};
-  am_grad_desc d = {.y = &y, .y_count = 1, .x = x, .x_count = 3, .sink = sink, .on_ready = arrive, .user = &a,
+  am_grad_desc d = {.y = &y,
+                    .y_count = 1,
+                    .x = x,
+                    .x_count = 3,
+                    .sink = sink,
+                    .on_ready = arrive,
+                    .user = &a,
                     .keep_graph = true};
   am_ok(am_grad(g, &d, NULL));
   EXPECT(sink[0], 20, 42);
@@ -285,7 +295,8 @@ static void retained_results_outlive_the_graph(void **state) {
 static void refuses_to_overwrite_what_is_needed(void **state) {
   am_tensor *p = leaf2(2, 3), *y = NULL, *dx, *one = leaf2(1, 1);
   am_ok(am_square(g, p, &y));
-  am_fails(am_apply(g, AM_OP_axpby, &(am_axpby_desc){1, 1}, &one, &p), AM_ERR_ARG, "gradient of a recorded unary");
+  am_fails(am_apply(g, AM_OP_axpby, &(am_axpby_desc){1, 1}, &one, &p), AM_ERR_ARG,
+           "gradient of a recorded unary");
   y = total(y);
   am_grad_desc d = grads_of(&y, &p, 1);
   am_ok(am_grad(g, &d, &dx));

@@ -7,7 +7,9 @@
 
 static am_device *dev;
 
-static int open_device(void **state) { return am_device_open(&(am_device_cfg){.kind = "ref"}, &dev) ? -1 : 0; }
+static int open_device(void **state) {
+  return am_device_open(&(am_device_cfg){.kind = "ref"}, &dev) ? -1 : 0;
+}
 static int close_device(void **state) {
   bool leaked = am_device_memory_now(dev).live_bytes != 0;
   am_device_close(dev);
@@ -46,15 +48,23 @@ typedef struct {
 
 static void small_net_new(small_net *m, uint64_t seed) {
   am_ok(am_params_new(&m->params));
-  am_ok(am_conv_init(&m->conv, m->params, "conv", (am_conv_cfg){.in = 3, .out = 2, .kernel = 3, .bias = true}));
+  am_ok(
+      am_conv_init(&m->conv, m->params, "conv", (am_conv_cfg){.in = 3, .out = 2, .kernel = 3, .bias = true}));
   am_ok(am_batch_norm_init(&m->bn, m->params, "bn", (am_batch_norm_cfg){.channels = 2}));
   am_ok(am_linear_init(&m->fc, m->params, "fc", (am_linear_cfg){.in = 2, .out = 5}));
   am_ok(am_params_commit(m->params, dev, AM_F32, seed));
 }
 
 static void storage_is_flat_and_named(void **state) {
-  static const char *names[] = {"conv.weight", "conv.bias", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var",
-                                "bn.num_batches_tracked", "fc.weight", "fc.bias"};
+  static const char *names[] = {"conv.weight",
+                                "conv.bias",
+                                "bn.weight",
+                                "bn.bias",
+                                "bn.running_mean",
+                                "bn.running_var",
+                                "bn.num_batches_tracked",
+                                "fc.weight",
+                                "fc.bias"};
   small_net m;
   int count = 0;
   small_net_new(&m, 1);
@@ -88,7 +98,8 @@ static void refuses_wrong_declarations(void **state) {
   am_ok(am_params_new(&ps));
   am_fails(am_params_commit(ps, dev, AM_F32, 1), AM_ERR_ARG, "no trainable parameter");
   am_ok(am_params_add(ps, "w", AM_SHAPE(2), AM_PARAM_TRAINABLE, zero, &p));
-  am_fails(am_params_add(ps, "w", AM_SHAPE(2), AM_PARAM_TRAINABLE, zero, &p), AM_ERR_ARG, "already a parameter w");
+  am_fails(am_params_add(ps, "w", AM_SHAPE(2), AM_PARAM_TRAINABLE, zero, &p), AM_ERR_ARG,
+           "already a parameter w");
   am_fails(am_params_commit(ps, dev, AM_I32, 1), AM_ERR_UNSUPPORTED, "f32 or f64");
   am_ok(am_params_commit(ps, dev, AM_F32, 1));
   am_fails(am_params_add(ps, "v", AM_SHAPE(2), AM_PARAM_TRAINABLE, zero, &p), AM_ERR_ARG, "declared after");
@@ -136,7 +147,9 @@ static void copies_only_between_likes(void **state) {
 
 // ---- initial values ----
 
-typedef struct { double mean, sd, largest; } spread;
+typedef struct {
+  double mean, sd, largest;
+} spread;
 
 static spread spread_of(am_tensor *t) {
   float *host = host_of(t);
@@ -174,11 +187,15 @@ static void schemes(void **state) {
   am_ok(am_params_new(&ps));
   am_ok(am_linear_init(&fc, ps, "fc", (am_linear_cfg){.in = 100, .out = 80}));
   am_ok(am_conv_init(&conv, ps, "conv", (am_conv_cfg){.in = 16, .out = 600, .kernel = 3, .bias = true}));
-  am_ok(am_conv_init(&up, ps, "up", (am_conv_cfg){.in = 16, .out = 400, .kernel = 2, .bias = true, .transposed = true}));
-  am_ok(am_conv_init(&gan, ps, "gan", (am_conv_cfg){.in = 8, .out = 32, .kernel = 4, .scheme = AM_SCHEME_DCGAN}));
-  am_ok(am_conv_init(&he, ps, "he", (am_conv_cfg){.in = 8, .out = 64, .kernel = 3, .scheme = AM_SCHEME_KAIMING_FAN_OUT}));
+  am_ok(am_conv_init(&up, ps, "up",
+                     (am_conv_cfg){.in = 16, .out = 400, .kernel = 2, .bias = true, .transposed = true}));
+  am_ok(am_conv_init(&gan, ps, "gan",
+                     (am_conv_cfg){.in = 8, .out = 32, .kernel = 4, .scheme = AM_SCHEME_DCGAN}));
+  am_ok(am_conv_init(&he, ps, "he",
+                     (am_conv_cfg){.in = 8, .out = 64, .kernel = 3, .scheme = AM_SCHEME_KAIMING_FAN_OUT}));
   am_ok(am_batch_norm_init(&bn, ps, "bn", (am_batch_norm_cfg){.channels = 2}));
-  am_ok(am_batch_norm_init(&gan_bn, ps, "gan_bn", (am_batch_norm_cfg){.channels = 4000, .scheme = AM_SCHEME_DCGAN}));
+  am_ok(am_batch_norm_init(&gan_bn, ps, "gan_bn",
+                           (am_batch_norm_cfg){.channels = 4000, .scheme = AM_SCHEME_DCGAN}));
   am_ok(am_params_commit(ps, dev, AM_F32, 3));
   expect_uniform(fc.weight->value, 1 / sqrt(100));
   expect_uniform(fc.bias->value, 1 / sqrt(100));
@@ -302,7 +319,8 @@ static void double_softmax_saturates(void **state) {
     am_ok(am_tensor_item(loss, &got));
     am_close(&got, &want[i], 1, 1e-6, 0);
   }
-  am_fails(am_loss_mse(g, x, on_graph(g, AM_SHAPE(2), (float[]){1, 0}), &loss), AM_ERR_ARG, "mean squared error");
+  am_fails(am_loss_mse(g, x, on_graph(g, AM_SHAPE(2), (float[]){1, 0}), &loss), AM_ERR_ARG,
+           "mean squared error");
   am_graph_free(g);
 }
 
@@ -362,7 +380,8 @@ static void optimiser_state_is_complete(void **state) {
   am_ok(am_optim_new(cfg, b.params, &ob));
   am_tensor *grads[] = {am_params_grads(a.params), am_params_grads(b.params)}, *ones = NULL;
   am_ok(am_dispatch(dev, AM_OP_fill, &(am_fill_desc){grads[0]->shape, AM_F32, 0.5}, NULL, &ones));
-  for (int i = 0; i < 2; i++) am_ok(am_dispatch(dev, AM_OP_axpby, &(am_axpby_desc){.a = 1}, &ones, &grads[i]));
+  for (int i = 0; i < 2; i++)
+    am_ok(am_dispatch(dev, AM_OP_axpby, &(am_axpby_desc){.a = 1}, &ones, &grads[i]));
   for (int i = 0; i < 3; i++) am_ok(am_optim_step(oa, 0.01));
   am_ok(am_params_copy(a.params, b.params));
   assert_int_equal(am_optim_state(oa, sa), 2);
