@@ -13,7 +13,7 @@
 //   pools:       NAME: {from per_class block batch_size batch_statistics}
 //   arms:        NAME: {train [real, {pool per_class}, {duplicates: real, per_class}], augment [...],
 //                override {keys of train}, stand_in}
-//   models:      NAME: {kind classes? width ...}
+//   models:      NAME: {kind width ...}
 //   train:       keys of `train`, optimizer
 //   seeds seed threads controls
 //   evaluate:    [metrics] or {metrics [...], splits [...]}
@@ -81,6 +81,7 @@ typedef struct {
   const char *name;              // "all" when the file lists no draws
   am_split_def *split;           // owned; split[0] is train
   int64_t split_count;           // the same in every draw
+  am_node *tree;                 // owned: the data section with this draw merged in
 } am_draw_def;
 
 typedef struct {
@@ -105,11 +106,13 @@ typedef struct {
 } am_arm_part;
 
 typedef struct {
-  const char *name;
+  const char *name;              // borrowed, or name_owned
+  char *name_owned;              // of a control arm
   am_arm_part *part;             // owned
   int64_t part_count;
   const am_node *augment;        // list or NULL
-  am_train_cfg train;            // with the arm's overrides
+  am_node *train_tree;           // owned: `train:` with the arm's overrides
+  am_train_cfg train;
   am_optimizer_cfg optimizer;
   const char *stand_in;          // "": none; else what stands in for what, shown in tables
   const char *control_of;        // NULL, or the arm whose control this is
@@ -156,6 +159,9 @@ typedef struct {
 // Errors: AM_ERR_IO; AM_ERR_CONFIG with file, line, column, path and the nearest known name.
 AM_MUST_USE am_err am_experiment_load(const char *path, const am_experiment_overrides *over, am_experiment **out);
 void am_experiment_free(am_experiment *e);
+
+// The settings of cfg that mean something to def.
+am_model_cfg am_network_settings(const am_network_cfg *cfg, const am_model_def *def);
 
 // Every section with its fields, for `augmint schema`; NULL-terminated.
 const am_schema *const *am_experiment_schemas(void);

@@ -1,0 +1,86 @@
+// What an experiment means as work: stages with addresses.
+//
+// The address of a stage is the SHA-256 of its text, the canonical JSON of
+//   {"stage": ..., "revision": n, "config": {...}, "inputs": {...}}
+// in which inputs are addresses and the first ones are hashes of file contents. Names of arms,
+// draws and experiments, and where files lie, are not part of it; two arms that mean the same are
+// one stage. A tiny run says so in every text and so never shares an artefact with a full one.
+//
+//   level 0 prepare    a split of a data set, decoded and resized, as shards
+//         1 fit        a generator for one class, run and draw
+//         2 generate   one block of a pool
+//       1,3 train      a cell: arm x model x draw x seed; after what its training set needs
+//       2,4 evaluate   the logits of a cell on one split
+#ifndef AM_SWEEP_PLAN_H
+#define AM_SWEEP_PLAN_H
+
+#include "dist/comm.h"
+#include "sweep/source.h"
+#include "sweep/store.h"
+
+typedef enum { AM_STAGE_PREPARE, AM_STAGE_FIT, AM_STAGE_GENERATE, AM_STAGE_TRAIN, AM_STAGE_EVALUATE } am_stage_kind;
+enum { AM_STAGE_KINDS = 5, AM_STAGE_LEVELS = 5 };
+const char *am_stage_name(am_stage_kind kind);
+
+typedef enum { AM_STATE_MISSING, AM_STATE_DONE, AM_STATE_FAILED } am_stage_state;
+
+typedef struct {
+  am_stage_kind kind;
+  char address[AM_SHA256_HEX];
+  char *text;                  // owned: what the address is of
+  char *id;                    // owned: "train gan2000 cnn 1to2 seed 3"
+  int64_t *input;              // owned: stages that must be done before
+  int64_t input_count, input_capacity;
+  int level;
+  int64_t slices;              // ranks that can share it
+  double cost;                 // relative; what the longest-first order goes by
+  uint64_t seed;
+  // Where it stands in the experiment; -1 where it does not apply.
+  int64_t draw, split, generator, class_index, run, pool, arm, model;
+  int64_t first, count;        // generate: sample indices within class and run
+  am_stage_state state;
+  char *error;                 // owned: of a failed stage
+} am_stage;
+
+// A cell of the result table and the stages behind it.
+typedef struct {
+  int64_t arm, model, draw, seed_index;
+  uint64_t seed;
+  int64_t train;               // stage
+  int64_t *evaluate;           // owned: stage of each evaluated split
+  int64_t train_images;
+} am_cell;
+
+// One fit as the table names it, and its blocks in order.
+typedef struct {
+  int64_t generator, class_index, run, draw, stage;
+} am_fit;
+typedef struct {
+  int64_t pool, draw, class_index, run, stage;
+} am_block;
+
+typedef struct {
+  const am_experiment *e;      // borrowed
+  am_source *source;           // owned: [draw * split_count + split]
+  int64_t split_count;
+  am_stage *stage;   int64_t count, capacity;
+  am_cell *cell;     int64_t cell_count;
+  am_fit *fit;       int64_t fit_count, fit_capacity;
+  am_block *block;   int64_t block_count, block_capacity;
+  char address[AM_SHA256_HEX]; // of the whole experiment: every stage, and what tables say
+} am_plan;
+
+// Builds the plan from what the data are. Local; every rank gets the same from equal sources.
+AM_MUST_USE am_err am_plan_new(const am_experiment *e, am_source *source_take, am_plan **out);
+void am_plan_free(am_plan *p);
+// Fills state and error of every stage from the store. Local.
+AM_MUST_USE am_err am_plan_look(am_plan *p, const am_store *store);
+static inline const am_source *am_plan_source(const am_plan *p, int64_t draw, int64_t split) {
+  return &p->source[draw * p->split_count + split];
+}
+// Images of class and run among the first `per_class` of a pool: runs take turns.
+int64_t am_pool_part(int64_t per_class, int64_t runs, int64_t run);
+// The sample index under which image j of class and run is drawn and stored.
+int64_t am_pool_index(int64_t class_index, int64_t run, int64_t j);
+
+#endif
