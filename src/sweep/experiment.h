@@ -34,6 +34,7 @@
   I(threads, 1, 1, 1024, "threads", "CPU threads of every operation: part of a result's meaning")       \
   B(controls, false, "adds for each arm with a pool an arm with as many repeated real images")          \
   C(budget, "epochs", "epochs|steps", "what arms share; steps: epochs shrink as the training set grows") \
+  S(watch, "", "split evaluated after every epoch, for curves only; empty: none")                        \
   S(reference, "", "arm to which differences are taken; empty: the first")                              \
   F(tolerance, 0.02, 0, 1000, "", "largest |ours - published| that counts as reproduced")
 #define AM_PAPER_FIELDS(I, F, B, S, C)  \
@@ -147,6 +148,7 @@ typedef struct am_experiment {
   am_published_def *published;   int64_t published_count;
   const char **note;             int64_t note_count;
   int64_t reference;             // index of the reference arm
+  int64_t watch;                 // index of the watched split; 0: none
 } am_experiment;
 
 typedef struct {

@@ -218,8 +218,16 @@ done:
   return err;
 }
 
+static am_err read_watch(am_experiment *e) {
+  const am_node *n = am_node_get(e->tree, "watch");
+  if (!*e->cfg.watch) return AM_OK;
+  AM_TRY(find_split(e, n, e->cfg.watch, &e->watch));
+  return e->watch ? AM_OK : am_node_fail(n, "the training set is in the curves anyway; name another split");
+}
+
 am_err am_read_evaluate(am_experiment *e) {
   static const char *const keys[] = {"metrics", "splits", NULL};
+  AM_TRY(read_watch(e));
   const am_node *n = am_node_get(e->tree, "evaluate");
   if (!n) return am_node_fail(e->tree, "the key \"evaluate\" is missing: evaluate: [loss, accuracy]");
   if (n->kind != AM_NODE_MAP) {
@@ -295,6 +303,9 @@ static am_err read_published_entry(am_experiment *e, const am_node *n, int64_t *
   if (!arm) return am_node_fail(n, "the key \"arm\" is missing");
   if (split) AM_TRY(am_node_str(split, &head.split));
   AM_TRY(find_split(e, split ? split : n, head.split, &split_index));
+  bool evaluated = false;
+  for (int64_t i = 0; i < e->evaluated_count; i++) evaluated = evaluated || e->evaluated[i] == split_index;
+  if (!evaluated) return am_node_fail(split ? split : n, "split \"%s\" is not in `evaluate`", head.split);
   if (reason) AM_TRY(am_node_str(reason, &head.reason));
   if (tolerance) AM_TRY(am_node_f64(tolerance, &head.tolerance));
   if (values ? (metric || value || values->kind != AM_NODE_MAP) : (!metric || !value))

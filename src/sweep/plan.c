@@ -8,16 +8,14 @@
 #include "base/rng.h"
 #include "sweep/stage_text.h"
 
-// Index of image j of a class and run: class * 10^9 + run * 10^7 + j, readable in a shard.
-static const int64_t CLASS_STRIDE = 1000000000, RUN_STRIDE = 10000000;
+// Runs own ranges of sample indices that can be told apart by eye in a shard.
+static const int64_t RUN_STRIDE = 10000000;
 
 int64_t am_pool_part(int64_t per_class, int64_t runs, int64_t run) {
   return per_class / runs + (run < per_class % runs ? 1 : 0);
 }
 
-int64_t am_pool_index(int64_t class_index, int64_t run, int64_t j) {
-  return class_index * CLASS_STRIDE + run * RUN_STRIDE + j;
-}
+int64_t am_pool_index(int64_t run, int64_t j) { return run * RUN_STRIDE + j; }
 
 // ---- adding stages ----
 
@@ -170,7 +168,7 @@ static am_err add_pool_inputs(const am_plan *p, const am_arm_part *part, int64_t
   return AM_OK;
 }
 
-static am_err add_train(am_plan *p, int64_t real, am_cell *cell) {
+static am_err add_train(am_plan *p, const int64_t *prepared, am_cell *cell) {
   am_err err = AM_OK;
   am_stage st = blank(AM_STAGE_TRAIN);
   const am_arm_def *arm = &p->e->arm[cell->arm];
@@ -185,9 +183,10 @@ static am_err add_train(am_plan *p, int64_t real, am_cell *cell) {
   st.seed = cell->seed = am_seed_derive((uint64_t)p->e->cfg.seed, word);
   AM_GO(failed, am_str_format(&st.id, "train %s, %s%s seed %lld", arm->name, p->e->model[cell->model].name,
                               draw_suffix(p, cell->draw, suffix), (long long)cell->seed_index));
-  AM_GO(failed, add_input(&st, real));
+  AM_GO(failed, add_input(&st, prepared[0]));
   for (int64_t i = 0; i < arm->part_count; i++)
     if (arm->part[i].kind == AM_PART_POOL) AM_GO(failed, add_pool_inputs(p, &arm->part[i], cell->draw, &st));
+  if (p->e->watch > 0) AM_GO(failed, add_input(&st, prepared[p->e->watch]));
   return add_stage(p, &st, &cell->train);
 failed:
   stage_fini(&st);
@@ -232,7 +231,7 @@ static am_err add_draw(am_plan *p, int64_t draw, int64_t *prepared) {
       for (int64_t seed = 0; seed < e->cfg.seeds; seed++) {
         am_cell *cell = &p->cell[p->cell_count++];
         *cell = (am_cell){.arm = arm, .model = model, .draw = draw, .seed_index = seed};
-        AM_TRY(add_train(p, prepared[0], cell));
+        AM_TRY(add_train(p, prepared, cell));
         AM_TRY(AM_NEW_ARRAY(&cell->evaluate, e->evaluated_count));
         for (int64_t i = 0; i < e->evaluated_count; i++)
           AM_TRY(add_evaluate(p, prepared, cell, e->evaluated[i], &cell->evaluate[i]));

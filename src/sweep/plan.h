@@ -80,7 +80,8 @@ static inline const am_source *am_plan_source(const am_plan *p, int64_t draw, in
 }
 // Images of class and run among the first `per_class` of a pool: runs take turns.
 int64_t am_pool_part(int64_t per_class, int64_t runs, int64_t run);
-// The sample index under which image j of class and run is drawn and stored.
-int64_t am_pool_index(int64_t class_index, int64_t run, int64_t j);
+// The sample index under which image j of a run is drawn and stored; with the class it is unique
+// within a pool.
+int64_t am_pool_index(int64_t run, int64_t j);
 
 #endif

@@ -112,7 +112,8 @@ static am_err describe_fit(const am_plan *p, const am_stage *st, am_node *config
 
 static am_err describe_generate(const am_plan *p, const am_stage *st, am_node *config, am_node *inputs) {
   const am_pool_cfg *cfg = &p->e->pool[st->pool].cfg;
-  AM_TRY(put_i64(config, "first", am_pool_index(st->class_index, st->run, st->first)));
+  AM_TRY(put_i64(config, "class", st->class_index));
+  AM_TRY(put_i64(config, "first", am_pool_index(st->run, st->first)));
   AM_TRY(put_i64(config, "count", st->count));
   AM_TRY(put_i64(config, "batch_size", cfg->batch_size));
   AM_TRY(put_plain(config, "batch_statistics", cfg->batch_statistics ? "true" : "false"));
@@ -174,8 +175,11 @@ static am_err describe_train(const am_plan *p, const am_stage *st, am_node *conf
   AM_TRY(put_device(config, p));
   for (int64_t i = 0; i < st->input_count; i++) {
     char key[32];
-    snprintf(key, sizeof key, i ? "block%06lld" : "real", (long long)(i - 1));
-    AM_TRY(put_text(inputs, key, p->stage[st->input[i]].address));
+    const am_stage *input = &p->stage[st->input[i]];
+    if (i == 0) snprintf(key, sizeof key, "real");
+    else if (input->kind == AM_STAGE_PREPARE) snprintf(key, sizeof key, "watch");
+    else snprintf(key, sizeof key, "block%06lld", (long long)i);
+    AM_TRY(put_text(inputs, key, input->address));
   }
   return AM_OK;
 }

@@ -1,0 +1,244 @@
+#include "sweep/stage_run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "augment/augment.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/rng.h"
+#include "data/h5.h"
+#include "generate/generate.h"
+#include "sweep/stage_history.h"
+#include "sweep/stage_internal.h"
+#include "sweep/stage_text.h"
+#include "weights/safetensors.h"
+
+enum { CHANNELS = 3 };
+// Rows of one evaluation batch: fixed, because part of what a logit is.
+static const int64_t EVALUATE_BATCH = 64;
+
+// ---- shared ----
+
+static am_err new_network(const am_stage_env *env, const am_model_def *def, const am_network_cfg *network, int64_t draw,
+                          uint64_t seed, am_model **out) {
+  am_model_cfg cfg = am_network_settings(network, def);
+  cfg.channels = CHANNELS;
+  cfg.size = env->plan->e->draw[draw].split[0].cfg.size;
+  if (def->role == AM_ROLE_CLASSIFIER) cfg.classes = am_plan_source(env->plan, draw, 0)->class_count;
+  return am_model_new(def->name, &cfg, env->device, seed, out);
+}
+
+static am_err save_network(am_model *m, const char *dir, const char *name) {
+  char *path = NULL;
+  const char *const meta[] = {"format", "pt", "model", m->def->name, NULL};
+  AM_TRY(am_path_join(dir, name, &path));
+  am_err err = am_params_save(m->params, path, meta);
+  free(path);
+  return err;
+}
+
+static am_err load_network(const am_stage_env *env, int64_t stage, const char *name, am_model *m) {
+  char *path = NULL;
+  AM_TRY(am_store_path(env->store, env->plan->stage[stage].address, name, &path));
+  am_err err = am_params_load(m->params, path);
+  free(path);
+  return err;
+}
+
+static am_err save_history(const am_history *h, const char *dir) {
+  char *path = NULL;
+  AM_TRY(am_path_join(dir, "history.h5", &path));
+  am_err err = am_history_save(h, path);
+  free(path);
+  return err;
+}
+
+// A network or its losses that are not numbers any more: a result with a reason, kept as a failed stage.
+static am_err check_finite(am_model *m, const am_stage *st) {
+  am_err err = AM_OK;
+  am_tensor *values = am_params_values(m->params);
+  int64_t count = am_params_trainable_elements(m->params);
+  float *host = NULL;
+  AM_TRY(AM_NEW_ARRAY(&host, count));
+  AM_GO(done, am_tensor_to_host(values, host));
+  for (int64_t i = 0; i < count; i++)
+    AM_CHECK_GO(done, host[i] - host[i] == 0, AM_ERR_NUMERIC, "%s diverged: its weights are not numbers any more", st->id);
+done:
+  free(host);
+  return err;
+}
+
+// ---- fit ----
+
+static am_err run_fit(const am_stage_env *env, const am_stage *st, const char *out_dir, const char *checkpoint_dir) {
+  am_err err = AM_OK;
+  const am_generator_def *def = &env->plan->e->generator[st->generator];
+  am_model *g = NULL, *d = NULL;
+  am_dataset *data = NULL;
+  am_history *history = NULL;
+  err = new_network(env, def->generator, &def->network, st->draw, am_seed_derive(st->seed, "generator"), &g);
+  if (!err) err = new_network(env, def->discriminator, &def->network, st->draw, am_seed_derive(st->seed, "discriminator"), &d);
+  if (!err) err = am_class_dataset(env, st->input[0], st->class_index, &data);
+  AM_GO(done, am_agree(env->group, err));
+  am_gan_job job = {.comm = env->group, .device = env->device, .generator = g, .discriminator = d, .data = data,
+                    .cfg = def->fit, .optimizer = def->optimizer, .seed = st->seed,
+                    .checkpoint_dir = checkpoint_dir, .label = st->id};
+  AM_GO(done, am_fit_gan(&job, &history));
+  AM_GO(done, check_finite(g, st));
+  if (!out_dir) goto done;
+  AM_GO(done, save_network(g, out_dir, "generator.safetensors"));
+  AM_GO(done, save_network(d, out_dir, "discriminator.safetensors"));
+  AM_GO(done, save_history(history, out_dir));
+done:
+  am_history_free(history);
+  am_dataset_free(data);
+  am_model_free(g);
+  am_model_free(d);
+  return err;
+}
+
+// ---- generate ----
+
+static am_err class_names(const am_source *source, const char ***out) {
+  AM_TRY(AM_NEW_ARRAY(out, source->class_count));
+  for (int64_t k = 0; k < source->class_count; k++) (*out)[k] = source->class_name[k];
+  return AM_OK;
+}
+
+static am_err run_generate(const am_stage_env *env, const am_stage *st, const char *out_dir) {
+  am_err err = AM_OK;
+  const am_plan *p = env->plan;
+  const am_generator_def *def = &p->e->generator[st->generator];
+  const am_pool_cfg *pool = &p->e->pool[st->pool].cfg;
+  const am_source *source = am_plan_source(p, st->draw, 0);
+  const char **name = NULL;
+  char *path = NULL;
+  am_model *g = NULL;
+  AM_GO(done, class_names(source, &name));
+  AM_GO(done, new_network(env, def->generator, &def->network, st->draw, 0, &g));
+  AM_GO(done, load_network(env, st->input[0], "generator.safetensors", g));
+  AM_GO(done, am_str_format(&path, "%s/block-%08lld.h5", out_dir, (long long)am_pool_index(st->run, st->first)));
+  am_sample_block block = {.generator = g, .device = env->device, .batch_statistics = pool->batch_statistics,
+                           .batch_size = pool->batch_size, .seed = st->seed, .label = (int32_t)st->class_index,
+                           .first = am_pool_index(st->run, st->first), .count = st->count, .run = st->run,
+                           .class_name = name, .class_count = source->class_count};
+  AM_GO(done, am_generate_block(&block, path));
+done:
+  free(name);
+  free(path);
+  am_model_free(g);
+  return err;
+}
+
+// ---- train ----
+
+static am_err new_pipeline(const am_experiment *e, const am_node *augment, am_pipeline **out) {
+  int64_t size = e->draw[0].split[0].cfg.size;
+  float mean[CHANNELS], sd[CHANNELS];
+  for (int c = 0; c < CHANNELS; c++) {
+    mean[c] = (float)e->normalize.mean;
+    sd[c] = (float)e->normalize.sd;
+  }
+  return am_pipeline_new(augment, CHANNELS, size, size, mean, sd, out);
+}
+
+// The watched split is the last input of the stage.
+static am_err watched(const am_stage_env *env, const am_stage *st, am_dataset **out) {
+  *out = NULL;
+  return env->plan->e->watch ? am_stage_dataset(env, st->input[st->input_count - 1], out) : AM_OK;
+}
+
+static am_err run_train(const am_stage_env *env, const am_stage *st, const char *out_dir, const char *checkpoint_dir) {
+  am_err err = AM_OK;
+  const am_experiment *e = env->plan->e;
+  const am_arm_def *arm = &e->arm[st->arm];
+  const am_classifier_def *def = &e->model[st->model];
+  am_model *m = NULL;
+  am_dataset *data = NULL, *watch = NULL;
+  am_pipeline *training = NULL, *plain = NULL;
+  am_history *history = NULL;
+  err = new_network(env, def->def, &def->network, st->draw, am_seed_derive(st->seed, "model"), &m);
+  if (!err) err = am_training_dataset(env, st, &data);
+  if (!err) err = watched(env, st, &watch);
+  if (!err) err = new_pipeline(e, arm->augment, &training);
+  if (!err) err = new_pipeline(e, NULL, &plain);
+  AM_GO(done, am_agree(env->group, err));
+  am_classify_job job = {.comm = env->group, .device = env->device, .model = m, .data = data, .watch = watch,
+                         .transform = am_pipeline_transform(training), .eval_transform = am_pipeline_transform(plain),
+                         .cfg = arm->train, .optimizer = arm->optimizer, .seed = st->seed,
+                         .checkpoint_dir = checkpoint_dir, .label = st->id};
+  job.cfg.epochs = am_arm_epochs(env->plan, st->arm, st->draw);
+  AM_GO(done, am_train_classifier(&job, &history));
+  AM_GO(done, check_finite(m, st));
+  if (!out_dir) goto done;
+  AM_GO(done, save_network(m, out_dir, "model.safetensors"));
+  AM_GO(done, save_history(history, out_dir));
+done:
+  am_history_free(history);
+  am_pipeline_free(training);
+  am_pipeline_free(plain);
+  am_dataset_free(watch);
+  am_dataset_free(data);
+  am_model_free(m);
+  return err;
+}
+
+// ---- evaluate ----
+
+static am_err write_predictions(const am_dataset *data, const float *logits, int64_t classes, const char *out_dir) {
+  am_err err = AM_OK;
+  am_h5 *file = NULL;
+  char *path = NULL;
+  int32_t *label = NULL;
+  int64_t n = am_dataset_count(data);
+  AM_GO(done, AM_NEW_ARRAY(&label, n));
+  for (int64_t i = 0; i < n; i++) label[i] = am_dataset_label(data, i);
+  AM_GO(done, am_h5_create(&file));
+  AM_GO(done, am_h5_put(file, "logits", AM_H5_F32, 2, (int64_t[]){n, classes}, logits));
+  AM_GO(done, am_h5_put(file, "label", AM_H5_I32, 1, &n, label));
+  AM_GO(done, am_path_join(out_dir, "predictions.h5", &path));
+  AM_GO(done, am_h5_publish(file, path));
+done:
+  free(label);
+  free(path);
+  am_h5_close(file);
+  return err;
+}
+
+static am_err run_evaluate(const am_stage_env *env, const am_stage *st, const char *out_dir) {
+  am_err err = AM_OK;
+  const am_experiment *e = env->plan->e;
+  const am_classifier_def *def = &e->model[st->model];
+  int64_t classes = am_plan_source(env->plan, st->draw, 0)->class_count;
+  am_model *m = NULL;
+  am_dataset *data = NULL;
+  am_pipeline *plain = NULL;
+  float *logits = NULL;
+  AM_GO(done, new_network(env, def->def, &def->network, st->draw, 0, &m));
+  AM_GO(done, load_network(env, st->input[0], "model.safetensors", m));
+  AM_GO(done, st->split ? am_stage_dataset(env, st->input[1], &data)
+                        : am_training_dataset(env, &env->plan->stage[st->input[0]], &data));
+  AM_GO(done, new_pipeline(e, NULL, &plain));
+  AM_GO(done, AM_NEW_ARRAY(&logits, am_dataset_count(data) * classes));
+  AM_GO(done, am_classifier_logits(m, data, am_pipeline_transform(plain), EVALUATE_BATCH, logits));
+  AM_GO(done, write_predictions(data, logits, classes, out_dir));
+done:
+  free(logits);
+  am_pipeline_free(plain);
+  am_dataset_free(data);
+  am_model_free(m);
+  return err;
+}
+
+// Only fits and trainings are shared by a group; the others are one rank's work.
+am_err am_stage_run(const am_stage_env *env, const am_stage *st, const char *out_dir, const char *checkpoint_dir) {
+  switch (st->kind) {
+    case AM_STAGE_FIT: return run_fit(env, st, out_dir, checkpoint_dir);
+    case AM_STAGE_TRAIN: return run_train(env, st, out_dir, checkpoint_dir);
+    case AM_STAGE_PREPARE: return am_prepare_run(env, st, out_dir);
+    case AM_STAGE_GENERATE: return run_generate(env, st, out_dir);
+    case AM_STAGE_EVALUATE: return run_evaluate(env, st, out_dir);
+  }
+  return AM_FAIL(AM_ERR_INTERNAL, "a stage of kind %d", (int)st->kind);
+}
