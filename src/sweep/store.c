@@ -91,22 +91,38 @@ am_err am_store_set_failure(am_store *s, const char *address, const char *text) 
   return err;
 }
 
-double am_store_seconds(const am_store *s, const char *address) {
+// The tree of provenance.json, or NULL: an unreadable note is not worth an error.
+static am_node *read_provenance(const am_store *s, const char *address) {
   char *path = NULL, *text = NULL;
   size_t bytes = 0;
   am_node *tree = NULL;
-  double seconds = NAN;
-  if (am_store_path(s, address, "provenance.json", &path) == AM_OK && am_path_exists(path) &&
-      am_file_read(path, SMALL_FILE_BYTES, &text, &bytes) == AM_OK &&
-      am_yaml_parse(path, text, bytes, &tree) == AM_OK) {
-    const am_node *n = am_node_get(tree, "seconds");
-    if (!n || am_node_f64(n, &seconds) != AM_OK) seconds = NAN;
+  am_err err = am_store_path(s, address, "provenance.json", &path);
+  if (!err && am_path_exists(path)) {
+    err = am_file_read(path, SMALL_FILE_BYTES, &text, &bytes);
+    if (!err) err = am_yaml_parse(path, text, bytes, &tree);
   }
-  am_err_clear();  // an unreadable note is not worth an error
-  am_node_free(tree);
+  if (err) am_err_clear();
   free(text);
   free(path);
-  return seconds;
+  return err ? NULL : tree;
+}
+
+double am_store_number(const am_store *s, const char *address, const char *key) {
+  am_node *tree = read_provenance(s, address);
+  double value = NAN;
+  const am_node *n = am_node_get(tree, key);
+  if (!n || n->kind != AM_NODE_SCALAR || !am_text_is_number(n->text, &value)) value = NAN;
+  am_node_free(tree);
+  return value;
+}
+
+char *am_store_text(const am_store *s, const char *address, const char *key) {
+  am_node *tree = read_provenance(s, address);
+  const am_node *n = am_node_get(tree, key);
+  char *text = NULL;
+  if (n && n->kind == AM_NODE_SCALAR && am_mem_strdup(n->text, &text) != AM_OK) am_err_clear();
+  am_node_free(tree);
+  return text;
 }
 
 // ---- locks ----

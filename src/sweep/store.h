@@ -27,8 +27,9 @@ AM_MUST_USE am_err am_store_path(const am_store *s, const char *address, const c
 // *out = heap text of the last failure, or NULL.
 AM_MUST_USE am_err am_store_failure(const am_store *s, const char *address, char **out);
 AM_MUST_USE am_err am_store_set_failure(am_store *s, const char *address, const char *text);
-// "seconds" of its provenance; NaN when it is not known.
-double am_store_seconds(const am_store *s, const char *address);
+// A number ("seconds", "ranks") or text ("device"; heap memory, NULL when unknown) of its provenance.
+double am_store_number(const am_store *s, const char *address, const char *key);  // NaN when unknown
+char *am_store_text(const am_store *s, const char *address, const char *key);
 
 // ---- making one ----
 typedef struct am_artefact am_artefact;
