@@ -1,4 +1,4 @@
-// The commands of the program. Each is one am_command in its own cmd_<name>.c, listed in
+// The commands of the program (those on an experiment share app/session.h). Each is one am_command in its own cmd_<name>.c, listed in
 // AM_COMMAND_LIST; main.c finds it, gives it an am_app, prints its error once and makes the exit
 // code.
 //
@@ -22,7 +22,6 @@
 #include "app/options.h"
 #include "base/num.h"
 #include "dist/comm.h"
-#include "sweep/experiment.h"
 #include "tensor/device.h"
 
 typedef struct am_command am_command;
@@ -67,16 +66,5 @@ AM_MUST_USE am_err am_command_begin(am_app *app, const am_option *options, int c
 
 // The device of --device and --threads; `threads` is what the configuration says (0: nothing).
 AM_MUST_USE am_err am_app_device(const am_app *app, int64_t threads, am_device **out);
-
-// Options shared by the commands that take an experiment file.
-typedef struct {
-  bool tiny;
-  am_words set;
-} am_experiment_options;
-#define AM_EXPERIMENT_OPTIONS(e)                                                                          \
-  {"--tiny", AM_OPTION_FLAG, &(e)->tiny, NULL, "with the small overrides of the file's `tiny:` section"}, \
-  {"--set", AM_OPTION_WORDS, &(e)->set, "KEY=VALUE", "override one key, as train.epochs=2 (repeatable)"}
-// Reads, merges, expands and checks the file app->argv[0].
-AM_MUST_USE am_err am_app_experiment(const am_app *app, const am_experiment_options *e, am_experiment **out);
 
 #endif

@@ -34,10 +34,3 @@ am_err am_app_device(const am_app *app, int64_t threads, am_device **out) {
   };
   return am_device_open(&cfg, out);
 }
-
-am_err am_app_experiment(const am_app *app, const am_experiment_options *e, am_experiment **out) {
-  return am_experiment_load(app->argv[0],
-                            &(am_experiment_overrides){
-                              .tiny = e->tiny, .set = e->set.word, .set_count = e->set.count, .threads = app->threads},
-                            out);
-}

@@ -1,6 +1,5 @@
 // Images for people: a few of each pool and split as arrays, and all shards of a pool in one folder.
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -120,14 +119,11 @@ static void file_word(const char *name, char *out, size_t bytes) {
 static am_err link_block(const am_plan *p, const am_block *b, const char *folder) {
   am_err err = AM_OK;
   const am_stage *st = &p->stage[b->stage];
-  char *link = NULL, *target = NULL, word[AM_CLASS_NAME], there[PATH_MAX];
+  char *link = NULL, *target = NULL, word[AM_CLASS_NAME];
   int64_t index = am_pool_index(st->run, st->first);
   file_word(am_plan_source(p, b->draw, 0)->class_name[b->class_index], word, sizeof word);
   AM_GO(done, am_str_format(&link, "%s/%s-%08lld.h5", folder, word, (long long)index));
   AM_GO(done, am_str_format(&target, "../../../../store/%.2s/%s/block-%08lld.h5", st->address, st->address, (long long)index));
-  ssize_t length = readlink(link, there, sizeof there);
-  if (length == (ssize_t)strlen(target) && memcmp(there, target, (size_t)length) == 0) goto done;
-  unlink(link);
   AM_CHECK_GO(done, symlink(target, link) == 0, AM_ERR_IO, "%s cannot be made: %s", link, strerror(errno));
 done:
   free(link);
@@ -138,6 +134,10 @@ done:
 am_err am_link_pools(const am_plan *p, const am_store *store, const char *dir) {
   am_err err = AM_OK;
   char *folder = NULL;
+  AM_GO(done, am_str_format(&folder, "%s/pools", dir));
+  AM_GO(done, am_path_remove_tree(folder));  // links of an earlier configuration
+  free(folder);
+  folder = NULL;
   for (int64_t i = 0; i < p->block_count; i++) {
     const am_block *b = &p->block[i];
     if (!am_store_has(store, p->stage[b->stage].address)) continue;

@@ -75,6 +75,8 @@ AM_MUST_USE am_err am_plan_new(const am_experiment *e, am_source *source_take, a
 void am_plan_free(am_plan *p);
 // Fills state and error of every stage from the store. Local.
 AM_MUST_USE am_err am_plan_look(am_plan *p, const am_store *store);
+// Bytes of image data that missing stages will write.
+int64_t am_plan_bytes(const am_plan *p);
 static inline const am_source *am_plan_source(const am_plan *p, int64_t draw, int64_t split) {
   return &p->source[draw * p->split_count + split];
 }

@@ -195,9 +195,10 @@ am_err am_sources_look(const am_experiment *e, const am_source_dirs *dirs, am_co
   am_source *source = NULL;
   int64_t count = e->draw_count * e->draw[0].split_count;
   AM_TRY(AM_NEW_ARRAY(&source, count));
-  err = am_comm_rank(comm) == 0 ? look_everywhere(e, dirs, source) : AM_OK;
-  AM_GO(failed, am_agree(comm, err));
-  for (int64_t i = 0; i < count; i++) AM_GO(failed, share(&source[i], comm));
+  err = !comm || am_comm_rank(comm) == 0 ? look_everywhere(e, dirs, source) : AM_OK;
+  if (comm) err = am_agree(comm, err);
+  AM_GO(failed, err);
+  for (int64_t i = 0; i < count && comm; i++) AM_GO(failed, share(&source[i], comm));
   *out = source;
   return AM_OK;
 failed:

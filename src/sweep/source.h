@@ -22,7 +22,7 @@ typedef struct {
 } am_source_dirs;
 
 // Collective(comm). The sources of every draw and split ([draw][split]): rank 0 looks at the files,
-// the others are told. *out is heap memory, freed with am_sources_free.
+// the others are told. comm NULL: this rank is alone. *out is heap memory, freed with am_sources_free.
 // Errors: AM_ERR_DATA, AM_ERR_CONFIG as am_manifest_load and am_manifest_list give them; a class
 // without images.
 AM_MUST_USE am_err am_sources_look(const am_experiment *e, const am_source_dirs *dirs, am_comm *comm, am_source **out);

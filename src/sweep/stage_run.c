@@ -242,3 +242,25 @@ am_err am_stage_run(const am_stage_env *env, const am_stage *st, const char *out
   }
   return AM_FAIL(AM_ERR_INTERNAL, "a stage of kind %d", (int)st->kind);
 }
+
+static am_err check_network(const am_stage_env *env, const char *what, const char *name, const am_model_def *def,
+                            const am_network_cfg *network) {
+  am_model *m = NULL;
+  am_err err = new_network(env, def, network, 0, 0, &m);
+  if (err) am_err_prefix("%s: %s.%s", env->plan->e->file, what, name);
+  am_model_free(m);
+  return err;
+}
+
+am_err am_plan_check_networks(const am_plan *p, am_device *device) {
+  am_stage_env env = {.plan = p, .device = device};
+  const am_experiment *e = p->e;
+  for (int64_t i = 0; i < e->generator_count; i++) {
+    const am_generator_def *g = &e->generator[i];
+    AM_TRY(check_network(&env, "generators", g->name, g->generator, &g->network));
+    AM_TRY(check_network(&env, "generators", g->name, g->discriminator, &g->network));
+  }
+  for (int64_t i = 0; i < e->model_count; i++)
+    AM_TRY(check_network(&env, "models", e->model[i].name, e->model[i].def, &e->model[i].network));
+  return AM_OK;
+}

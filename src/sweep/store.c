@@ -125,6 +125,45 @@ char *am_store_text(const am_store *s, const char *address, const char *key) {
   return text;
 }
 
+static am_err list_one(const am_store *s, const char *folder, char (**address)[AM_SHA256_HEX], int64_t *count,
+                       int64_t *capacity) {
+  am_err err = AM_OK;
+  am_dir_list list = {0};
+  char *path = NULL;
+  AM_GO(done, am_path_join(s->dir, folder, &path));
+  if (!am_path_is_dir(path)) goto done;
+  AM_GO(done, am_dir_read(path, &list));
+  for (int64_t i = 0; i < list.count; i++) {
+    const char *name = list.name[i];
+    if (strlen(name) != AM_SHA256_HEX - 1 || !am_store_has(s, name)) continue;
+    AM_GO(done, AM_GROW(address, capacity, *count + 1));
+    memcpy((*address)[(*count)++], name, AM_SHA256_HEX);
+  }
+done:
+  am_dir_list_fini(&list);
+  free(path);
+  return err;
+}
+
+am_err am_store_list(const am_store *s, char (**address)[AM_SHA256_HEX], int64_t *count) {
+  am_err err = AM_OK;
+  am_dir_list list = {0};
+  int64_t capacity = 0;
+  *address = NULL;
+  *count = 0;
+  if (!am_path_is_dir(s->dir)) return AM_OK;
+  AM_GO(done, am_dir_read(s->dir, &list));
+  for (int64_t i = 0; i < list.count; i++) AM_GO(done, list_one(s, list.name[i], address, count, &capacity));
+done:
+  if (err) {
+    free(*address);
+    *address = NULL;
+    *count = 0;
+  }
+  am_dir_list_fini(&list);
+  return err;
+}
+
 // ---- locks ----
 
 // fcntl locks end with the process, on this host or another, however it ends: none is ever stale.
@@ -189,6 +228,17 @@ static void release_lock(am_artefact *a) {
   unlink(a->lock_path);
   close(a->lock_fd);
   a->lock_fd = -1;
+}
+
+bool am_store_is_held(const am_store *s, const char *address) {
+  char *path = NULL;
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  if (path_of(s, address, ".lock", &path) != AM_OK) return false;
+  int fd = open(path, O_RDWR | O_CLOEXEC);
+  bool held = fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+  if (fd >= 0) close(fd);
+  free(path);
+  return held;
 }
 
 // ---- making one ----

@@ -27,6 +27,10 @@ AM_MUST_USE am_err am_store_path(const am_store *s, const char *address, const c
 // *out = heap text of the last failure, or NULL.
 AM_MUST_USE am_err am_store_failure(const am_store *s, const char *address, char **out);
 AM_MUST_USE am_err am_store_set_failure(am_store *s, const char *address, const char *text);
+// Whether a living process is making it.
+bool am_store_is_held(const am_store *s, const char *address);
+// Every finished artefact, in byte order: *address is heap memory, freed by the caller.
+AM_MUST_USE am_err am_store_list(const am_store *s, char (**address)[AM_SHA256_HEX], int64_t *count);
 // A number ("seconds", "ranks") or text ("device"; heap memory, NULL when unknown) of its provenance.
 double am_store_number(const am_store *s, const char *address, const char *key);  // NaN when unknown
 char *am_store_text(const am_store *s, const char *address, const char *key);

@@ -1,0 +1,156 @@
+// augmint run: does what an experiment is missing and prints its table.
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/session.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/version.h"
+#include "report/collect.h"
+#include "sweep/runner.h"
+
+// Left free on the disk beyond what the missing shards need.
+static const int64_t SPARE_BYTES = (int64_t)64 << 20;
+
+static am_err say_header(const am_app *app, const am_session *s) {
+  const am_plan *p = s->plan;
+  int64_t kind[AM_STAGE_KINDS] = {0}, done = 0;
+  am_str text = {0};
+  for (int64_t i = 0; i < p->count; i++) {
+    kind[p->stage[i].kind]++;
+    done += p->stage[i].state == AM_STATE_DONE;
+  }
+  am_err err = AM_OK;
+  for (int k = 0; k < AM_STAGE_KINDS && !err; k++)
+    if (kind[k]) err = am_str_printf(&text, "%s%s %lld", text.length ? ", " : "", am_stage_name(k), (long long)kind[k]);
+  int ranks = am_comm_size(app->world);
+  AM_INFO("augmint %s: %s%s on %d %s", AM_VERSION, s->e->cfg.name, s->e->tiny ? " (tiny)" : "", ranks,
+          ranks == 1 ? "rank" : "ranks");
+  AM_INFO("plan: %lld stages (%s), %lld done", (long long)p->count, am_str_get(&text), (long long)done);
+  am_str_fini(&text);
+  return err;
+}
+
+static bool all_done(const am_plan *p) {
+  for (int64_t i = 0; i < p->count; i++)
+    if (p->stage[i].state != AM_STATE_DONE) return false;
+  return true;
+}
+
+static am_err check_disk(const am_app *app, const am_plan *p) {
+  int64_t need = am_plan_bytes(p), have = 0;
+  AM_TRY(am_path_free_bytes(app->results_dir, &have));
+  AM_CHECK(have >= need + SPARE_BYTES, AM_ERR_IO, "%s has %lld MiB free, the missing shards need %lld MiB",
+           app->results_dir, (long long)(have >> 20), (long long)((need + SPARE_BYTES) >> 20));
+  return AM_OK;
+}
+
+static am_err open_log(const am_app *app, const am_session *s) {
+  char *dir = NULL;
+  AM_TRY(am_str_format(&dir, "%s/%s/log", app->results_dir, s->e->folder));
+  am_err err = am_path_mkdirs(dir);
+  if (!err) err = am_log_open(dir, AM_LOG_DEBUG);
+  free(dir);
+  return err;
+}
+
+// Collective. Everything that can be refused is refused before the first stage.
+static am_err do_missing(const am_app *app, am_session *s, am_run_summary *summary) {
+  am_err err = AM_OK;
+  am_device *device = NULL;
+  err = open_log(app, s);
+  if (!err) err = check_disk(app, s->plan);
+  if (!err) err = am_app_device(app, s->e->cfg.threads, &device);
+  if (!err) err = am_plan_check_networks(s->plan, device);
+  AM_GO(done, am_agree(app->world, err));
+  AM_INFO("device: %s", am_device_describe(device));
+  am_runner runner = {.plan = s->plan, .store = s->store, .dirs = s->dirs, .device = device, .world = app->world};
+  AM_GO(done, am_run_local(&runner, summary));
+done:
+  am_device_close(device);
+  return err;
+}
+
+// The table of results.h5 when it was made from exactly this plan; *text stays empty otherwise.
+static am_err read_table(const am_app *app, const am_session *s, am_str *text) {
+  am_err err = AM_OK;
+  am_results *r = NULL;
+  char *path = NULL;
+  AM_GO(done, am_str_format(&path, "%s/%s/results.h5", app->results_dir, s->e->folder));
+  if (!am_path_exists(path)) goto done;
+  if (am_results_read(path, &r) != AM_OK) {
+    AM_WARN("%s; it is written again", am_err_last()->message);
+    am_err_clear();
+    goto done;
+  }
+  if (strstr(am_results_attr(r, "provenance"), s->plan->address)) AM_GO(done, am_report_text(r, text));
+done:
+  am_results_free(r);
+  free(path);
+  return err;
+}
+
+static am_err say_end(const am_app *app, const am_session *s, const am_run_summary *summary, const char *table) {
+  char span[32];
+  am_clock_span(summary->seconds, span);
+  fprintf(app->out, "%s\n", table);
+  fprintf(app->out, "results: %s/%s/ (table.txt .md .csv .tex, report.html, results.h5)\n", app->results_dir, s->e->folder);
+  if (summary->made == 0 && summary->failed == 0 && summary->blocked == 0) {
+    fprintf(app->out, "nothing to do: all %lld stages were done already\n", (long long)s->plan->count);
+    return AM_OK;
+  }
+  fprintf(app->out, "done: %lld stages in %s\n", (long long)summary->made, span);
+  AM_CHECK(summary->failed + summary->blocked == 0, AM_ERR_NUMERIC,
+           "%lld stages failed and %lld could not be done without them; the table shows which", (long long)summary->failed,
+           (long long)summary->blocked);
+  return AM_OK;
+}
+
+static am_err finish(const am_app *app, am_session *s, const am_run_summary *summary) {
+  am_err err = AM_OK;
+  am_str table = {0};
+  bool untouched = summary->made == 0 && summary->failed == 0 && summary->blocked == 0;
+  if (untouched) AM_GO(done, read_table(app, s, &table));
+  if (table.length == 0) {
+    AM_GO(done, am_plan_look(s->plan, s->store));
+    AM_GO(done, am_collect_and_write(s->plan, s->store, app->results_dir, &table));
+  }
+  AM_GO(done, say_end(app, s, summary, am_str_get(&table)));
+done:
+  am_str_fini(&table);
+  return err;
+}
+
+static am_err run(am_app *app) {
+  am_err err = AM_OK;
+  am_experiment_options options = {0};
+  am_session s = {0};
+  am_run_summary summary = {0};
+  const am_option table[] = {AM_EXPERIMENT_OPTIONS(&options)};
+  bool go = false;
+  AM_TRY(am_command_begin(app, table, AM_COUNT_OF(table), 1, 1, &go));
+  if (!go) return AM_OK;
+  AM_GO(done, am_session_open(app, &options, true, app->world, &s));
+  AM_GO(done, say_header(app, &s));
+  // Rank 0 decides whether there is anything to do; the others may see a store that has just changed.
+  int64_t work = am_comm_rank(app->world) == 0 && !all_done(s.plan);
+  AM_GO(done, am_comm_max_i64(app->world, &work));
+  if (work) AM_GO(done, do_missing(app, &s, &summary));
+  if (am_comm_rank(app->world) == 0) AM_GO(done, finish(app, &s, &summary));
+done:
+  am_session_close(&s);
+  return err;
+}
+
+const am_command am_cmd_run = {
+  .name = "run",
+  .usage = "EXPERIMENT.yaml [--tiny] [--set KEY=VALUE]...",
+  .doc = "do what an experiment is missing, print its table",
+  .help = "Finished stages are never run again; a run that was stopped or killed goes on where it was. Under\n"
+          "mpirun or srun the stages are spread over the ranks, which changes no number.\n"
+          "Writes RESULTS/<name>/ (tables, results.h5, report.html, links to the pools' shards) and\n"
+          "RESULTS/store/ (every artefact by address).\n",
+  .all_ranks = true,
+  .run = run,
+};
