@@ -44,7 +44,7 @@ static am_err run_gemm_on_blocked(am_cpu *cpu, am_op op, const am_cpu_conv *c, f
 }
 
 static am_err run(am_cpu *cpu, am_op op, const am_cpu_conv *c, float *x, float *w, float *y) {
-  if (!am_cpu_conv_is_blocked(cpu, c)) return run_gemm(cpu, op, c, x, w, y);
+  if (!am_cpu_conv_is_blocked(cpu, op, c)) return run_gemm(cpu, op, c, x, w, y);
   am_cpu_conv_plan *plan = NULL;
   AM_TRY(am_cpu_conv_plan_get(cpu, op, c, &plan));
   if (!plan) return run_gemm_on_blocked(cpu, op, c, x, w, y);
@@ -78,7 +78,7 @@ am_err am_cpu_conv_impl(void *ctx, am_op op, const am_conv2d_desc *desc, am_shap
   c.ho = out_length(c.h, c.kh, c.stride_h, c.pad_h, c.dilation_h);
   c.wo = out_length(c.w, c.kw, c.stride_w, c.pad_w, c.dilation_w);
   am_cpu_conv_plan *plan = NULL;
-  if (am_cpu_conv_is_blocked(cpu, &c)) AM_TRY(am_cpu_conv_plan_get(cpu, op, &c, &plan));
+  if (am_cpu_conv_is_blocked(cpu, op, &c)) AM_TRY(am_cpu_conv_plan_get(cpu, op, &c, &plan));
   *name = plan ? am_cpu_conv_plan_name(plan) : "gemm";
   return AM_OK;
 }

@@ -84,8 +84,8 @@ typedef struct {
   int64_t kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups;
 } am_cpu_conv;
 am_cpu_conv am_cpu_conv_of(const am_conv2d_desc *desc, am_shape x, am_shape w, am_shape y);
-// Whether oneDNN carries it out, on y in C16 and x in C16 or, with fewer than 16 channels, plain.
-bool am_cpu_conv_is_blocked(const am_cpu *cpu, const am_cpu_conv *conv);
+// Whether oneDNN carries it out, on y in C16 and x in C16 or, with a few channels, plain.
+bool am_cpu_conv_is_blocked(const am_cpu *cpu, am_op op, const am_cpu_conv *conv);
 // Whether activations of this shape are kept in C16 where an op is free to choose.
 bool am_cpu_prefers_c16(const am_cpu *cpu, am_shape s);
 

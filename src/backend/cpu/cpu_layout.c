@@ -5,20 +5,31 @@
 // place (h = w = 1) has the same bytes in either layout and is always called plain.
 #include "backend/cpu/cpu_internal.h"
 
-// Below this many places in a batch, weights outweigh activations and convolutions run as
-// im2col + sgemm on plain memory.
-enum { C16_MIN_PLACES = 512 };
+// Below this many places in a batch, weights outweigh activations: reordering them costs more than
+// the convolution, which runs as im2col + sgemm on plain memory. Measured on Zen 5, one thread,
+// GFLOP/s of sgemm against oneDNN with its reorders, forward: 512 channels, 4x4 kernel on 16 places
+// 158 : 56, on 64 167 : 90, on 256 104 : 124; 3x3, 512 channels on 64 165 : 145, on 256 167 : 188;
+// 128 channels on 256 166 : 221, on 1024 190 : 377 (Winograd). A single image wins less than the
+// reorders between its layers cost, unless it is large.
+enum { C16_MIN_PLACES = 256, C16_MIN_PLACES_SINGLE = 2048 };
+
+static bool enough_places(int64_t n, int64_t h, int64_t w) {
+  return n * h * w >= (n == 1 ? C16_MIN_PLACES_SINGLE : C16_MIN_PLACES);
+}
 
 static bool is_one_place(am_shape s) { return s.ndim == 4 && s.dim[2] * s.dim[3] == 1; }
 
 bool am_cpu_prefers_c16(const am_cpu *cpu, am_shape s) {
   return cpu->avx512 && s.ndim == 4 && s.dim[1] % AM_CPU_LANES == 0 && !is_one_place(s) &&
-         s.dim[0] * s.dim[2] * s.dim[3] >= C16_MIN_PLACES;
+         enough_places(s.dim[0], s.dim[2], s.dim[3]);
 }
 
-bool am_cpu_conv_is_blocked(const am_cpu *cpu, const am_cpu_conv *c) {
-  const bool channels = c->co % AM_CPU_LANES == 0 && (c->ci % AM_CPU_LANES == 0 || c->ci <= 4);
-  return cpu->avx512 && c->groups == 1 && channels && c->n * c->ho * c->wo >= C16_MIN_PLACES;
+// Images of a few channels stay plain. oneDNN reads them so, but has only its reference loops to
+// write their gradient.
+bool am_cpu_conv_is_blocked(const am_cpu *cpu, am_op op, const am_cpu_conv *c) {
+  const bool few = c->ci <= 4 && op != AM_OP_conv2d_grad_input;
+  const bool channels = c->co % AM_CPU_LANES == 0 && (c->ci % AM_CPU_LANES == 0 || few);
+  return cpu->avx512 && c->groups == 1 && channels && enough_places(c->n, c->ho, c->wo);
 }
 
 static void set_c16(am_view *v) { v->layout = is_one_place(v->shape) ? AM_LAYOUT_PLAIN : AM_LAYOUT_C16; }
@@ -33,7 +44,7 @@ static void layout_conv(const am_cpu *cpu, am_op op, const am_conv2d_desc *desc,
   am_view *w = op == AM_OP_conv2d_grad_weight ? &out[0] : &in[1];
   am_view *y = op == AM_OP_conv2d ? &out[0] : &in[0];
   const am_cpu_conv c = am_cpu_conv_of(desc, x->shape, w->shape, y->shape);
-  const bool blocked = am_cpu_conv_is_blocked(cpu, &c);
+  const bool blocked = am_cpu_conv_is_blocked(cpu, op, &c);
   set_c16_if(blocked && c.ci % AM_CPU_LANES == 0, x);
   set_c16_if(blocked, y);
   w->layout = AM_LAYOUT_PLAIN;
