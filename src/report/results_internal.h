@@ -1,0 +1,33 @@
+// The inside of am_results, shared by results.c and results_h5.c.
+#ifndef AM_REPORT_RESULTS_INTERNAL_H
+#define AM_REPORT_RESULTS_INTERNAL_H
+
+#include "report/results.h"
+
+enum { AM_RESULTS_FRAMES = 8 };
+typedef struct {
+  const char *name, *columns;
+} am_frame_def;
+extern const am_frame_def am_frame_defs[AM_RESULTS_FRAMES];
+
+// Attributes of the file that are texts, NULL-terminated; `format` and `tiny` are apart.
+extern const char *const am_results_text_attrs[];
+
+typedef struct {
+  char *name, *text;  // owned
+} am_results_attribute;
+
+struct am_results {
+  am_frame *frame[AM_RESULTS_FRAMES];  // owned
+  am_results_attribute *attr;          // owned
+  int64_t attr_count, attr_capacity;
+  am_array *array;                     // owned, ordered by path
+  int64_t array_count, array_capacity;
+};
+
+AM_MUST_USE am_err am_results_clear_frame(am_results *r, const char *name);
+size_t am_array_type_size(am_array_type type);
+// *out = product of the dimensions. Errors: AM_ERR_ARG rank or size that cannot be.
+AM_MUST_USE am_err am_array_elements(int ndim, const int64_t *dim, int64_t *out);
+
+#endif

@@ -1,0 +1,252 @@
+#include "report/table.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+// ---- lists of text, each on one line ----
+
+static am_err list_add(am_text_list *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static am_err list_add(am_text_list *list, const char *fmt, ...) {
+  char text[1024];
+  va_list args;
+  va_start(args, fmt);
+  vsnprintf(text, sizeof text, fmt, args);
+  va_end(args);
+  for (char *p = text; *p; p++) {
+    if (*p == '\n' || *p == '\r') *p = ' ';
+  }
+  AM_TRY(AM_GROW(&list->text, &list->capacity, list->count + 1));
+  AM_TRY(am_mem_strdup(text, &list->text[list->count]));
+  list->count++;
+  return AM_OK;
+}
+
+static bool list_has(const am_text_list *list, const char *text) {
+  for (int64_t i = 0; i < list->count; i++) {
+    if (!strcmp(list->text[i], text)) return true;
+  }
+  return false;
+}
+
+static void list_fini(am_text_list *list) {
+  for (int64_t i = 0; i < list->count; i++) free(list->text[i]);
+  free(list->text);
+}
+
+void am_table_free(am_table *t) {
+  if (!t) return;
+  for (int64_t b = 0; b < t->block_count; b++) free(t->block[b].line);
+  free(t->block);
+  free(t->title);
+  free(t->versus_head);
+  list_fini(&t->facts);
+  list_fini(&t->trouble);
+  list_fini(&t->notes);
+  free(t);
+}
+
+// ---- numbers as text ----
+
+// Four decimals show one image in ten thousand; large and tiny values keep four digits instead.
+static void put_value(double x, char out[AM_TABLE_CELL]) {
+  double size = fabs(x);
+  if (isnan(x)) {
+    snprintf(out, AM_TABLE_CELL, "NaN");
+  } else if (size == 0 || (size >= 1e-3 && size < 1e4)) {
+    snprintf(out, AM_TABLE_CELL, "%.4f", x);
+  } else {
+    snprintf(out, AM_TABLE_CELL, "%.3e", x);
+  }
+}
+
+static void put_spread(double x, char out[AM_TABLE_CELL]) {
+  if (isnan(x)) {
+    snprintf(out, AM_TABLE_CELL, "-");
+  } else {
+    put_value(x, out);
+  }
+}
+
+typedef struct {
+  int64_t most_seeds, most_draws;
+} design;
+
+static void put_ours(const am_frame *rows, int64_t i, design most, char out[AM_TABLE_CELL]) {
+  char mean[AM_TABLE_CELL], sd[AM_TABLE_CELL], draws[AM_TABLE_CELL];
+  int64_t n_seeds = am_frame_i64(rows, i, "n_seeds"), n_draws = am_frame_i64(rows, i, "n_draws");
+  out[0] = '\0';
+  if (n_seeds == 0) return;
+  put_value(am_frame_f64(rows, i, "ours_mean"), mean);
+  put_spread(am_frame_f64(rows, i, "ours_sd"), sd);
+  put_spread(am_frame_f64(rows, i, "sd_draws"), draws);
+  int used = most.most_draws > 1    ? snprintf(out, AM_TABLE_CELL, "%s ± %s | %s", mean, sd, draws)
+             : most.most_seeds > 1 ? snprintf(out, AM_TABLE_CELL, "%s ± %s", mean, sd)
+                                    : snprintf(out, AM_TABLE_CELL, "%s", mean);
+  if (n_draws < most.most_draws) {
+    snprintf(out + used, (size_t)(AM_TABLE_CELL - used), " (%lld draws)", (long long)n_draws);
+  } else if (n_seeds < most.most_seeds) {
+    snprintf(out + used, (size_t)(AM_TABLE_CELL - used), " (n=%lld)", (long long)n_seeds);
+  }
+}
+
+static void put_versus(const am_frame *rows, int64_t i, char out[AM_TABLE_CELL]) {
+  double mean = am_frame_f64(rows, i, "vs_reference"), lo = am_frame_f64(rows, i, "ci_lo"),
+         hi = am_frame_f64(rows, i, "ci_hi");
+  out[0] = '\0';
+  if (isnan(mean)) return;
+  if (isnan(lo)) {
+    snprintf(out, AM_TABLE_CELL, "%+.3f", mean);
+  } else {
+    snprintf(out, AM_TABLE_CELL, "%+.3f [%+.3f, %+.3f]", mean, lo, hi);
+  }
+}
+
+// ---- blocks ----
+
+static design largest_design(const am_frame *rows) {
+  design most = {0};
+  for (int64_t i = 0; i < am_frame_rows(rows); i++) {
+    int64_t seeds = am_frame_i64(rows, i, "n_seeds"), draws = am_frame_i64(rows, i, "n_draws");
+    if (seeds > most.most_seeds) most.most_seeds = seeds;
+    if (draws > most.most_draws) most.most_draws = draws;
+  }
+  return most;
+}
+
+static bool belongs(const am_table_block *b, const am_frame *rows, int64_t i) {
+  const char *model = am_frame_text(rows, i, "model");
+  // What was only published has no model of ours: it is shown beside each.
+  return !strcmp(b->split, am_frame_text(rows, i, "split")) && (!*model || !strcmp(b->model, model));
+}
+
+static bool has_block(const am_table *t, const am_frame *rows, int64_t i) {
+  for (int64_t b = 0; b < t->block_count; b++) {
+    if (belongs(&t->block[b], rows, i)) return true;
+  }
+  return false;
+}
+
+static am_err add_line(am_table_block *b, const am_frame *rows, int64_t i, design most) {
+  AM_TRY(AM_GROW(&b->line, &b->capacity, b->count + 1));
+  am_table_line *l = &b->line[b->count];
+  l->arm = am_frame_text(rows, i, "arm");
+  l->metric = am_frame_text(rows, i, "metric");
+  l->verdict = am_frame_text(rows, i, "verdict");
+  l->new_arm = b->count == 0 || strcmp(b->line[b->count - 1].arm, l->arm);
+  double published = am_frame_f64(rows, i, "published");
+  if (!isnan(published)) snprintf(l->published, AM_TABLE_CELL, "%.6g", published);
+  put_ours(rows, i, most, l->ours);
+  put_versus(rows, i, l->versus);
+  b->count++;
+  return AM_OK;
+}
+
+static am_err add_blocks(am_table *t, const am_frame *rows) {
+  design most = largest_design(rows);
+  t->ours_head = most.most_draws > 1 ? "ours ± seeds | draws" : most.most_seeds > 1 ? "ours ± sd" : "ours";
+  // Rows with a model open the blocks; the others find one, or open one of their own at the end.
+  for (int pass = 0; pass < 2; pass++) {
+    for (int64_t i = 0; i < am_frame_rows(rows); i++) {
+      bool has_model = *am_frame_text(rows, i, "model");
+      if (has_model != (pass == 0) || has_block(t, rows, i)) continue;
+      AM_TRY(AM_GROW(&t->block, &t->block_capacity, t->block_count + 1));
+      t->block[t->block_count++] = (am_table_block){.split = am_frame_text(rows, i, "split"),
+                                                    .model = am_frame_text(rows, i, "model")};
+    }
+  }
+  for (int64_t b = 0; b < t->block_count; b++) {
+    for (int64_t i = 0; i < am_frame_rows(rows); i++) {
+      if (belongs(&t->block[b], rows, i)) AM_TRY(add_line(&t->block[b], rows, i, most));
+    }
+    for (int64_t i = 0; i < t->block[b].count; i++) t->has_versus |= t->block[b].line[i].versus[0] != '\0';
+  }
+  return AM_OK;
+}
+
+// ---- what stands around them ----
+
+static am_err add_title(am_table *t, const am_results *r) {
+  const char *id = am_results_attr(r, "paper_id"), *where = am_results_attr(r, "paper_where");
+  const char *name = am_results_attr(r, "name");
+  am_str title = {0};
+  am_err err = AM_OK;
+  AM_GO(done, am_str_printf(&title, "%s", *name ? name : "results"));
+  if (*id || *where) AM_GO(done, am_str_printf(&title, " (%s%s%s)", id, *id && *where ? ", " : "", where));
+  if (t->tiny) AM_GO(done, am_str_printf(&title, " - %s", AM_TINY_WARNING));
+  AM_GO(done, am_str_take(&title, &t->title));
+done:
+  am_str_fini(&title);
+  return err;
+}
+
+static am_err add_trouble(am_table *t, am_results *r) {
+  const am_frame *cells = am_results_frame(r, "cells");
+  int64_t total = am_frame_rows(cells), failed = 0, missing = 0;
+  for (int64_t i = 0; i < total; i++) {
+    const char *status = am_frame_text(cells, i, "status"), *error = am_frame_text(cells, i, "error");
+    if (!strcmp(status, "done")) continue;
+    bool is_failed = !strcmp(status, "failed");
+    failed += is_failed;
+    missing += !is_failed;
+    AM_TRY(list_add(&t->trouble, "%s: %s, %s, draw %s, seed %lld%s%s", is_failed ? "failed" : "missing",
+                    am_frame_text(cells, i, "arm"), am_frame_text(cells, i, "model"), am_frame_text(cells, i, "draw"),
+                    (long long)am_frame_i64(cells, i, "seed"), *error ? ": " : "", error));
+  }
+  if (failed + missing == 0) return AM_OK;
+  return list_add(&t->facts, "INCOMPLETE: of %lld cells %lld are missing and %lld failed", (long long)total,
+                  (long long)missing, (long long)failed);
+}
+
+static am_err add_facts(am_table *t, am_results *r) {
+  design most = largest_design(am_results_frame(r, "rows"));
+  const char *reference = am_results_attr(r, "reference");
+  AM_TRY(list_add(&t->facts, "%lld seed%s, %lld draw%s of the data", (long long)most.most_seeds,
+                  most.most_seeds == 1 ? "" : "s", (long long)most.most_draws, most.most_draws == 1 ? "" : "s"));
+  if (t->has_versus) {
+    AM_TRY(list_add(&t->facts, "differences to the arm `%s` are paired on the same %s, with 95 %% intervals", reference,
+                    most.most_draws > 1 ? "draws and seeds" : "seeds"));
+  }
+  return am_str_format(&t->versus_head, "vs %s [95 %%]", reference);
+}
+
+// The experiment's notes, a line each, then what rows say about their arm.
+static am_err add_notes(am_table *t, am_results *r) {
+  const am_frame *rows = am_results_frame(r, "rows");
+  for (const char *p = am_results_attr(r, "notes"); *p;) {
+    int n = (int)strcspn(p, "\n");
+    if (n > 0) AM_TRY(list_add(&t->notes, "%.*s", n, p));
+    p += n + (p[n] == '\n');
+  }
+  for (int64_t i = 0; i < am_frame_rows(rows); i++) {
+    const char *note = am_frame_text(rows, i, "note"), *tiny = "tiny run";
+    if (am_str_starts(note, tiny)) note += strlen(tiny);  // the title says so already
+    if (am_str_starts(note, "; ")) note += 2;
+    char line[1024];
+    snprintf(line, sizeof line, "%s: %s", am_frame_text(rows, i, "arm"), note);
+    if (*note && !list_has(&t->notes, line)) AM_TRY(list_add(&t->notes, "%s", line));
+  }
+  return AM_OK;
+}
+
+am_err am_table_new(am_results *r, am_table **out) {
+  am_err err = AM_OK;
+  am_table *t = NULL;
+  AM_GO(failed, AM_NEW(&t));
+  t->tiny = !strcmp(am_results_attr(r, "tiny"), "1");
+  t->question = am_results_attr(r, "question");
+  AM_GO(failed, add_title(t, r));
+  AM_GO(failed, add_blocks(t, am_results_frame(r, "rows")));
+  AM_GO(failed, add_trouble(t, r));
+  AM_GO(failed, add_facts(t, r));
+  AM_GO(failed, add_notes(t, r));
+  *out = t;
+  return AM_OK;
+failed:
+  am_table_free(t);
+  return err;
+}

@@ -1,0 +1,134 @@
+// The result table for a terminal.
+#include <string.h>
+
+#include "report/table.h"
+
+enum { ARM, METRIC, PUBLISHED, OURS, VERSUS, VERDICT, COLUMNS };
+enum { LINE = 110, GAP = 2, SHORTEST_ARM = 8, MOST_TROUBLE = 20 };
+
+// Characters, not bytes: every byte but UTF-8's continuation bytes.
+static int width_of(const char *text) {
+  int n = 0;
+  for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
+  return n;
+}
+
+static am_err put_cell(am_str *out, const char *text, int width, bool right) {
+  int pad = width - width_of(text);
+  if (pad < 0) pad = 0;
+  AM_TRY(am_str_printf(out, "%*s%s%*s", right ? pad : 0, "", text, right ? 0 : pad, ""));
+  return AM_OK;
+}
+
+// Name cut to `width` characters, the last one an ellipsis.
+static am_err put_name(am_str *out, const char *name, int width) {
+  if (width_of(name) <= width) return put_cell(out, name, width, false);
+  int shown = 0;
+  const char *end = name;
+  for (; *end && shown < width; end++) {
+    if (((unsigned char)*end & 0xc0) != 0x80 && ++shown == width) break;
+  }
+  return am_str_printf(out, "%.*s…", (int)(end - name), name);
+}
+
+static void trim_right(am_str *out) {
+  while (out->length > 0 && out->text[out->length - 1] == ' ') out->text[--out->length] = '\0';
+}
+
+static am_err put_row(am_str *out, const char *const cell[COLUMNS], const int width[COLUMNS]) {
+  for (int c = 0; c < COLUMNS; c++) {
+    if (width[c] == 0) continue;
+    AM_TRY(am_str_printf(out, "%*s", GAP, ""));
+    if (c == ARM) {
+      AM_TRY(put_name(out, cell[c], width[c]));
+    } else {
+      AM_TRY(put_cell(out, cell[c], width[c], c == PUBLISHED));
+    }
+  }
+  trim_right(out);
+  return am_str_printf(out, "\n");
+}
+
+static void cells_of(const am_table_line *l, const char *cell[COLUMNS]) {
+  cell[ARM] = l->new_arm ? l->arm : "";
+  cell[METRIC] = l->metric;
+  cell[PUBLISHED] = l->published;
+  cell[OURS] = l->ours;
+  cell[VERSUS] = l->versus;
+  cell[VERDICT] = l->verdict;
+}
+
+// Widths over all blocks, so that they line up; columns that hold nothing disappear, and arms give
+// way when the line gets too long.
+static void measure(const am_table *t, const char *const head[COLUMNS], int width[COLUMNS]) {
+  for (int64_t b = 0; b < t->block_count; b++) {
+    for (int64_t i = 0; i < t->block[b].count; i++) {
+      const char *cell[COLUMNS];
+      cells_of(&t->block[b].line[i], cell);
+      for (int c = 0; c < COLUMNS; c++) {
+        int w = width_of(cell[c]);
+        if (w > width[c]) width[c] = w;
+      }
+    }
+  }
+  int total = 0;
+  for (int c = 0; c < COLUMNS; c++) {
+    if (width[c] > 0 && width_of(head[c]) > width[c]) width[c] = width_of(head[c]);
+    if (width[c] > 0) total += GAP + width[c];
+  }
+  if (total > LINE) {
+    width[ARM] -= total - LINE;
+    if (width[ARM] < SHORTEST_ARM) width[ARM] = SHORTEST_ARM;
+  }
+}
+
+// Words from column `indent` on, broken before column LINE.
+static am_err put_paragraph(am_str *out, const char *mark, const char *text) {
+  int indent = width_of(mark), column = indent;
+  AM_TRY(am_str_printf(out, "%s", mark));
+  while (*text) {
+    int bytes = (int)strcspn(text, " "), shown = 0;
+    for (int i = 0; i < bytes; i++) shown += ((unsigned char)text[i] & 0xc0) != 0x80;
+    if (column > indent && column + 1 + shown > LINE) {
+      AM_TRY(am_str_printf(out, "\n%*s", indent, ""));
+      column = indent;
+    }
+    AM_TRY(am_str_printf(out, "%s%.*s", column > indent ? " " : "", bytes, text));
+    column += shown + (column > indent);
+    text += bytes;
+    text += strspn(text, " ");
+  }
+  return am_str_printf(out, "\n");
+}
+
+static am_err put_block(am_str *out, const am_table_block *b, const char *const head[COLUMNS],
+                        const int width[COLUMNS]) {
+  AM_TRY(am_str_printf(out, "\n%s%s%s\n", b->split, *b->model ? ", " : "", b->model));
+  AM_TRY(put_row(out, head, width));
+  for (int64_t i = 0; i < b->count; i++) {
+    const char *cell[COLUMNS];
+    cells_of(&b->line[i], cell);
+    AM_TRY(put_row(out, cell, width));
+  }
+  return AM_OK;
+}
+
+am_err am_table_to_text(const am_table *t, am_str *out) {
+  const char *const head[COLUMNS] = {"arm", "metric", "published", t->ours_head, t->versus_head, "verdict"};
+  int width[COLUMNS] = {0};
+  measure(t, head, width);
+  AM_TRY(put_paragraph(out, "", t->title));
+  if (*t->question) AM_TRY(put_paragraph(out, "", t->question));
+  for (int64_t i = 0; i < t->facts.count; i++) AM_TRY(put_paragraph(out, "", t->facts.text[i]));
+  for (int64_t b = 0; b < t->block_count; b++) AM_TRY(put_block(out, &t->block[b], head, width));
+  if (t->block_count == 0) AM_TRY(am_str_printf(out, "\nnothing has been measured yet\n"));
+  if (t->trouble.count + t->notes.count) AM_TRY(am_str_printf(out, "\n"));
+  for (int64_t i = 0; i < t->trouble.count && i < MOST_TROUBLE; i++) {
+    AM_TRY(put_paragraph(out, "  ! ", t->trouble.text[i]));
+  }
+  if (t->trouble.count > MOST_TROUBLE) {
+    AM_TRY(am_str_printf(out, "  ! and %lld more; report.html lists all\n", (long long)(t->trouble.count - MOST_TROUBLE)));
+  }
+  for (int64_t i = 0; i < t->notes.count; i++) AM_TRY(put_paragraph(out, "  note: ", t->notes.text[i]));
+  return AM_OK;
+}
