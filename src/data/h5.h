@@ -36,6 +36,7 @@ AM_MUST_USE am_err am_h5_put(am_h5 *f, const char *path, am_h5_type type, int nd
 AM_MUST_USE am_err am_h5_put_text(am_h5 *f, const char *path, const char *const *text, int64_t count);
 // Attributes of the object at `path`.
 AM_MUST_USE am_err am_h5_put_attr_i64(am_h5 *f, const char *path, const char *name, int64_t value);
+AM_MUST_USE am_err am_h5_put_attr_i64s(am_h5 *f, const char *path, const char *name, const int64_t *value, int64_t count);
 AM_MUST_USE am_err am_h5_put_attr_f64(am_h5 *f, const char *path, const char *name, double value);
 AM_MUST_USE am_err am_h5_put_attr_text(am_h5 *f, const char *path, const char *name, const char *value);
 AM_MUST_USE am_err am_h5_put_attr_texts(am_h5 *f, const char *path, const char *name, const char *const *text, int64_t count);
@@ -59,6 +60,7 @@ bool am_h5_is_group(am_h5 *f, const char *path);
 AM_MUST_USE am_err am_h5_get(am_h5 *f, const char *path, am_h5_type type, int ndim, am_h5_info *info, void *data);
 AM_MUST_USE am_err am_h5_get_text(am_h5 *f, const char *path, char ***text, int64_t *count);
 AM_MUST_USE am_err am_h5_get_attr_i64(am_h5 *f, const char *path, const char *name, int64_t *value);
+AM_MUST_USE am_err am_h5_get_attr_i64s(am_h5 *f, const char *path, const char *name, int64_t **value, int64_t *count);
 AM_MUST_USE am_err am_h5_get_attr_f64(am_h5 *f, const char *path, const char *name, double *value);
 AM_MUST_USE am_err am_h5_get_attr_text(am_h5 *f, const char *path, const char *name, char **value);
 AM_MUST_USE am_err am_h5_get_attr_texts(am_h5 *f, const char *path, const char *name, char ***text, int64_t *count);

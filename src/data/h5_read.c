@@ -229,6 +229,14 @@ done:
 am_err am_h5_get_attr_i64(am_h5 *f, const char *path, const char *name, int64_t *value) {
   return get_scalar(f, path, name, H5T_INTEGER, H5T_NATIVE_INT64, value);
 }
+am_err am_h5_get_attr_i64s(am_h5 *f, const char *path, const char *name, int64_t **value, int64_t *count) {
+  am_h5_info info;
+  char *bytes = NULL;
+  AM_TRY(get(f, path, name, AM_H5_I64, 1, &info, &bytes));
+  *value = (int64_t *)(void *)bytes;
+  *count = info.count;
+  return AM_OK;
+}
 am_err am_h5_get_attr_f64(am_h5 *f, const char *path, const char *name, double *value) {
   return get_scalar(f, path, name, H5T_FLOAT, H5T_NATIVE_DOUBLE, value);
 }

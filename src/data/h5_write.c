@@ -98,6 +98,9 @@ am_err am_h5_put(am_h5 *f, const char *path, am_h5_type type, int ndim, const in
 am_err am_h5_put_attr_i64(am_h5 *f, const char *path, const char *name, int64_t value) {
   return put(f, path, name, am_h5_file_type(AM_H5_I64), am_h5_memory_type(AM_H5_I64), 0, NULL, &value);
 }
+am_err am_h5_put_attr_i64s(am_h5 *f, const char *path, const char *name, const int64_t *value, int64_t count) {
+  return put(f, path, name, am_h5_file_type(AM_H5_I64), am_h5_memory_type(AM_H5_I64), 1, &count, value);
+}
 am_err am_h5_put_attr_f64(am_h5 *f, const char *path, const char *name, double value) {
   return put(f, path, name, am_h5_file_type(AM_H5_F64), am_h5_memory_type(AM_H5_F64), 0, NULL, &value);
 }

@@ -82,6 +82,26 @@ am_err am_results_clear_frame(am_results *r, const char *name) {
   return AM_FAIL(AM_ERR_INTERNAL, "results have no frame %s", name);
 }
 
+static am_err check_range(am_results *r, const char *name, const char *frame, const char *column, int64_t below) {
+  const am_frame *f = am_results_frame(r, frame);
+  for (int64_t i = 0; i < am_frame_rows(f); i++) {
+    int64_t at = am_frame_i64(f, i, column);
+    AM_CHECK(at >= 0 && at < below, AM_ERR_DATA, "%s: row %lld of /%s has %s %lld, expected 0 to %lld", name,
+             (long long)i, frame, column, (long long)at, (long long)below - 1);
+  }
+  return AM_OK;
+}
+
+am_err am_results_check(am_results *r, const char *name) {
+  const int64_t epochs = (int64_t)1 << 40;
+  int64_t cells = am_frame_rows(am_results_frame(r, "cells")), fits = am_frame_rows(am_results_frame(r, "fits"));
+  AM_TRY(check_range(r, name, "metrics", "cell", cells));
+  AM_TRY(check_range(r, name, "history", "cell", cells));
+  AM_TRY(check_range(r, name, "history", "epoch", epochs));
+  AM_TRY(check_range(r, name, "fit_history", "fit", fits));
+  return check_range(r, name, "fit_history", "epoch", epochs);
+}
+
 // ---- attributes ----
 
 static am_results_attribute *find_attr(const am_results *r, const char *name) {

@@ -26,6 +26,8 @@ struct am_results {
 };
 
 AM_MUST_USE am_err am_results_clear_frame(am_results *r, const char *name);
+// Rows that name rows of other tables name some that exist, epochs are epochs. Errors: AM_ERR_DATA.
+AM_MUST_USE am_err am_results_check(am_results *r, const char *name);
 size_t am_array_type_size(am_array_type type);
 // *out = product of the dimensions. Errors: AM_ERR_ARG rank or size that cannot be.
 AM_MUST_USE am_err am_array_elements(int ndim, const int64_t *dim, int64_t *out);

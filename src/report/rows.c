@@ -89,9 +89,6 @@ static am_err survey(pivot *p) {
     AM_TRY(find_draw(p, am_frame_text(p->cells, i, "draw"), &p->draw_of_cell[i]));
   }
   for (int64_t i = 0; i < metric_count; i++) {
-    int64_t cell = am_frame_i64(p->metrics, i, "cell");
-    AM_CHECK(cell >= 0 && cell < cell_count, AM_ERR_DATA, "metrics row %lld names cell %lld of %lld", (long long)i,
-             (long long)cell, (long long)cell_count);
     AM_TRY(find_measure(p, am_frame_text(p->metrics, i, "split"), am_frame_text(p->metrics, i, "metric"),
                         &p->measure_of_metric[i]));
   }
@@ -310,6 +307,7 @@ am_err am_results_compute_rows(am_results *r, const char *reference_arm) {
              .metrics = am_results_frame(r, "metrics"),
              .published = am_results_frame(r, "published"),
              .tiny = !strcmp(am_results_attr(r, "tiny"), "1")};
+  AM_GO(done, am_results_check(r, "results"));
   AM_GO(done, am_results_clear_frame(r, "rows"));
   p.rows = am_results_frame(r, "rows");
   AM_GO(done, survey(&p));
