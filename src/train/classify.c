@@ -1,0 +1,354 @@
+// Training a classifier: forward, loss, backward for each slice of a batch, one update per group.
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/rng.h"
+#include "dist/collective.h"
+#include "nn/loss.h"
+#include "train/ddp.h"
+#include "train/eval.h"
+#include "train/trainer.h"
+
+// What an epoch showed so far, of one slice.
+enum { SUM_LOSS, SUM_CORRECT, SUM_IMAGES, SUM_COUNT };
+
+typedef struct {
+  const am_classify_job *job;  // borrowed
+  am_graph *graph;             // owned: one slice after the other
+  am_ddp *ddp;                 // owned
+  am_optim *optim;             // owned
+  am_ema *ema;                 // owned; NULL without
+  am_evaluator *watch;         // owned; NULL without
+  am_lr_cfg schedule;
+  double lr;                   // of the last update
+  int64_t first_slice, local_slices;
+  double *sums;                // owned: (local_slices, SUM_COUNT)
+  double **sum_row;            // owned: its rows
+  float *logits;               // owned: (batch_size, classes)
+} classifier;
+
+// ---- one slice ----
+
+typedef struct { int64_t first, count; } rows;
+
+static rows rows_of_slice(const classifier *c, const am_batch *batch, int64_t local) {
+  rows r;
+  am_partition(batch->count, c->job->cfg.slices, c->first_slice + local, &r.first, &r.count);
+  return r;
+}
+
+static am_err load_images(classifier *c, const am_batch *batch, rows r, am_tensor **x) {
+  const am_classify_job *job = c->job;
+  int64_t height, width, channels;
+  am_dataset_image_shape(job->data, &height, &width, &channels);
+  height = job->transform.out_height;
+  width = job->transform.out_width;
+  am_tensor *t = NULL;
+  AM_TRY(am_tensor_from_host(job->device, AM_F32, AM_SHAPE(r.count, channels, height, width),
+                             batch->image + r.first * channels * height * width, &t));
+  AM_TRY(am_graph_own(c->graph, t));
+  *x = t;
+  return AM_OK;
+}
+
+static am_err compute_loss(classifier *c, const int32_t *label, am_tensor *logits, am_tensor **loss) {
+  const am_train_cfg *cfg = &c->job->cfg;
+  am_tensor *target = NULL;
+  AM_TRY(am_one_hot(c->graph, label, logits->shape.dim[0], logits->shape.dim[1], cfg->label_smoothing, &target));
+  if (strcmp(cfg->loss, "double_softmax") == 0) return am_loss_double_softmax(c->graph, logits, target, loss);
+  return am_loss_cross_entropy(c->graph, logits, target, loss);
+}
+
+// Gradients of (rows of the slice / rows of the group) * mean loss of the slice: their sum over the
+// slices and batches of a group is the gradient of the group's mean loss.
+static am_err backward(classifier *c, const am_step *at, int64_t local, int64_t count, am_tensor *loss) {
+  am_tensor *seed = NULL;
+  int leaves;
+  bool last = at->group_last && local == c->local_slices - 1;
+  AM_TRY(am_fill(c->graph, loss->dtype, loss->shape, (double)count / (double)at->group_rows, &seed));
+  am_grad_desc d = {.y = &loss, .y_count = 1, .seed = &seed, .x = am_params_leaves(c->job->model->params, &leaves),
+                    .sink = am_ddp_sinks(c->ddp, local), .accumulate = !at->group_first,
+                    .on_ready = last ? am_ddp_ready : NULL, .user = c->ddp};
+  d.x_count = leaves;
+  return am_grad(c->graph, &d, NULL);
+}
+
+static am_err count_results(classifier *c, const am_step *at, int64_t local, const int32_t *label, am_tensor *logits,
+                            am_tensor *loss) {
+  double mean = 0;
+  int64_t n = logits->shape.dim[0], classes = logits->shape.dim[1];
+  AM_TRY(am_tensor_item(loss, &mean));
+  AM_CHECK(isfinite(mean), AM_ERR_NUMERIC, "%s: the loss is %g at epoch %" PRId64 " step %" PRId64, c->job->label, mean,
+           at->epoch + 1, at->step + 1);
+  AM_TRY(am_tensor_to_host(logits, c->logits));
+  double *sum = c->sum_row[local];
+  sum[SUM_LOSS] += mean * (double)n;
+  sum[SUM_IMAGES] += (double)n;
+  for (int64_t i = 0; i < n; i++) {
+    const float *row = c->logits + i * classes;
+    int64_t best = 0;
+    for (int64_t k = 1; k < classes; k++) best = row[k] > row[best] ? k : best;
+    sum[SUM_CORRECT] += best == label[i];
+  }
+  return AM_OK;
+}
+
+// A slice without images (a short last batch) adds nothing: its gradients must be zero all the same.
+static am_err skip_slice(classifier *c, const am_step *at, int64_t local) {
+  int leaves;
+  am_params_leaves(c->job->model->params, &leaves);
+  for (int j = 0; at->group_first && j < leaves; j++) {
+    am_tensor *sink = am_ddp_sinks(c->ddp, local)[j], *zero = NULL;
+    AM_TRY(am_fill(c->graph, sink->dtype, sink->shape, 0, &zero));
+    AM_TRY(am_apply(c->graph, AM_OP_axpby, &(am_axpby_desc){.a = 1}, &zero, &sink));
+  }
+  return AM_OK;
+}
+
+static am_err slice_step(classifier *c, const am_step *at, const am_batch *batch, int64_t local) {
+  rows r = rows_of_slice(c, batch, local);
+  if (r.count == 0) return skip_slice(c, at, local);
+  am_tensor *x = NULL, *logits = NULL, *loss = NULL;
+  const int32_t *label = batch->label + r.first;
+  am_pass pass = {.graph = c->graph, .train = true, .update_stats = c->first_slice + local == 0, .seed = c->job->seed,
+                  .index = ((uint64_t)at->batch_number << 20) + (uint64_t)r.first};
+  AM_TRY(load_images(c, batch, r, &x));
+  AM_TRY(am_model_forward(c->job->model, &pass, x, &logits));
+  AM_TRY(compute_loss(c, label, logits, &loss));
+  AM_TRY(count_results(c, at, local, label, logits, loss));
+  return backward(c, at, local, r.count, loss);
+}
+
+// ---- one batch ----
+
+static am_err update(classifier *c, const am_step *at) {
+  am_params *ps = c->job->model->params;
+  double norm = 0;
+  if (c->job->cfg.clip_norm > 0) AM_TRY(am_clip_grad_norm(ps, c->job->cfg.clip_norm, &norm));
+  c->lr = am_lr_at(&c->schedule, c->job->optimizer.lr, at->update);
+  AM_TRY(am_optim_step(c->optim, c->lr));
+  return c->ema ? am_ema_update(c->ema, ps, c->job->cfg.ema) : AM_OK;
+}
+
+static am_err classifier_step(void *self, const am_step *at, const am_batch *batch, am_err failed) {
+  classifier *c = self;
+  am_err err = failed;
+  for (int64_t k = 0; k < c->local_slices && !err; k++) {
+    err = slice_step(c, at, batch, k);
+    am_graph_reset(c->graph);
+  }
+  if (!at->group_last) return err;
+  AM_TRY(am_ddp_join(c->ddp, err));
+  return update(c, at);
+}
+
+// ---- epochs ----
+
+enum { COLUMN_EPOCH, COLUMN_LR, COLUMN_LOSS, COLUMN_ACCURACY, COLUMN_WATCH_LOSS, COLUMN_WATCH_ACCURACY, COLUMNS };
+static const char *const column_name[COLUMNS] = {"epoch", "lr", "train_loss", "train_accuracy", "watch_loss", "watch_accuracy"};
+
+static am_err evaluate_watched(classifier *c, double *loss, double *accuracy) {
+  const char *name[] = {strcmp(c->job->cfg.loss, "double_softmax") == 0 ? "double_softmax_loss" : "loss", "accuracy"};
+  double mean[2];
+  *loss = *accuracy = NAN;
+  if (!c->watch) return AM_OK;
+  AM_TRY(am_ddp_share_buffers(c->ddp));
+  if (c->ema) AM_TRY(am_ema_swap(c->ema, c->job->model->params));
+  am_err err = am_evaluator_means(c->watch, c->job->comm, name, 2, mean);
+  if (c->ema) {
+    am_err back = am_ema_swap(c->ema, c->job->model->params);
+    if (!err) err = back;
+  }
+  if (err) return err;
+  *loss = mean[0];
+  *accuracy = mean[1];
+  return AM_OK;
+}
+
+static am_err classifier_end_epoch(void *self, int64_t epoch, double *row) {
+  classifier *c = self;
+  double total[SUM_COUNT];
+  AM_TRY(am_reduce_slices_f64(c->job->comm, c->sum_row, c->job->cfg.slices, SUM_COUNT, total));
+  memset(c->sums, 0, (size_t)(c->local_slices * SUM_COUNT) * sizeof *c->sums);
+  row[COLUMN_EPOCH] = (double)(epoch + 1);
+  row[COLUMN_LR] = c->lr;
+  row[COLUMN_LOSS] = total[SUM_LOSS] / total[SUM_IMAGES];
+  row[COLUMN_ACCURACY] = total[SUM_CORRECT] / total[SUM_IMAGES];
+  return evaluate_watched(c, &row[COLUMN_WATCH_LOSS], &row[COLUMN_WATCH_ACCURACY]);
+}
+
+static am_err classifier_finish(void *self) {
+  classifier *c = self;
+  AM_TRY(am_ddp_share_buffers(c->ddp));
+  return c->ema ? am_ema_swap(c->ema, c->job->model->params) : AM_OK;
+}
+
+static am_err classifier_describe(void *self, am_str *text) {
+  classifier *c = self;
+  double loss = 0, correct = 0, images = 0;
+  for (int64_t k = 0; k < c->local_slices; k++) {
+    loss += c->sum_row[k][SUM_LOSS];
+    correct += c->sum_row[k][SUM_CORRECT];
+    images += c->sum_row[k][SUM_IMAGES];
+  }
+  if (images == 0) return am_str_printf(text, "lr %.3g", c->lr);
+  return am_str_printf(text, "loss %.4g top1 %.3f lr %.3g", loss / images, correct / images, c->lr);
+}
+
+// ---- checkpoints ----
+
+static am_err classifier_save(void *self, am_checkpoint *ck) {
+  classifier *c = self;
+  AM_TRY(am_checkpoint_put_slices(ck, "sums", c->job->comm, c->job->cfg.slices, c->sums, SUM_COUNT));
+  if (am_comm_rank(c->job->comm) != 0) return AM_OK;
+  AM_TRY(am_checkpoint_put_params(ck, "model", c->job->model->params));
+  AM_TRY(am_checkpoint_put_optim(ck, "optimizer", c->optim));
+  if (c->ema) AM_TRY(am_checkpoint_put_tensor(ck, "ema", am_ema_values(c->ema)));
+  return am_checkpoint_put(ck, "lr", &c->lr, sizeof c->lr);
+}
+
+static am_err classifier_restore(void *self, const am_checkpoint *ck) {
+  classifier *c = self;
+  AM_TRY(am_checkpoint_get_params(ck, "model", c->job->model->params));
+  AM_TRY(am_checkpoint_get_optim(ck, "optimizer", c->optim));
+  if (c->ema) {
+    am_ema_free(c->ema);
+    c->ema = NULL;
+    AM_TRY(am_ema_new(c->job->model->params, &c->ema));  // buffers and counters as the network's
+    AM_TRY(am_checkpoint_get_tensor(ck, "ema", am_ema_values(c->ema)));
+  }
+  AM_TRY(am_checkpoint_get(ck, "lr", &c->lr, sizeof c->lr));
+  return am_checkpoint_get_slices(ck, "sums", c->job->comm, c->job->cfg.slices, c->sums, SUM_COUNT);
+}
+
+static const am_objective objective = {
+    .column_count = COLUMNS,
+    .column = column_name,
+    .step = classifier_step,
+    .end_epoch = classifier_end_epoch,
+    .finish = classifier_finish,
+    .save = classifier_save,
+    .restore = classifier_restore,
+    .describe = classifier_describe,
+};
+
+// ---- the job ----
+
+static am_err parse_milestones(const char *text, int64_t updates, am_lr_cfg *out) {
+  const char *at = text;
+  while (*at) {
+    char *end = NULL;
+    long long epoch = strtoll(at, &end, 10);
+    AM_CHECK(end != at && epoch >= 0 && (*end == ',' || *end == '\0'), AM_ERR_CONFIG,
+             "milestones is \"%s\", expected epochs separated by commas", text);
+    AM_CHECK(out->milestone_count < AM_LR_MILESTONES, AM_ERR_CONFIG, "milestones names more than %d epochs", AM_LR_MILESTONES);
+    out->milestone[out->milestone_count++] = epoch * updates;
+    at = *end == ',' ? end + 1 : end;
+    while (*at == ' ') at++;
+  }
+  return AM_OK;
+}
+
+// Epochs to updates.
+static am_err make_schedule(const am_train_cfg *cfg, int64_t updates, am_lr_cfg *out) {
+  static const struct { const char *name; am_lr_kind kind; } kinds[] = {
+      {"constant", AM_LR_CONSTANT}, {"step", AM_LR_STEP}, {"multistep", AM_LR_MULTISTEP}, {"cosine", AM_LR_COSINE}};
+  *out = (am_lr_cfg){.gamma = cfg->gamma, .min_lr = cfg->min_lr};
+  for (int64_t i = 0; i < AM_COUNT_OF(kinds); i++) {
+    if (strcmp(cfg->schedule, kinds[i].name) == 0) out->kind = kinds[i].kind;
+  }
+  out->total_steps = cfg->epochs * updates;
+  out->warmup_steps = (int64_t)llround(cfg->warmup_epochs * (double)updates);
+  out->step_size = cfg->step_epochs * updates;
+  return out->kind == AM_LR_MULTISTEP ? parse_milestones(cfg->milestones, updates, out) : AM_OK;
+}
+
+// Balanced: every class is drawn equally often, the images of a class equally often.
+static am_err balanced_weights(const am_dataset *data, double **out) {
+  am_err err = AM_OK;
+  int64_t n = am_dataset_count(data), classes = am_dataset_classes(data), *count = NULL;
+  double *weight = NULL;
+  AM_GO(done, AM_NEW_ARRAY(&count, classes));
+  AM_GO(done, AM_NEW_ARRAY(&weight, n));
+  for (int64_t i = 0; i < n; i++) {
+    int32_t label = am_dataset_label(data, i);
+    AM_CHECK_GO(done, label >= 0 && label < classes, AM_ERR_DATA, "image %" PRId64 " has label %d, there are %" PRId64 " classes",
+                i, (int)label, classes);
+    count[label]++;
+  }
+  for (int64_t i = 0; i < n; i++) weight[i] = 1.0 / (double)count[am_dataset_label(data, i)];
+  *out = weight;
+  weight = NULL;
+done:
+  free(count);
+  free(weight);
+  return err;
+}
+
+static am_err classifier_init(classifier *c, const am_classify_job *job) {
+  *c = (classifier){.job = job};
+  am_params *ps = job->model->params;
+  int64_t steps = job->cfg.drop_last ? am_dataset_count(job->data) / job->cfg.batch_size
+                                     : am_ceil_div(am_dataset_count(job->data), job->cfg.batch_size);
+  AM_CHECK(job->cfg.slices <= job->cfg.batch_size, AM_ERR_CONFIG, "%" PRId64 " slices cannot share a batch of %" PRId64,
+           job->cfg.slices, job->cfg.batch_size);
+  AM_CHECK(job->model->cfg.classes == am_dataset_classes(job->data), AM_ERR_CONFIG,
+           "the network has %" PRId64 " classes, the data %" PRId64, job->model->cfg.classes, am_dataset_classes(job->data));
+  AM_TRY(make_schedule(&job->cfg, am_ceil_div(steps, job->cfg.accumulate), &c->schedule));
+  AM_TRY(am_graph_new(job->device, &c->graph));
+  AM_TRY(am_ddp_new(job->comm, ps, job->cfg.slices, &c->ddp));
+  am_ddp_slices(c->ddp, &c->first_slice, &c->local_slices);
+  AM_TRY(am_optim_new(am_optimizer_to_optim(&job->optimizer), ps, &c->optim));
+  if (job->cfg.ema > 0) AM_TRY(am_ema_new(ps, &c->ema));
+  if (job->watch && am_dataset_count(job->watch) > 0) {
+    AM_TRY(am_evaluator_new(job->model, job->watch, job->eval_transform, job->cfg.batch_size, &c->watch));
+  }
+  AM_TRY(AM_NEW_ARRAY(&c->sums, c->local_slices * SUM_COUNT));
+  AM_TRY(AM_NEW_ARRAY(&c->sum_row, c->local_slices));
+  for (int64_t k = 0; k < c->local_slices; k++) c->sum_row[k] = c->sums + k * SUM_COUNT;
+  return AM_NEW_ARRAY(&c->logits, job->cfg.batch_size * job->model->cfg.classes);
+}
+
+static void classifier_fini(classifier *c) {
+  am_graph_free(c->graph);
+  am_ddp_free(c->ddp);
+  am_optim_free(c->optim);
+  am_ema_free(c->ema);
+  am_evaluator_free(c->watch);
+  free(c->sums);
+  free(c->sum_row);
+  free(c->logits);
+}
+
+static am_err describe_identity(const am_classify_job *job, char **out) {
+  return am_str_format(out, "classifier %s %" PRId64 " elements seed %" PRIu64 " images %" PRId64 " batch %" PRId64 " slices %" PRId64
+                       " accumulate %" PRId64 " epochs %" PRId64 " optimizer %s lr %.17g loss %s",
+                       job->model->def->name, am_params_trainable_elements(job->model->params), job->seed,
+                       am_dataset_count(job->data), job->cfg.batch_size, job->cfg.slices, job->cfg.accumulate,
+                       job->cfg.epochs, job->optimizer.kind, job->optimizer.lr, job->cfg.loss);
+}
+
+am_err am_train_classifier(const am_classify_job *job, am_history **history) {
+  classifier c = {0};
+  double *weight = NULL;
+  char *identity = NULL;
+  am_err err = classifier_init(&c, job);
+  if (!err && strcmp(job->cfg.sampler, "balanced") == 0) err = balanced_weights(job->data, &weight);
+  if (!err) err = describe_identity(job, &identity);
+  AM_GO(done, am_agree(job->comm, err));
+  am_trainer_cfg cfg = {
+      .comm = job->comm, .data = job->data, .epochs = job->cfg.epochs, .accumulate = job->cfg.accumulate,
+      .loader = {.batch_size = job->cfg.batch_size, .shuffle = true, .drop_last = job->cfg.drop_last, .seed = job->seed,
+                 .workers = job->loader_workers, .weight = weight, .transform = job->transform},
+      .checkpoint_sec = job->cfg.checkpoint_sec, .checkpoint_dir = job->checkpoint_dir, .identity = identity,
+      .label = job->label, .objective = &objective, .self = &c};
+  AM_GO(done, am_trainer_run(&cfg, history));
+done:
+  classifier_fini(&c);
+  free(weight);
+  free(identity);
+  return err;
+}
