@@ -14,10 +14,11 @@ typedef struct {
   int32_t label;
   int64_t first, count;       // sample indices of this block
   int64_t run;                // provenance: which fit
+  int64_t generator_index;    // provenance: which generator of the experiment
   const char *const *class_name;
   int64_t class_count;
 } am_sample_block;
-// u8 = round(255 * clamp((x + 1)/2)). Local. With batch statistics the batch is the group of
+// One shard: u8 = round(255 * clamp((x + 1)/2)), columns seed, run, generator. Local. With batch statistics the batch is the group of
 // batch_size consecutive sample indices, whatever the block, so an image never depends on ranks.
 AM_MUST_USE am_err am_generate_block(const am_sample_block *block, const char *shard_path);
 // The images alone: f32 (count, c, h, w) in [-1, 1] to host memory.

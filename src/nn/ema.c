@@ -45,11 +45,15 @@ void am_ema_free(am_ema *e) {
   free(e);
 }
 
-am_err am_ema_update(am_ema *e, am_params *ps, double decay) {
-  AM_TRY(mix(1 - decay, am_params_values(ps), decay, e->values));
+am_err am_ema_copy_buffers(am_ema *e, am_params *ps) {
   if (e->buffers) AM_TRY(mix(1, am_params_buffers(ps), 0, e->buffers));
   for (int64_t i = 0; i < e->count; i++) e->counter[i] = am_params_at(ps, i)->counter;
   return AM_OK;
+}
+
+am_err am_ema_update(am_ema *e, am_params *ps, double decay) {
+  AM_TRY(mix(1 - decay, am_params_values(ps), decay, e->values));
+  return am_ema_copy_buffers(e, ps);
 }
 
 am_tensor *am_ema_values(am_ema *e) { return e->values; }

@@ -33,6 +33,8 @@ typedef struct am_ema am_ema;
 AM_MUST_USE am_err am_ema_new(am_params *ps, am_ema **out);
 void am_ema_free(am_ema *e);
 AM_MUST_USE am_err am_ema_update(am_ema *e, am_params *ps, double decay);
+// The buffers and counters alone: after they came from another rank or a checkpoint.
+AM_MUST_USE am_err am_ema_copy_buffers(am_ema *e, am_params *ps);
 am_tensor *am_ema_values(am_ema *e);  // borrowed: flat, as am_params_values
 // Exchanges the network's values with the shadow: evaluate, then swap back.
 AM_MUST_USE am_err am_ema_swap(am_ema *e, am_params *ps);

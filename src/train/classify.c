@@ -34,12 +34,6 @@ typedef struct {
 
 typedef struct { int64_t first, count; } rows;
 
-static rows rows_of_slice(const classifier *c, const am_batch *batch, int64_t local) {
-  rows r;
-  am_partition(batch->count, c->job->cfg.slices, c->first_slice + local, &r.first, &r.count);
-  return r;
-}
-
 static am_err load_images(classifier *c, const am_batch *batch, rows r, am_tensor **x) {
   const am_classify_job *job = c->job;
   int64_t height, width, channels;
@@ -109,7 +103,8 @@ static am_err skip_slice(classifier *c, const am_step *at, int64_t local) {
 }
 
 static am_err slice_step(classifier *c, const am_step *at, const am_batch *batch, int64_t local) {
-  rows r = rows_of_slice(c, batch, local);
+  rows r;
+  am_ddp_slice_rows(c->ddp, batch->count, local, &r.first, &r.count);
   if (r.count == 0) return skip_slice(c, at, local);
   am_tensor *x = NULL, *logits = NULL, *loss = NULL;
   const int32_t *label = batch->label + r.first;
@@ -150,12 +145,18 @@ static am_err classifier_step(void *self, const am_step *at, const am_batch *bat
 enum { COLUMN_EPOCH, COLUMN_LR, COLUMN_LOSS, COLUMN_ACCURACY, COLUMN_WATCH_LOSS, COLUMN_WATCH_ACCURACY, COLUMNS };
 static const char *const column_name[COLUMNS] = {"epoch", "lr", "train_loss", "train_accuracy", "watch_loss", "watch_accuracy"};
 
+// The network of every rank becomes rank 0's, running statistics included.
+static am_err share_network(classifier *c) {
+  AM_TRY(am_ddp_share_buffers(c->ddp));
+  return c->ema ? am_ema_copy_buffers(c->ema, c->job->model->params) : AM_OK;
+}
+
 static am_err evaluate_watched(classifier *c, double *loss, double *accuracy) {
   const char *name[] = {strcmp(c->job->cfg.loss, "double_softmax") == 0 ? "double_softmax_loss" : "loss", "accuracy"};
   double mean[2];
   *loss = *accuracy = NAN;
   if (!c->watch) return AM_OK;
-  AM_TRY(am_ddp_share_buffers(c->ddp));
+  AM_TRY(share_network(c));
   if (c->ema) AM_TRY(am_ema_swap(c->ema, c->job->model->params));
   am_err err = am_evaluator_means(c->watch, c->job->comm, name, 2, mean);
   if (c->ema) {
@@ -182,7 +183,7 @@ static am_err classifier_end_epoch(void *self, int64_t epoch, double *row) {
 
 static am_err classifier_finish(void *self) {
   classifier *c = self;
-  AM_TRY(am_ddp_share_buffers(c->ddp));
+  AM_TRY(share_network(c));
   return c->ema ? am_ema_swap(c->ema, c->job->model->params) : AM_OK;
 }
 
@@ -215,10 +216,8 @@ static am_err classifier_restore(void *self, const am_checkpoint *ck) {
   AM_TRY(am_checkpoint_get_params(ck, "model", c->job->model->params));
   AM_TRY(am_checkpoint_get_optim(ck, "optimizer", c->optim));
   if (c->ema) {
-    am_ema_free(c->ema);
-    c->ema = NULL;
-    AM_TRY(am_ema_new(c->job->model->params, &c->ema));  // buffers and counters as the network's
     AM_TRY(am_checkpoint_get_tensor(ck, "ema", am_ema_values(c->ema)));
+    AM_TRY(am_ema_copy_buffers(c->ema, c->job->model->params));
   }
   AM_TRY(am_checkpoint_get(ck, "lr", &c->lr, sizeof c->lr));
   return am_checkpoint_get_slices(ck, "sums", c->job->comm, c->job->cfg.slices, c->sums, SUM_COUNT);
@@ -342,7 +341,8 @@ am_err am_train_classifier(const am_classify_job *job, am_history **history) {
   am_trainer_cfg cfg = {
       .comm = job->comm, .data = job->data, .epochs = job->cfg.epochs, .accumulate = job->cfg.accumulate,
       .loader = {.batch_size = job->cfg.batch_size, .shuffle = true, .drop_last = job->cfg.drop_last, .seed = job->seed,
-                 .workers = job->loader_workers, .weight = weight, .transform = job->transform},
+                 .workers = job->loader_workers, .weight = weight, .transform = job->transform,
+                 .rows = am_ddp_rows, .rows_user = c.ddp},
       .checkpoint_sec = job->cfg.checkpoint_sec, .checkpoint_dir = job->checkpoint_dir, .identity = identity,
       .label = job->label, .objective = &objective, .self = &c};
   AM_GO(done, am_trainer_run(&cfg, history));

@@ -125,6 +125,21 @@ void am_ddp_slices(const am_ddp *d, int64_t *first, int64_t *count) {
   *count = d->local;
 }
 
+void am_ddp_slice_rows(const am_ddp *d, int64_t rows, int64_t k, int64_t *first, int64_t *count) {
+  am_partition(rows, d->slices, d->first + k, first, count);
+}
+
+void am_ddp_rows(const void *ddp, int64_t rows, int64_t *first, int64_t *end) {
+  const am_ddp *d = ddp;
+  *first = *end = 0;
+  for (int64_t k = 0; k < d->local; k++) {
+    int64_t begin, count;
+    am_ddp_slice_rows(d, rows, k, &begin, &count);
+    if (k == 0) *first = begin;
+    *end = begin + count;
+  }
+}
+
 am_tensor *const *am_ddp_sinks(const am_ddp *d, int64_t k) { return d->sink[k]; }
 
 // ---- reducing ----

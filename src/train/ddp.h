@@ -17,6 +17,10 @@ AM_MUST_USE am_err am_ddp_new(am_comm *c, am_params *ps, int64_t slices, am_ddp 
 void am_ddp_free(am_ddp *d);
 // The slices of this rank: *first .. *first + *count (count may be 0).
 void am_ddp_slices(const am_ddp *d, int64_t *first, int64_t *count);
+// The rows of local slice k in a batch of `rows`: *first .. *first + *count (count may be 0).
+void am_ddp_slice_rows(const am_ddp *d, int64_t rows, int64_t k, int64_t *first, int64_t *count);
+// The rows of all slices of this rank, in the form of am_loader_cfg.rows; `ddp` is the am_ddp.
+void am_ddp_rows(const void *ddp, int64_t rows, int64_t *first, int64_t *end);
 // Where am_grad shall put the gradients of local slice k, one for each leaf of ps.
 am_tensor *const *am_ddp_sinks(const am_ddp *d, int64_t k);
 // am_grad's on_ready in the backward pass that completes the gradients of the last local slice;

@@ -142,7 +142,7 @@ static am_err discriminator_half(gan *m, const am_step *at, const am_batch *batc
   am_tensor *real = NULL, *detached = NULL;
   int64_t height, width, channels;
   am_dataset_image_shape(job->data, &height, &width, &channels);
-  am_partition(batch->count, job->cfg.slices, m->first_slice + local, &s->first, &s->count);
+  am_ddp_slice_rows(m->d_ddp, batch->count, local, &s->first, &s->count);
   if (s->count == 0) return AM_OK;
   draw_targets(m, at, s);
   AM_TRY(from_host(s->graph, AM_SHAPE(s->count, channels, height, width),
@@ -354,7 +354,8 @@ am_err am_fit_gan(const am_gan_job *job, am_history **history) {
   am_trainer_cfg cfg = {
       .comm = job->comm, .data = job->data, .epochs = job->cfg.epochs, .accumulate = 1,
       .loader = {.batch_size = job->cfg.batch_size, .shuffle = true, .seed = job->seed,
-                 .transform = {.apply = to_minus_one_one, .out_height = height, .out_width = width}},
+                 .transform = {.apply = to_minus_one_one, .out_height = height, .out_width = width},
+                 .rows = am_ddp_rows, .rows_user = m.d_ddp},
       .checkpoint_sec = job->cfg.checkpoint_sec, .checkpoint_dir = job->checkpoint_dir, .identity = identity,
       .label = job->label, .objective = &objective, .self = &m};
   AM_GO(done, am_trainer_run(&cfg, history));

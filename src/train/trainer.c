@@ -203,9 +203,6 @@ am_err am_trainer_run(const am_trainer_cfg *cfg, am_history **history) {
   AM_GO(done, am_agree(cfg->comm, err));
   t.steps = am_loader_steps(t.loader);
   t.updates = am_ceil_div(t.steps, cfg->accumulate);
-  AM_CHECK_GO(done, t.steps > 0 || cfg->epochs == 0, AM_ERR_CONFIG,
-              "%s: %" PRId64 " images make no batch of %" PRId64 ": set drop_last to false or a smaller batch_size",
-              cfg->label, am_dataset_count(cfg->data), cfg->loader.batch_size);
   AM_GO(done, train(&t));
   *history = t.history;
   t.history = NULL;
