@@ -1,16 +1,11 @@
 // Which backends this program has. The only file that knows all of them.
 #include <string.h>
 
-#if __has_include("backend/cpu/cpu.h")
 #include "backend/cpu/cpu.h"
-#define CPU &am_backend_cpu,
-#else
-#define CPU
-#endif
 #include "backend/guard/guard.h"
 #include "backend/ref/ref.h"
 
-static const am_backend *const backends[] = {CPU &am_backend_ref, &am_backend_guard, NULL};
+static const am_backend *const backends[] = {&am_backend_cpu, &am_backend_ref, &am_backend_guard, NULL};
 
 const am_backend *const *am_backend_all(void) { return backends; }
 

@@ -8,8 +8,8 @@
 // backends (infer_* in tensor/infer_*.c); a backend trusts its arguments. Outputs do not overlap
 // inputs, except in the in-place ops, whose outputs already hold values. Every backend implements
 // every op for f32; `ref` does so for f64 too. Ops take and give floating point, one type throughout,
-// but for i32 indices; fill and cast know every type (cast from float to integer truncates towards
-// zero and saturates, NaN gives 0; to bf16 it rounds to the nearest even). Memory is aligned for its
+// but for i32 indices; fill, cast and reorder know every type (cast from float to integer truncates
+// towards zero and saturates, NaN gives 0; to bf16 it rounds to the nearest even). Memory is aligned for its
 // type, not more: a view may start anywhere in flat storage. Row and pool indices are values, which
 // dispatch cannot see: a backend that reads them on the host checks them (AM_ERR_ARG).
 //

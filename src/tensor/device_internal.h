@@ -22,5 +22,7 @@ AM_MUST_USE am_err am_tensor_wrap(am_device *dev, am_dtype dtype, am_shape shape
 // *out = a tensor of that layout with the elements of t: t itself (retained), another tensor on the
 // same memory where the bytes agree, or a copy.
 AM_MUST_USE am_err am_tensor_in_layout(am_tensor *t, am_layout layout, am_tensor **out);
+// A tensor whose memory was discarded (am_tensor_discard) is no operand.
+AM_MUST_USE am_err am_tensor_check_present(const am_tensor *t);
 
 #endif

@@ -86,6 +86,7 @@ static am_err check_updated(const op_call *c, am_tensor *const *in, am_tensor *c
   int inputs = op_info[c->op].inputs, outputs = op_info[c->op].outputs;
   for (int i = 0; i < outputs; i++) {
     AM_CHECK(out[i]->device == c->dev, AM_ERR_ARG, "output %d lives on another device", i);
+    AM_TRY(am_tensor_check_present(out[i]));
     AM_CHECK(out[i]->layout == out[0]->layout, AM_ERR_ARG, "the tensors that are updated differ in layout");
     for (int j = 0; j < inputs; j++) {
       AM_CHECK(!overlaps(out[i], in[j]), AM_ERR_ARG, "output %d shares memory with input %d", i, j);

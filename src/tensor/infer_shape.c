@@ -96,7 +96,6 @@ am_err am_infer_scatter_rows(am_rows_desc *desc, const am_view *in, am_view *out
 }
 
 am_err am_infer_reorder(am_layout_desc *desc, const am_view *in, am_view *out) {
-  if (in->dtype != AM_I32) AM_TRY(am_infer_floats(in, 1));  // pooling's indices are laid out as its outputs
   out->dtype = in->dtype;
   out->shape = in->shape;
   out->layout = desc->layout;  // that it fits the shape is checked where the tensor is made

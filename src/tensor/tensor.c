@@ -70,17 +70,18 @@ done:
   return err;
 }
 
-static am_err check_present(const am_tensor *t) {
+am_err am_tensor_check_present(const am_tensor *t) {
   char text[AM_SHAPE_TEXT];
-  AM_CHECK(t->buffer, AM_ERR_ARG, "the elements of an intermediate result of shape %s are gone: read them before "
-           "am_grad, or retain the tensor", am_shape_text(t->shape, text));
+  AM_CHECK(t->buffer, AM_ERR_ARG,
+           "the elements of an intermediate result of shape %s are gone: read them before am_grad, or retain "
+           "the tensor", am_shape_text(t->shape, text));
   return AM_OK;
 }
 
 am_err am_tensor_view(am_tensor *base, int64_t first, am_shape shape, am_tensor **out) {
   char text[AM_SHAPE_TEXT], base_text[AM_SHAPE_TEXT];
   size_t bytes = 0;
-  AM_TRY(check_present(base));
+  AM_TRY(am_tensor_check_present(base));
   AM_CHECK(base->layout == AM_LAYOUT_PLAIN, AM_ERR_ARG, "only a plain tensor can be viewed; %s is not",
            am_shape_text(base->shape, base_text));
   AM_TRY(checked_bytes(base->dtype, shape, AM_LAYOUT_PLAIN, &bytes));
@@ -94,8 +95,9 @@ am_err am_tensor_view(am_tensor *base, int64_t first, am_shape shape, am_tensor 
 }
 
 am_err am_tensor_alias(am_tensor *t, am_tensor **out) {
-  AM_TRY(check_present(t));
-  return am_tensor_wrap(t->device, t->dtype, t->shape, t->layout, am_buffer_retain(t->buffer), t->offset_bytes, out);
+  AM_TRY(am_tensor_check_present(t));
+  am_buffer *shared = am_buffer_retain(t->buffer);
+  return am_tensor_wrap(t->device, t->dtype, t->shape, t->layout, shared, t->offset_bytes, out);
 }
 
 void am_tensor_discard(am_tensor *t) {
@@ -122,7 +124,7 @@ am_view am_tensor_as_view(const am_tensor *t) {
 }
 
 am_err am_tensor_in_layout(am_tensor *t, am_layout layout, am_tensor **out) {
-  AM_TRY(check_present(t));
+  AM_TRY(am_tensor_check_present(t));
   if (t->layout == layout) {
     *out = am_tensor_retain(t);
     return AM_OK;
@@ -152,6 +154,7 @@ done:
 
 am_err am_tensor_copy_from_host(am_tensor *t, const void *host) {
   const am_device *dev = t->device;
+  AM_TRY(am_tensor_check_present(t));
   AM_CHECK(t->layout == AM_LAYOUT_PLAIN, AM_ERR_ARG, "host memory is copied into plain tensors only");
   return dev->backend->from_host(dev->ctx, am_tensor_as_view(t).data, host, bytes_of(t));
 }

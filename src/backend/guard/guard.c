@@ -13,23 +13,27 @@ typedef struct {
 
 // ---- the device ----
 
-static am_err guard_open(const am_device_cfg *cfg, void **out) {
+am_err am_guard_open_on(const am_backend *inner, const am_device_cfg *inner_cfg, void **ctx) {
   am_err err = AM_OK;
   guard *g = NULL;
+  AM_GO(done, AM_NEW(&g));
+  g->inner = inner;
+  AM_GO(done, inner->open(inner_cfg, &g->ctx));
+  *ctx = g;
+  g = NULL;
+done:
+  free(g);
+  return err;
+}
+
+static am_err guard_open(const am_device_cfg *cfg, void **ctx) {
   const char *colon = strchr(cfg->kind, ':');
   am_device_cfg inner_cfg = *cfg;
   inner_cfg.kind = colon ? colon + 1 : "cpu";
   const am_backend *inner = am_backend_find(inner_cfg.kind);
   AM_CHECK(inner && inner != &am_backend_guard, AM_ERR_CONFIG,
            "device \"%s\": a guard checks a device of this build, \"%s\" is none", cfg->kind, inner_cfg.kind);
-  AM_GO(done, AM_NEW(&g));
-  g->inner = inner;
-  AM_GO(done, inner->open(&inner_cfg, &g->ctx));
-  *out = g;
-  g = NULL;
-done:
-  free(g);
-  return err;
+  return am_guard_open_on(inner, &inner_cfg, ctx);
 }
 
 static void guard_close(void *ctx) {
@@ -164,15 +168,16 @@ static long long element_at(const operand *o, int64_t byte) {
   return (long long)(byte / (int64_t)am_dtype_size(o->view->dtype));
 }
 
+// Each zone is searched from its far end, so that the message tells how far a write went.
 static am_err check_red_zones(const guard *g, const operand *o) {
   const unsigned char *data = data_of(o), *end = data + o->bytes;
-  for (const unsigned char *p = data; p-- > o->host;) {
+  for (const unsigned char *p = o->host; p < data; p++) {
     AM_CHECK(*p == RED_BYTE, AM_ERR_INTERNAL, "%s wrote %lld bytes before %s %d", g->inner->name,
              (long long)(data - p), o->side, o->number);
   }
-  for (const unsigned char *p = end; p < o->host + o->block_bytes; p++) {
-    AM_CHECK(*p == RED_BYTE, AM_ERR_INTERNAL, "%s wrote %lld bytes past the end of %s %d", g->inner->name,
-             (long long)(p - end + 1), o->side, o->number);
+  for (const unsigned char *p = o->host + o->block_bytes; p > end; p--) {
+    AM_CHECK(p[-1] == RED_BYTE, AM_ERR_INTERNAL, "%s wrote %lld bytes past the end of %s %d", g->inner->name,
+             (long long)(p - end), o->side, o->number);
   }
   return AM_OK;
 }

@@ -15,4 +15,7 @@
 
 extern const am_backend am_backend_guard;
 
+// Opens a guard's context on any table of ops, listed or not: *ctx goes to am_backend_guard's functions.
+AM_MUST_USE am_err am_guard_open_on(const am_backend *inner, const am_device_cfg *inner_cfg, void **ctx);
+
 #endif

@@ -1,0 +1,167 @@
+// Every built backend gives the numbers of `ref`, for the whole table of cases, whatever the
+// operands' place in memory and layout; and so does a network in miniature whose activations stay
+// in the backend's own layout. AM_TOL_SCALE=0 prints the true residuals.
+#include "am_test.h"
+#include "base/num.h"
+#include "op_run.h"
+
+static am_device *open_device(const char *kind, int threads) {
+  am_device *dev = NULL;
+  am_ok(am_device_open(&(am_device_cfg){.kind = kind, .threads = threads}, &dev));
+  return dev;
+}
+
+static op_cases table;
+
+static int build_table(void **state) { return op_cases_build(&table) == AM_OK ? 0 : -1; }
+
+static int free_table(void **state) {
+  op_cases_fini(&table);
+  return 0;
+}
+
+static void every_op_has_a_case(void **state) {
+  int64_t count[AM_OP_COUNT] = {0};
+  for (int64_t i = 0; i < table.count; i++) count[table.item[i].op]++;
+  for (int op = 0; op < AM_OP_COUNT; op++) {
+    if (count[op] == 0) fail_msg("op %s has no case", am_op_name((am_op)op));
+  }
+}
+
+// Runs the table on `dev` and counts the cases that disagree with ref.
+static void table_agrees(am_device *dev, const char *where) {
+  am_device *ref = open_device("ref", 1);
+  int64_t wrong = 0;
+  for (int64_t i = 0; i < table.count; i++) {
+    const op_case *c = &table.item[i];
+    op_result want = {0};
+    am_ok(op_run(ref, c, PLACE_PLAIN, &want));
+    for (int place = 0; place < PLACE_COUNT; place++) {
+      if (!op_place_fits(c, (op_place)place)) continue;
+      op_result got = {0};
+      am_ok(op_run(dev, c, (op_place)place, &got));
+      wrong += !op_agrees(c, &got, &want, where);
+      op_result_fini(&got);
+    }
+    op_result_fini(&want);
+  }
+  am_device_close(ref);
+  assert_int_equal(wrong, 0);
+  assert_int_equal(am_device_memory_now(dev).live_bytes, 0);
+}
+
+static void table_on(const char *kind, int threads) {
+  if (!am_backend_find(kind)) am_skip("device %s is not in this build", kind);
+  am_device *dev = open_device(kind, threads);
+  table_agrees(dev, am_device_describe(dev));
+  am_device_close(dev);
+}
+
+static void ref_in_every_place(void **state) { table_on("ref", 1); }
+static void cpu_agrees(void **state) { table_on("cpu", 1); }
+static void cpu_agrees_with_2_threads(void **state) { table_on("cpu", 2); }
+
+// ---- a network in miniature ----
+
+typedef struct {
+  int64_t channels, width, groups;
+} net;
+
+// Steps of a forward and backward pass, each reading what earlier steps left as they left it.
+enum { X, W1, GAMMA, BETA, W2, Y1, BN, MEAN, INV_STD, RELU, POOL, INDEX, Y2, SUM, AVG, DY2, DPOOL, DRELU,
+       DRELU_MASKED, DBN, DGAMMA, DBETA, DW1, DW2, DX, SLOTS };
+
+static void step(am_device *dev, am_tensor **slot, am_op op, const void *desc, const int *in, int out) {
+  am_tensor *operand[AM_OP_MAX_INPUTS];
+  for (int i = 0; i < am_op_inputs(op); i++) operand[i] = slot[in[i]];
+  am_ok(am_dispatch(dev, op, desc, operand, &slot[out]));
+}
+#define STEP(op, desc, out, ...) step(dev, slot, AM_OP_##op, (desc), (const int[]){__VA_ARGS__}, (out))
+
+static void run_net(am_device *dev, net n, am_tensor **slot) {
+  am_random_desc draw = {.kind = AM_RAND_NORMAL, .dtype = AM_F32, .seed = 3, .purpose = 12};
+  const struct {
+    int slot;
+    am_shape shape;
+  } leaves[] = {
+    {X, AM_SHAPE(8, 3, 12, 10)},
+    {W1, AM_SHAPE(n.channels, 3, 3, 3)},
+    {GAMMA, AM_SHAPE(n.channels)},
+    {BETA, AM_SHAPE(n.channels)},
+    {W2, AM_SHAPE(n.width, n.channels / n.groups, 3, 3)},
+  };
+  for (int i = 0; i < AM_COUNT_OF(leaves); i++) {
+    draw.shape = leaves[i].shape;
+    draw.index = (uint64_t)i << 32;
+    am_ok(am_dispatch(dev, AM_OP_random, &draw, NULL, &slot[leaves[i].slot]));
+  }
+  am_conv2d_desc conv1 = {.pad_h = 1, .pad_w = 1, .in_h = 12, .in_w = 10, .kernel_h = 3, .kernel_w = 3};
+  am_conv2d_desc conv2 = {.pad_h = 1, .pad_w = 1, .in_h = 6, .in_w = 5, .kernel_h = 3, .kernel_w = 3,
+                          .groups = n.groups};
+  am_pool2d_desc pool = {.kernel_h = 2, .kernel_w = 2, .in_h = 12, .in_w = 10};
+  am_pool2d_desc whole = {.kernel_h = 6, .kernel_w = 5, .in_h = 6, .in_w = 5, .include_pad = true};
+  am_unary_desc relu = {.kind = AM_UN_LEAKY_RELU};
+  am_binary_desc add = {.kind = AM_BIN_ADD}, mask = {.kind = AM_BIN_LEAKY_GRAD};
+  am_norm_desc norm = {.eps = 1e-5};
+
+  STEP(conv2d, &conv1, Y1, X, W1);
+  STEP(batch_norm, &norm, BN, Y1, GAMMA, BETA);  // and MEAN, INV_STD
+  STEP(unary, &relu, RELU, BN);
+  STEP(max_pool2d, &pool, POOL, RELU);           // and INDEX
+  STEP(conv2d, &conv2, Y2, POOL, W2);
+  STEP(binary, &add, SUM, Y2, n.width == n.channels ? POOL : Y2);
+  STEP(avg_pool2d, &whole, AVG, SUM);
+
+  STEP(avg_pool2d_grad, &whole, DY2, AVG);
+  STEP(conv2d_grad_weight, &conv2, DW2, DY2, POOL);
+  STEP(conv2d_grad_input, &conv2, DPOOL, DY2, W2);
+  STEP(pool_scatter, &pool, DRELU, DPOOL, INDEX);
+  STEP(binary, &mask, DRELU_MASKED, DRELU, RELU);
+  STEP(batch_norm_grad, &norm, DBN, DRELU_MASKED, Y1, GAMMA, MEAN, INV_STD);  // and DGAMMA, DBETA
+  STEP(conv2d_grad_weight, &conv1, DW1, DBN, X);
+  STEP(conv2d_grad_input, &conv1, DX, DBN, W1);
+}
+
+static void chain_agrees(const char *kind, int threads) {
+  static const net nets[] = {
+    {16, 16, 1}, {32, 64, 1}, {24, 24, 1}, {17, 5, 1}, {16, 32, 2}, {64, 64, 64}, {8, 16, 1},
+  };
+  if (!am_backend_find(kind)) am_skip("device %s is not in this build", kind);
+  am_device *ref = open_device("ref", 1), *dev = open_device(kind, threads);
+  for (int i = 0; i < AM_COUNT_OF(nets); i++) {
+    am_tensor *want[SLOTS] = {0}, *got[SLOTS] = {0};
+    run_net(ref, nets[i], want);
+    run_net(dev, nets[i], got);
+    for (int s = 0; s < SLOTS; s++) {
+      // Gradients that cancel: what the convolution before a batch norm gets sums to nothing.
+      op_case c = {.op = AM_OP_unary, .number = s, .tolerance = 5e-5};
+      op_result g = {.count = {am_tensor_count(got[s])}, .shape = {got[s]->shape}};
+      op_result w = {.count = {am_tensor_count(want[s])}, .shape = {want[s]->shape}};
+      am_ok(op_tensor_values(got[s], &g.value[0]));
+      am_ok(op_tensor_values(want[s], &w.value[0]));
+      char where[64];
+      snprintf(where, sizeof where, "net %d, slot %d", i, s);
+      assert_true(op_agrees(&c, &g, &w, where));
+      op_result_fini(&g);
+      op_result_fini(&w);
+      am_tensor_release(want[s]);
+      am_tensor_release(got[s]);
+    }
+  }
+  am_device_close(dev);
+  am_device_close(ref);
+}
+
+static void chain_on_cpu(void **state) { chain_agrees("cpu", 1); }
+static void chain_on_cpu_with_2_threads(void **state) { chain_agrees("cpu", 2); }
+static void chain_under_guard(void **state) { chain_agrees("guard", 1); }
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(every_op_has_a_case),         cmocka_unit_test(ref_in_every_place),
+    cmocka_unit_test(cpu_agrees),                  cmocka_unit_test(cpu_agrees_with_2_threads),
+    cmocka_unit_test(chain_on_cpu),                cmocka_unit_test(chain_on_cpu_with_2_threads),
+    cmocka_unit_test(chain_under_guard),
+  };
+  return cmocka_run_group_tests_name("agree", tests, build_table, free_table);
+}

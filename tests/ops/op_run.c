@@ -1,0 +1,224 @@
+#include "op_run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/rng.h"
+
+// ---- values ----
+
+static double special(int64_t i) {
+  static const double values[] = {
+    0.0,   -0.0,  INFINITY, -INFINITY, NAN,          1.0,           -1.0, 1e-40, -1e-40,     1.2e-38, 3.4e38,
+    88.8,  -88.8, 104,      -104,      0.5,          -0.5,          20,   -20,   1e-4,       255.5,   -3.4e38,
+    1e-8,  -1e-8, 9.3e18,   -9.3e18,   2147483648.0, -2147483904.0, -1.5, -0.75, 16777217.0,
+  };
+  return values[i % AM_COUNT_OF(values)];
+}
+
+static double draw(const op_operand *o, am_rng *rng, int64_t i) {
+  switch (o->values) {
+    case VALUES_NORMAL: return am_rng_normal(rng);
+    case VALUES_POSITIVE: return am_rng_range(rng, 0.2, 3);
+    case VALUES_UNIT: return am_rng_range(rng, -0.95, 0.95);
+    case VALUES_TIES: return (double)am_rng_below(rng, 5) - 2;
+    case VALUES_OFFSET: return 50 + am_rng_normal(rng);
+    case VALUES_WIDE: return 40 * am_rng_normal(rng);
+    case VALUES_SPECIAL: return special(i);
+    case VALUES_HALVES: return (double)(i - 20) * (i % 3 == 0 ? 0.5 : i % 3 == 1 ? 1.00390625 : 7);
+    case VALUES_NAN: return NAN;
+    case VALUES_INDEX: return (double)am_rng_below(rng, o->limit);
+  }
+  return NAN;
+}
+
+// Truncation; the cases put no NaN or infinity into integers.
+static void store(am_dtype t, void *data, int64_t i, double value) {
+  float narrow = (float)value;
+  uint32_t bits;
+  memcpy(&bits, &narrow, sizeof bits);
+  switch (t) {
+    case AM_F32: ((float *)data)[i] = narrow; break;
+    case AM_F64: ((double *)data)[i] = value; break;
+    case AM_BF16: ((uint16_t *)data)[i] = (uint16_t)(bits >> 16); break;
+    case AM_I32: ((int32_t *)data)[i] = (int32_t)value; break;
+    case AM_I64: ((int64_t *)data)[i] = (int64_t)value; break;
+    case AM_U8: ((uint8_t *)data)[i] = (uint8_t)(int64_t)value; break;
+    case AM_DTYPE_COUNT: break;
+  }
+}
+
+static double load(am_dtype t, const void *data, int64_t i) {
+  uint32_t bits;
+  float narrow;
+  switch (t) {
+    case AM_F32: return ((const float *)data)[i];
+    case AM_F64: return ((const double *)data)[i];
+    case AM_BF16:
+      bits = (uint32_t)((const uint16_t *)data)[i] << 16;
+      memcpy(&narrow, &bits, sizeof narrow);
+      return narrow;
+    case AM_I32: return ((const int32_t *)data)[i];
+    case AM_I64: return (double)((const int64_t *)data)[i];
+    case AM_U8: return ((const uint8_t *)data)[i];
+    case AM_DTYPE_COUNT: break;
+  }
+  return NAN;
+}
+
+am_err op_tensor_values(am_tensor *t, double **out) {
+  am_err err = AM_OK;
+  void *host = NULL;
+  double *value = NULL;
+  int64_t count = am_tensor_count(t);
+  AM_GO(done, am_mem_alloc(&host, count, am_dtype_size(t->dtype)));
+  AM_GO(done, AM_NEW_ARRAY(&value, count));
+  AM_GO(done, am_tensor_to_host(t, host));
+  for (int64_t i = 0; i < count; i++) value[i] = load(t->dtype, host, i);
+  *out = value;
+  value = NULL;
+done:
+  free(host);
+  free(value);
+  return err;
+}
+
+// ---- operands ----
+
+static am_layout layout_of(const op_operand *o, op_place place) {
+  bool image = o->shape.ndim == 4;
+  if (place == PLACE_NHWC && image) return AM_LAYOUT_NHWC;
+  if (place == PLACE_C16 && image && o->shape.dim[1] % 16 == 0) return AM_LAYOUT_C16;
+  return AM_LAYOUT_PLAIN;
+}
+
+static bool operand_differs(const op_operand *o, op_place place) {
+  return place == PLACE_PLAIN || place == PLACE_VIEW || layout_of(o, place) != AM_LAYOUT_PLAIN;
+}
+
+bool op_place_fits(const op_case *c, op_place place) {
+  if (place == PLACE_PLAIN) return true;
+  bool in_place = am_op_in_place(c->op), any = false;
+  int outputs = in_place ? am_op_outputs(c->op) : 0;
+  for (int i = 0; i < am_op_inputs(c->op); i++) any |= operand_differs(&c->in[i], place);
+  // What is updated together lies alike.
+  for (int i = 0; i < outputs; i++) any &= layout_of(&c->out[i], place) == layout_of(&c->out[0], place);
+  return any;
+}
+
+enum { VIEW_BEFORE = 3, VIEW_AFTER = 5 };
+
+static am_err make_operand(am_device *dev, const op_case *c, const op_operand *o, int which, op_place place,
+                           am_tensor **out) {
+  am_err err = AM_OK;
+  am_tensor *plain = NULL, *base = NULL;
+  void *host = NULL;
+  int64_t count = am_shape_count(o->shape);
+  am_rng rng = am_rng_at((uint64_t)c->number, AM_RNG_TEST, (uint64_t)which);
+  AM_GO(done, am_mem_alloc(&host, count, am_dtype_size(o->dtype)));
+  for (int64_t i = 0; i < count; i++) store(o->dtype, host, i, draw(o, &rng, i));
+  if (place == PLACE_VIEW) {
+    AM_GO(done, am_tensor_new(dev, o->dtype, AM_SHAPE(VIEW_BEFORE + count + VIEW_AFTER), &base));
+    AM_GO(done, am_tensor_view(base, VIEW_BEFORE, o->shape, &plain));
+    AM_GO(done, am_tensor_copy_from_host(plain, host));
+  } else {
+    AM_GO(done, am_tensor_from_host(dev, o->dtype, o->shape, host, &plain));
+  }
+  am_layout_desc layout = {layout_of(o, place)};
+  if (layout.layout == AM_LAYOUT_PLAIN) {
+    *out = am_tensor_retain(plain);
+  } else {
+    AM_GO(done, am_dispatch(dev, AM_OP_reorder, &layout, &plain, out));
+  }
+done:
+  free(host);
+  am_tensor_release(base);
+  am_tensor_release(plain);
+  return err;
+}
+
+am_err op_run(am_device *dev, const op_case *c, op_place place, op_result *result) {
+  am_err err = AM_OK;
+  am_tensor *in[AM_OP_MAX_INPUTS] = {0}, *out[AM_OP_MAX_OUTPUTS] = {0};
+  int inputs = am_op_inputs(c->op), outputs = am_op_outputs(c->op);
+  op_result r = {0};
+  for (int i = 0; i < inputs; i++) AM_GO(done, make_operand(dev, c, &c->in[i], i, place, &in[i]));
+  for (int i = 0; i < outputs && am_op_in_place(c->op); i++) {
+    AM_GO(done, make_operand(dev, c, &c->out[i], AM_OP_MAX_INPUTS + i, place, &out[i]));
+  }
+  AM_GO(done, am_dispatch(dev, c->op, &c->desc, in, out));
+  for (int i = 0; i < outputs; i++) {
+    r.count[i] = am_tensor_count(out[i]);
+    r.shape[i] = out[i]->shape;
+    AM_GO(done, op_tensor_values(out[i], &r.value[i]));
+  }
+  *result = r;
+  r = (op_result){0};
+done:
+  for (int i = 0; i < inputs; i++) am_tensor_release(in[i]);
+  for (int i = 0; i < outputs; i++) am_tensor_release(out[i]);
+  op_result_fini(&r);
+  return err;
+}
+
+void op_result_fini(op_result *r) {
+  for (int i = 0; i < AM_OP_MAX_OUTPUTS; i++) free(r->value[i]);
+  *r = (op_result){0};
+}
+
+// ---- comparison ----
+
+static double tolerance_scale(void) {
+  const char *text = getenv("AM_TOL_SCALE");
+  return text ? atof(text) : 1.0;
+}
+
+static double largest(const double *value, int64_t count) {
+  double max = 0;
+  for (int64_t i = 0; i < count; i++) {
+    if (isfinite(value[i])) max = fmax(max, fabs(value[i]));
+  }
+  return max;
+}
+
+// Distance in units of (|want| + scale); infinite when one is NaN or infinite and the other differs.
+// Below the smallest normal number nothing is promised but smallness: kernels may flush to zero.
+static double residual(double got, double want, double scale) {
+  if (got == want || (isnan(got) && isnan(want))) return 0;
+  if (!isfinite(got) || !isfinite(want)) return INFINITY;
+  double distance = fabs(got - want);
+  return distance <= 1.2e-38 ? 0 : distance / (fabs(want) + scale);
+}
+
+static bool output_agrees(const op_case *c, const op_result *got, const op_result *want, int output,
+                          const char *where) {
+  char text[OP_CASE_TEXT], got_shape[AM_SHAPE_TEXT], want_shape[AM_SHAPE_TEXT];
+  if (!am_shape_equal(got->shape[output], want->shape[output])) {
+    fprintf(stderr, "%s %s: output %d has shape %s, expected %s\n", where, op_case_text(c, text), output,
+            am_shape_text(got->shape[output], got_shape), am_shape_text(want->shape[output], want_shape));
+    return false;
+  }
+  const double *g = got->value[output], *w = want->value[output];
+  double scale = c->pointwise ? 0 : largest(w, want->count[output]), worst = -1;
+  int64_t at = 0;
+  for (int64_t i = 0; i < want->count[output]; i++) {
+    double r = residual(g[i], w[i], scale);
+    if (r > worst) {
+      worst = r;
+      at = i;
+    }
+  }
+  if (worst <= c->tolerance * tolerance_scale()) return true;
+  fprintf(stderr, "%s %s: output %d element %lld is %.9g, expected %.9g: off by %.3g, tolerance %g\n", where,
+          op_case_text(c, text), output, (long long)at, g[at], w[at], worst, c->tolerance);
+  return false;
+}
+
+bool op_agrees(const op_case *c, const op_result *got, const op_result *want, const char *where) {
+  bool agrees = true;
+  for (int i = 0; i < am_op_outputs(c->op); i++) agrees &= output_agrees(c, got, want, i, where);
+  return agrees;
+}
