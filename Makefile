@@ -72,8 +72,10 @@ $(B)/tests/%.o: tests/%.c $(B)/flags.stamp
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -MMD -MP -c $< -o $@
 
+# The objects that a test program shares with the others of its folder.
+shared_with = $(patsubst %.c,$(B)/%.o,$(filter $(dir $(1))%,$(TEST_SHARED)))
 .SECONDEXPANSION:
-$(TESTS): $(B)/%: $(B)/%.o $$(patsubst %.c,$(B)/%.o,$$(filter $$(dir $$*)%,$(TEST_SHARED))) $(B)/libaugmint.a
+$(TESTS): $(B)/%: $(B)/%.o $$(call shared_with,$$*) $(B)/libaugmint.a
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(LIB_LIBS) -lcmocka
 
 # Fuzz targets link the library as clang built it for libFuzzer (see the target `fuzz`).
