@@ -82,7 +82,7 @@ static void on_every_target(void (*test)(golden *t)) {
                       {.kind = "ref", .dtype = AM_F32, .tolerance = 1e-6},
                       {.kind = "cpu", .dtype = AM_F32, .tolerance = 1e-6}};
   for (int i = 0; i < AM_COUNT_OF(targets); i++) {
-    if (!golden_open(&targets[i])) continue;
+    golden_open(&targets[i]);
     test(&targets[i]);
     golden_close(&targets[i]);
   }
@@ -100,7 +100,7 @@ static void check_rates(golden *t, const char *name, const am_lr_cfg *cfg) {
 
 static void schedules(void **state) {
   golden t = {.kind = "ref", .dtype = AM_F64};
-  assert_true(golden_open(&t));
+  golden_open(&t);
   check_rates(&t, "lr/step", &(am_lr_cfg){.kind = AM_LR_STEP, .step_size = 7, .gamma = 0.5});
   check_rates(
       &t, "lr/multistep",
