@@ -133,7 +133,7 @@ typedef struct {
 typedef struct {
   const am_frame *history;  // epoch, column, value and a row number of `owner`
   const char *owner_column; // "cell" or "fit"
-  const int64_t *group;     // of each row of the owner
+  const int64_t *group;     // of each row of the owner; -1: not in these charts
   int64_t group_count;
   int64_t epochs;           // largest epoch + 1
 } curves;
@@ -141,7 +141,7 @@ typedef struct {
 static void add_point(const curves *c, int64_t i, bucket *buckets, int64_t points) {
   int64_t owner = am_frame_i64(c->history, i, c->owner_column), epoch = am_frame_i64(c->history, i, "epoch");
   double value = am_frame_f64(c->history, i, "value");
-  if (!isfinite(value) || epoch < 0) return;
+  if (!isfinite(value) || c->group[owner] < 0) return;
   int64_t at = points >= c->epochs ? epoch : (int64_t)((double)epoch / (double)c->epochs * (double)points);
   bucket *b = &buckets[c->group[owner] * points + at];
   if (b->count == 0 || value < b->lo) b->lo = value;
@@ -198,42 +198,91 @@ static am_err put_legend(const names *groups, am_str *out) {
   return am_str_printf(out, "</ul>\n");
 }
 
-// Charts for every column of a history, lines for every value of `by` in its owner.
-static am_err put_charts(am_results *r, const char *history, const char *owner, const char *owner_column,
-                         const char *by, const char *head, const char *text, am_str *out) {
+// "train_loss" as "train loss, cnn".
+static void chart_title(const char *column, const char *model, char *out, size_t bytes) {
+  snprintf(out, bytes, "%s%s%s", column, *model ? ", " : "", model);
+  for (size_t i = 0; column[i] && i < bytes; i++) {
+    if (out[i] == '_') out[i] = ' ';
+  }
+}
+
+// Charts for every column of a history. `c` says which rows of the owner belong to which group.
+static am_err put_charts(const curves *c, const names *groups, const char *model, am_str *out) {
   am_err err = AM_OK;
-  const am_frame *h = am_results_frame(r, history), *o = am_results_frame(r, owner);
-  curves c = {.history = h, .owner_column = owner_column};
-  names groups = {0}, columns = {0};
-  int64_t *group = NULL;
-  if (am_frame_rows(h) == 0) return AM_OK;
-  AM_GO(done, add_column(&groups, o, by));
-  AM_GO(done, add_column(&columns, h, "column"));
-  AM_GO(done, AM_NEW_ARRAY(&group, am_frame_rows(o)));
-  for (int64_t i = 0; i < am_frame_rows(o); i++) group[i] = name_index(&groups, am_frame_text(o, i, by));
-  for (int64_t i = 0; i < am_frame_rows(h); i++) c.epochs = am_max_i64(c.epochs, am_frame_i64(h, i, "epoch") + 1);
-  c.group = group;
-  c.group_count = groups.count;
-  AM_GO(done, am_str_printf(out, "<h2>%s</h2>\n<p class=\"muted\">%s</p>\n", head, text));
-  AM_GO(done, put_legend(&groups, out));
+  names columns = {0};
+  char title[256];
+  AM_GO(done, add_column(&columns, c->history, "column"));
   AM_GO(done, am_str_printf(out, "<div class=\"charts\">\n"));
   for (int64_t i = 0; i < columns.count; i++) {
     if (!strcmp(columns.name[i], "lr")) continue;
-    AM_GO(done, put_curve(&c, &groups, columns.name[i], columns.name[i], out));
+    chart_title(columns.name[i], model, title, sizeof title);
+    AM_GO(done, put_curve(c, groups, columns.name[i], title, out));
   }
   AM_GO(done, am_str_printf(out, "</div>\n"));
 done:
-  free(groups.name);
   free(columns.name);
+  return err;
+}
+
+static int64_t epochs_of(const am_frame *history) {
+  int64_t last = 0;
+  for (int64_t i = 0; i < am_frame_rows(history); i++) last = am_max_i64(last, am_frame_i64(history, i, "epoch"));
+  return last + 1;
+}
+
+// A line for each arm; models apart, because their losses do not compare.
+static am_err put_trainings(am_results *r, am_str *out) {
+  am_err err = AM_OK;
+  const am_frame *cells = am_results_frame(r, "cells"), *history = am_results_frame(r, "history");
+  names arms = {0}, models = {0};
+  int64_t *group = NULL;
+  AM_GO(done, add_column(&arms, cells, "arm"));
+  AM_GO(done, add_column(&models, cells, "model"));
+  AM_GO(done, AM_NEW_ARRAY(&group, am_frame_rows(cells)));
+  AM_GO(done, am_str_printf(out, "<h2>Training</h2>\n<p class=\"muted\">Means over seeds and draws; bands reach from the "
+                                 "lowest to the highest. Test curves are shown for the reader only: nothing is chosen by "
+                                 "them.</p>\n"));
+  AM_GO(done, put_legend(&arms, out));
+  for (int64_t m = 0; m < models.count; m++) {
+    for (int64_t i = 0; i < am_frame_rows(cells); i++) {
+      bool here = !strcmp(am_frame_text(cells, i, "model"), models.name[m]);
+      group[i] = here ? name_index(&arms, am_frame_text(cells, i, "arm")) : -1;
+    }
+    curves c = {.history = history, .owner_column = "cell", .group = group, .group_count = arms.count,
+                .epochs = epochs_of(history)};
+    AM_GO(done, put_charts(&c, &arms, models.count > 1 ? models.name[m] : "", out));
+  }
+done:
+  free(arms.name);
+  free(models.name);
+  free(group);
+  return err;
+}
+
+static am_err put_fits(am_results *r, am_str *out) {
+  am_err err = AM_OK;
+  const am_frame *fits = am_results_frame(r, "fits"), *history = am_results_frame(r, "fit_history");
+  names generators = {0};
+  int64_t *group = NULL;
+  AM_GO(done, add_column(&generators, fits, "generator"));
+  AM_GO(done, AM_NEW_ARRAY(&group, am_frame_rows(fits)));
+  for (int64_t i = 0; i < am_frame_rows(fits); i++) {
+    group[i] = name_index(&generators, am_frame_text(fits, i, "generator"));
+  }
+  AM_GO(done, am_str_printf(out, "<h2>Fitting the generators</h2>\n<p class=\"muted\">Means over classes, runs and draws; "
+                                 "bands reach from the lowest to the highest.</p>\n"));
+  AM_GO(done, put_legend(&generators, out));
+  curves c = {.history = history, .owner_column = "fit", .group = group, .group_count = generators.count,
+              .epochs = epochs_of(history)};
+  AM_GO(done, put_charts(&c, &generators, "", out));
+done:
+  free(generators.name);
   free(group);
   return err;
 }
 
 am_err am_html_curves(am_results *r, am_str *out) {
-  AM_TRY(put_charts(r, "history", "cells", "cell", "arm", "Training",
-                    "Means over seeds and draws; bands reach from the lowest to the highest. Test curves are shown for the "
-                    "reader only: nothing is chosen by them.",
-                    out));
-  return put_charts(r, "fit_history", "fits", "fit", "generator", "Fitting the generators",
-                    "Means over classes, runs and draws; bands reach from the lowest to the highest.", out);
+  if (am_frame_rows(am_results_frame(r, "history"))) AM_TRY(put_trainings(r, out));
+  if (am_frame_rows(am_results_frame(r, "fit_history"))) AM_TRY(put_fits(r, out));
+  return AM_OK;
 }

@@ -21,33 +21,41 @@ static bool split_path(const am_array *a, int64_t *cell, const char **split) {
   return a->type == AM_ARRAY_I64 && a->ndim == 2 && a->dim[0] == a->dim[1] && a->dim[0] > 0;
 }
 
-static bool same_cell(const am_frame *cells, int64_t a, int64_t b) {
-  return a < am_frame_rows(cells) && b < am_frame_rows(cells) && a >= 0 && b >= 0 &&
-         !strcmp(am_frame_text(cells, a, "arm"), am_frame_text(cells, b, "arm")) &&
+static bool same_arm(const am_frame *cells, int64_t a, int64_t b) {
+  return !strcmp(am_frame_text(cells, a, "arm"), am_frame_text(cells, b, "arm")) &&
          !strcmp(am_frame_text(cells, a, "model"), am_frame_text(cells, b, "model"));
 }
 
-// The matrix of one arm, model and split, summed over its cells, when `first` is the first of them.
-static am_err put_confusion(am_results *r, int64_t first, am_str *out) {
+static bool is_first_of_arm(const am_frame *cells, int64_t cell) {
+  for (int64_t i = 0; i < cell; i++) {
+    if (same_arm(cells, i, cell)) return false;
+  }
+  return true;
+}
+
+// The matrices on `split` of all cells of this cell's arm and model, added up.
+static am_err put_confusion(am_results *r, int64_t cell, const char *split, am_str *out) {
   am_err err = AM_OK;
   const am_frame *cells = am_results_frame(r, "cells");
-  const am_array *a = am_results_array_at(r, first);
-  int64_t cell = 0, other = 0, k = a->dim[0], summed = 0, *sum = NULL;
-  const char *split = NULL, *other_split = NULL;
-  char title[256];
-  if (!split_path(a, &cell, &split)) return AM_OK;
-  AM_TRY(AM_NEW_ARRAY(&sum, k * k));
+  const am_array *first = NULL;
+  int64_t *sum = NULL, other = 0;
+  const char *other_split = NULL;
   for (int64_t i = 0; i < am_results_array_count(r); i++) {
-    const am_array *b = am_results_array_at(r, i);
-    if (!split_path(b, &other, &other_split) || strcmp(split, other_split) || b->dim[0] != k) continue;
-    if (!same_cell(cells, cell, other)) continue;
-    if (i < first) goto done;  // shown already
-    for (int64_t j = 0; j < k * k; j++) sum[j] += ((const int64_t *)b->data)[j];
-    summed++;
+    const am_array *a = am_results_array_at(r, i);
+    if (!split_path(a, &other, &other_split) || strcmp(split, other_split)) continue;
+    if (other < 0 || other >= am_frame_rows(cells) || !same_arm(cells, cell, other)) continue;
+    if (!first) AM_GO(done, AM_NEW_ARRAY(&sum, a->dim[0] * a->dim[0]));
+    if (!first) first = a;
+    for (int64_t j = 0; a->dim[0] == first->dim[0] && j < a->dim[0] * a->dim[0]; j++) {
+      sum[j] += ((const int64_t *)a->data)[j];
+    }
   }
-  if (summed == 0) goto done;
-  snprintf(title, sizeof title, "%s, %s", am_frame_text(cells, cell, "arm"), split);
-  const char *const *classes = a->class_count == k ? (const char *const *)a->class_name : NULL;
+  if (!first) goto done;
+  char title[256];
+  int64_t k = first->dim[0];
+  const char *model = am_frame_text(cells, cell, "model");
+  const char *const *classes = first->class_count == k ? (const char *const *)first->class_name : NULL;
+  snprintf(title, sizeof title, "%s, %s%s%s", am_frame_text(cells, cell, "arm"), split, *model ? ", " : "", model);
   AM_GO(done, am_str_printf(out, "<figure style=\"max-width:%lldpx\">", (long long)am_clamp_i64(150 + k * 46, 290, 520)));
   AM_GO(done, am_svg_confusion(title, sum, k, classes, out));
   AM_GO(done, am_str_printf(out, "</figure>\n"));
@@ -56,18 +64,40 @@ done:
   return err;
 }
 
-am_err am_html_confusion(am_results *r, am_str *out) {
-  bool open = false;
+// Splits that have matrices, in order of the paths; borrowed from them.
+static am_err list_splits(const am_results *r, const char ***out, int64_t *count) {
+  const char **split = NULL, *name = NULL;
+  int64_t cell;
+  *count = 0;
+  AM_TRY(AM_NEW_ARRAY(&split, am_results_array_count(r)));
   for (int64_t i = 0; i < am_results_array_count(r); i++) {
-    if (!am_str_starts(am_results_array_at(r, i)->path, "confusion/")) continue;
-    if (!open) {
-      AM_TRY(am_str_printf(out, "<h2>Confusion</h2>\n<p class=\"muted\">Counts summed over seeds and draws; shades "
-                                "are shares of the true class.</p>\n<div class=\"maps\">\n"));
-    }
-    open = true;
-    AM_TRY(put_confusion(r, i, out));
+    if (!split_path(am_results_array_at(r, i), &cell, &name)) continue;
+    bool seen = false;
+    for (int64_t j = 0; j < *count && !seen; j++) seen = !strcmp(split[j], name);
+    if (!seen) split[(*count)++] = name;
   }
-  return am_str_printf(out, "%s", open ? "</div>\n" : "");
+  *out = split;
+  return AM_OK;
+}
+
+am_err am_html_confusion(am_results *r, am_str *out) {
+  am_err err = AM_OK;
+  const am_frame *cells = am_results_frame(r, "cells");
+  const char **split = NULL;
+  int64_t split_count = 0;
+  AM_TRY(list_splits(r, &split, &split_count));
+  if (split_count == 0) goto done;
+  AM_GO(done, am_str_printf(out, "<h2>Confusion</h2>\n<p class=\"muted\">Counts summed over seeds and draws; shades "
+                                 "are shares of the true class.</p>\n<div class=\"maps\">\n"));
+  for (int64_t s = 0; s < split_count; s++) {
+    for (int64_t i = 0; i < am_frame_rows(cells); i++) {
+      if (is_first_of_arm(cells, i)) AM_GO(done, put_confusion(r, i, split[s], out));
+    }
+  }
+  AM_GO(done, am_str_printf(out, "</div>\n"));
+done:
+  free(split);
+  return err;
 }
 
 // ---- images ----
@@ -134,8 +164,9 @@ static am_err put_sheets(am_results *r, const char *prefix, const char *what, in
     const am_array *a = am_results_array_at(r, i);
     char caption[256];
     if (!is_sheet(a, prefix)) continue;
-    snprintf(caption, sizeof caption, "%s %s", what, a->path + strlen(prefix));
-    for (char *p = caption; *p; p++) {
+    int used = snprintf(caption, sizeof caption, "%s: ", what);
+    snprintf(caption + used, sizeof caption - (size_t)used, "%s", a->path + strlen(prefix));
+    for (char *p = caption + used; *p; p++) {
       if (*p == ':') *p = '/';
     }
     if (*shown == 0) {
@@ -150,7 +181,7 @@ static am_err put_sheets(am_results *r, const char *prefix, const char *what, in
 
 am_err am_html_samples(am_results *r, am_str *out) {
   int64_t shown = 0;
-  AM_TRY(put_sheets(r, "real/", "real:", &shown, out));
-  AM_TRY(put_sheets(r, "samples/", "generated:", &shown, out));
+  AM_TRY(put_sheets(r, "real/", "real", &shown, out));
+  AM_TRY(put_sheets(r, "samples/", "generated", &shown, out));
   return am_str_printf(out, "%s", shown ? "</div>\n" : "");
 }

@@ -126,7 +126,7 @@ static am_err put_line(am_str *out, const am_svg_series *s, const axis *x, const
 }
 
 am_err am_svg_lines(const char *title, const char *x_label, const am_svg_series *series, int64_t count, am_str *out) {
-  const double width = 560, height = 300, left = 52, right = 548, top = 30, bottom = 254;
+  const double width = 560, height = 300, left = 52, right = 540, top = 30, bottom = 254;
   double x_lo = NAN, x_hi = NAN, y_lo = NAN, y_hi = NAN;
   for (int64_t s = 0; s < count; s++) {
     for (int64_t i = 0; i < series[s].count; i++) {
