@@ -31,9 +31,9 @@ static am_err run_gemm_on_blocked(am_cpu *cpu, am_op op, const am_cpu_conv *c, f
   const am_cpu_image x_image = image_of(c->n, c->ci, c->h, c->w), y_image = image_of(c->n, c->co, c->ho, c->wo);
   const bool x_blocked = c->ci % AM_CPU_LANES == 0;
   float *plain_x = x, *plain_y = NULL;
-  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_D, y_image.n * y_image.c * y_image.spatial, sizeof(float), &plain_y));
+  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_PLAIN_Y, y_image.n * y_image.c * y_image.spatial, sizeof(float), &plain_y));
   if (x_blocked) {
-    AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_E, x_image.n * x_image.c * x_image.spatial, sizeof(float), &plain_x));
+    AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_PLAIN_X, x_image.n * x_image.c * x_image.spatial, sizeof(float), &plain_x));
   }
   if (x_blocked && op != AM_OP_conv2d_grad_input) am_cpu_unblock_c16(cpu, x_image, x, plain_x);
   if (op != AM_OP_conv2d) am_cpu_unblock_c16(cpu, y_image, y, plain_y);

@@ -203,8 +203,8 @@ am_err am_cpu_conv_plan_run(am_cpu *cpu, am_cpu_conv_plan *p, void *x, void *w, 
   const bool gradient = op == AM_OP_conv2d_grad_weight;
   void *w_wanted = w, *pad = NULL;
   am_cpu_use_threads(cpu);
-  if (p->weights) AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_A, (int64_t)p->w_bytes, 1, &w_wanted));
-  if (p->pad) AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_B, (int64_t)p->pad_bytes, 1, &pad));
+  if (p->weights) AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_WEIGHTS, (int64_t)p->w_bytes, 1, &w_wanted));
+  if (p->pad) AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_DNNL, (int64_t)p->pad_bytes, 1, &pad));
   AM_TRY_DNNL(dnnl_memory_set_data_handle(p->x, x));
   AM_TRY_DNNL(dnnl_memory_set_data_handle(p->y, y));
   AM_TRY_DNNL(dnnl_memory_set_data_handle(p->w_plain, w));

@@ -39,43 +39,66 @@ typedef struct {
   float *image, *planes;  // one image's channels of a group; its planes
 } plane_args;
 
-// image -> planes, zeros outside; or, add, planes -> image.
-static void split_channels(const void *arg, int64_t begin, int64_t end) {
+// to[j] = from[j * stride], with the strides of nearly every network unrolled.
+static inline void take_every(float *restrict to, const float *restrict from, int64_t n, int64_t stride) {
+  if (stride == 1) {
+    for (int64_t j = 0; j < n; j++) to[j] = from[j];
+  } else if (stride == 2) {
+    for (int64_t j = 0; j < n; j++) to[j] = from[2 * j];
+  } else {
+    for (int64_t j = 0; j < n; j++) to[j] = from[j * stride];
+  }
+}
+static inline void put_every(float *restrict to, const float *restrict from, int64_t n, int64_t stride) {
+  if (stride == 1) {
+    for (int64_t j = 0; j < n; j++) to[j] = from[j];
+  } else if (stride == 2) {
+    for (int64_t j = 0; j < n; j++) to[2 * j] = from[j];
+  } else {
+    for (int64_t j = 0; j < n; j++) to[j * stride] = from[j];
+  }
+}
+
+// A range of channels of the image into planes, zeros outside.
+AM_CPU_KERNEL static void split_channels(const void *arg, int64_t begin, int64_t end) {
   const plane_args *k = arg;
   const plane_set *p = k->p;
   const am_cpu_conv *c = p->c;
   for (int64_t row = begin * c->stride_h * p->rows; row < end * c->stride_h * p->rows; row++) {
     const int64_t ch = row / (c->stride_h * p->rows), ry = row / p->rows % c->stride_h, i = row % p->rows;
     const int64_t y = i * c->stride_h + ry - c->pad_h;
+    const bool inside = y >= 0 && y < c->h;
     for (int64_t rx = 0; rx < c->stride_w; rx++) {
-      float *restrict to = k->planes + ch * p->channel + ((ry * c->stride_w + rx) * p->rows + i) * p->cols;
+      float *to = k->planes + ch * p->channel + ((ry * c->stride_w + rx) * p->rows + i) * p->cols;
       const int64_t x = rx - c->pad_w;
-      const bool inside = y >= 0 && y < c->h;
       const int64_t from = inside ? am_min_i64(first_inside(x, c->stride_w), p->cols) : p->cols;
       const int64_t stop = inside ? am_max_i64(from, end_inside(x, c->stride_w, c->w, p->cols)) : p->cols;
-      const float *restrict src = k->image + (ch * c->h + y) * c->w + x;
       for (int64_t j = 0; j < from; j++) to[j] = 0;
-      for (int64_t j = from; j < stop; j++) to[j] = src[j * c->stride_w];
+      if (from < stop) {
+        take_every(to + from, k->image + (ch * c->h + y) * c->w + x + from * c->stride_w, stop - from, c->stride_w);
+      }
       for (int64_t j = stop; j < p->cols; j++) to[j] = 0;
     }
   }
 }
 
-// Every place of the image lies in at most one plane row and column; those that no window touches
-// lie in none and are 0.
-static void join_channels(const void *arg, int64_t begin, int64_t end) {
+// Planes back into a range of channels of the image. A place of the image lies in one plane row and
+// column at most; those that no window touches lie in none and are 0.
+AM_CPU_KERNEL static void join_channels(const void *arg, int64_t begin, int64_t end) {
   const plane_args *k = arg;
   const plane_set *p = k->p;
   const am_cpu_conv *c = p->c;
   for (int64_t row = begin * c->h; row < end * c->h; row++) {
     const int64_t ch = row / c->h, y = row % c->h + c->pad_h, i = y / c->stride_h, ry = y % c->stride_h;
-    float *restrict to = k->image + row * c->w;
+    float *to = k->image + row * c->w;
     for (int64_t rx = 0; rx < c->stride_w; rx++) {
       const int64_t x = rx - c->pad_w;
-      const float *restrict src = k->planes + ch * p->channel + ((ry * c->stride_w + rx) * p->rows + i) * p->cols;
       const int64_t from = first_inside(x, c->stride_w);
       const int64_t stop = i < p->rows ? am_max_i64(from, end_inside(x, c->stride_w, c->w, p->cols)) : from;
-      for (int64_t j = from; j < stop; j++) to[j * c->stride_w + x] = src[j];
+      if (from < stop) {
+        const float *src = k->planes + ch * p->channel + ((ry * c->stride_w + rx) * p->rows + i) * p->cols;
+        put_every(to + from * c->stride_w + x, src + from, stop - from, c->stride_w);
+      }
       for (int64_t at = stop * c->stride_w + x; at < c->w; at += c->stride_w) to[at] = 0;
     }
   }
@@ -164,10 +187,10 @@ static am_err work_start(am_cpu *cpu, const am_cpu_conv *c, work *k) {
     return AM_OK;
   }
   const int64_t columns_max = k->images * k->rows * c->wo;
-  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_A, k->images * k->p.ci * k->p.channel, sizeof(float), &k->planes));
-  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_B, k->depth * columns_max, sizeof(float), &k->col));
+  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_PLANES, k->images * k->p.ci * k->p.channel, sizeof(float), &k->planes));
+  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_COLUMNS, k->depth * columns_max, sizeof(float), &k->col));
   if (k->images > 1) {
-    AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_C, k->p.co * columns_max, sizeof(float), &k->gathered));
+    AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_OUTPUT, k->p.co * columns_max, sizeof(float), &k->gathered));
   }
   return AM_OK;
 }
@@ -288,6 +311,25 @@ am_err am_cpu_gemm_forward(am_cpu *cpu, const am_cpu_conv *c, const float *x, co
   return AM_OK;
 }
 
+// col (depth, columns) = w^T out. With few columns the transposed product is twice as fast (0.33 ms
+// against 0.67 for 4096 x 512 weights and 16 columns), and transposing its result costs a tenth.
+static am_err columns_from_output(am_cpu *cpu, const work *k, const float *w, const operands *m) {
+  enum { FEW_COLUMNS = 32 };
+  const int64_t co = k->p.co, columns = m->columns;
+  float *out_rows = NULL, *col_rows = NULL;
+  if (columns > FEW_COLUMNS) {
+    AM_TRY_DNNL(dnnl_sgemm('T', 'N', k->depth, columns, co, 1.0f, w, k->depth, m->out, m->out_stride, 0.0f, m->col,
+                           m->col_stride));
+    return AM_OK;
+  }
+  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_OUTPUT_ROWS, columns * co, sizeof(float), &out_rows));
+  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_COLUMN_ROWS, columns * k->depth, sizeof(float), &col_rows));
+  am_cpu_transpose(co, columns, m->out, m->out_stride, out_rows, co);
+  AM_TRY(product('N', 'N', columns, k->depth, co, out_rows, w, col_rows));
+  am_cpu_transpose(columns, k->depth, col_rows, k->depth, m->col, m->col_stride);
+  return AM_OK;
+}
+
 am_err am_cpu_gemm_grad_input(am_cpu *cpu, const am_cpu_conv *c, const float *dy, const float *w, float *dx) {
   work k;
   am_cpu_use_threads(cpu);
@@ -298,8 +340,7 @@ am_err am_cpu_gemm_grad_input(am_cpu *cpu, const am_cpu_conv *c, const float *dy
     for (piece at = {0}; next_piece(&k, &at);) {
       const operands m = operands_at(&k, dx, (float *)dy, at, g);
       if (k.gathered) gather_output(&k, dy, at, g);
-      AM_TRY_DNNL(dnnl_sgemm('T', 'N', k.depth, m.columns, k.p.co, 1.0f, wg, k.depth, m.out, m.out_stride, 0.0f,
-                             m.col, m.col_stride));
+      AM_TRY(columns_from_output(cpu, &k, wg, &m));
       if (k.direct) continue;
       const size_t planes = (size_t)(at.images * k.p.ci * k.p.channel);
       if (at.row == 0) memset(k.planes, 0, planes * sizeof(float));

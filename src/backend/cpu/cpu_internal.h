@@ -17,10 +17,13 @@
 
 enum { AM_CPU_LANES = 16 };  // channels of one AM_LAYOUT_C16 block, and lanes of our reductions
 
-// Temporary memory of an op, kept from one op to the next and grown as needed. An op that needs
-// several pieces at once takes them from different slots.
+// Temporary memory of an op, kept from one op to the next and grown as needed. What is needed at the
+// same time has names of its own.
 typedef enum {
-  AM_CPU_SCRATCH_A, AM_CPU_SCRATCH_B, AM_CPU_SCRATCH_C, AM_CPU_SCRATCH_D, AM_CPU_SCRATCH_E,
+  AM_CPU_SCRATCH_PLANES, AM_CPU_SCRATCH_COLUMNS, AM_CPU_SCRATCH_COLUMN_ROWS,  // im2col
+  AM_CPU_SCRATCH_OUTPUT, AM_CPU_SCRATCH_OUTPUT_ROWS,
+  AM_CPU_SCRATCH_WEIGHTS, AM_CPU_SCRATCH_DNNL,                               // oneDNN
+  AM_CPU_SCRATCH_PLAIN_X, AM_CPU_SCRATCH_PLAIN_Y,
   AM_CPU_SCRATCH_SLOTS
 } am_cpu_scratch_slot;
 typedef struct {
@@ -104,6 +107,8 @@ AM_MUST_USE am_err am_cpu_conv_plan_run(am_cpu *cpu, am_cpu_conv_plan *plan, voi
 void am_cpu_conv_plans_free(am_cpu *cpu);
 
 // ---- layouts' bytes (cpu_reorder.c) ----
+// dst[c*dst_stride + r] = src[r*src_stride + c] for a matrix of elements of 4 bytes.
+void am_cpu_transpose(int64_t rows, int64_t cols, const void *src, int64_t src_stride, void *dst, int64_t dst_stride);
 // Plain (n, c, spatial) to C16 and back, elements of 4 bytes; c a multiple of 16.
 void am_cpu_block_c16(const am_cpu *cpu, am_cpu_image im, const void *plain, void *blocked);
 void am_cpu_unblock_c16(const am_cpu *cpu, am_cpu_image im, const void *blocked, void *plain);

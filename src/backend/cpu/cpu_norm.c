@@ -8,7 +8,7 @@
 
 #include "backend/cpu/cpu_internal.h"
 
-enum { PIECE = 32, PIVOT = 64 };
+enum { PIECE = 32, PIVOT = 16 };
 
 typedef struct {
   am_cpu_image im;
@@ -99,11 +99,11 @@ static void find_pivot(const norm_args *k, int64_t b, float pivot[AM_CPU_LANES])
   const am_cpu_image *im = &k->im;
   const int64_t places = am_min_i64(im->spatial, PIVOT);
   const float *x = k->x + run_at(im, 0, b);
-  double sum[AM_CPU_LANES] = {0};
+  float sum[AM_CPU_LANES] = {0};
   for (int64_t s = 0; s < places; s++) {
     for (int64_t j = 0; j < im->lanes; j++) sum[j] += x[s * im->lanes + j];
   }
-  for (int64_t j = 0; j < AM_CPU_LANES; j++) pivot[j] = (float)(sum[j % im->lanes] / (double)places);
+  for (int64_t j = 0; j < AM_CPU_LANES; j++) pivot[j] = (im->lanes == 1 ? sum[0] : sum[j]) / (float)places;
 }
 
 // ---- y = (x - mean) * scale + shift ----

@@ -5,55 +5,69 @@
 
 // Four bytes of any type: f32, or the i32 indices of max_pool2d.
 typedef uint32_t word __attribute__((may_alias));
+typedef uint32_t words __attribute__((vector_size(64), aligned(4), may_alias));  // one row of a tile
+enum { TILE = AM_CPU_LANES };
+
+// Interleaving row i with row i + 8, four times over, is the transposition of a 16 x 16 tile.
+AM_CPU_KERNEL static void transpose_tile(const word *src, int64_t src_stride, word *dst, int64_t dst_stride) {
+  words row[TILE], mixed[TILE];
+  for (int i = 0; i < TILE; i++) row[i] = *(const words *)(src + i * src_stride);
+  for (int pass = 0; pass < 4; pass++) {
+    for (int i = 0; i < TILE / 2; i++) {
+      mixed[2 * i] = __builtin_shufflevector(row[i], row[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      mixed[2 * i + 1] =
+          __builtin_shufflevector(row[i], row[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    }
+    memcpy(row, mixed, sizeof row);
+  }
+  for (int i = 0; i < TILE; i++) *(words *)(dst + i * dst_stride) = row[i];
+}
+
+void am_cpu_transpose(int64_t rows, int64_t cols, const void *from, int64_t src_stride, void *to, int64_t dst_stride) {
+  const word *src = from;
+  word *dst = to;
+  const int64_t whole_rows = rows - rows % TILE, whole_cols = cols - cols % TILE;
+  for (int64_t r = 0; r < whole_rows; r += TILE) {
+    for (int64_t c = 0; c < whole_cols; c += TILE) {
+      transpose_tile(src + r * src_stride + c, src_stride, dst + c * dst_stride + r, dst_stride);
+    }
+  }
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t c = r < whole_rows ? whole_cols : 0; c < cols; c++) dst[c * dst_stride + r] = src[r * src_stride + c];
+  }
+}
+
+// ---- C16: every block of 16 channels is the transposition of its plain rows ----
 
 typedef struct {
-  am_cpu_image im;
+  int64_t spatial;
   const word *src;
   word *dst;
 } block_args;
 
-// 16 channels by 16 places at a time: both sides are read and written in whole cache lines.
-AM_CPU_KERNEL static void block_tile(word *restrict dst, const word *restrict src, int64_t spatial, int64_t places) {
-  for (int64_t s = 0; s < places; s++) {
-    for (int64_t j = 0; j < AM_CPU_LANES; j++) dst[s * AM_CPU_LANES + j] = src[j * spatial + s];
-  }
-}
-AM_CPU_KERNEL static void unblock_tile(word *restrict dst, const word *restrict src, int64_t spatial,
-                                       int64_t places) {
-  for (int64_t j = 0; j < AM_CPU_LANES; j++) {
-    for (int64_t s = 0; s < places; s++) dst[j * spatial + s] = src[s * AM_CPU_LANES + j];
-  }
-}
-
 static void block_range(const void *arg, int64_t begin, int64_t end) {
   const block_args *k = arg;
-  const int64_t spatial = k->im.spatial;
+  const int64_t spatial = k->spatial;
   for (int64_t b = begin; b < end; b++) {
     const int64_t first = b * AM_CPU_LANES * spatial;
-    for (int64_t s = 0; s < spatial; s += AM_CPU_LANES) {
-      block_tile(k->dst + first + s * AM_CPU_LANES, k->src + first + s, spatial,
-                 am_min_i64(AM_CPU_LANES, spatial - s));
-    }
+    am_cpu_transpose(AM_CPU_LANES, spatial, k->src + first, spatial, k->dst + first, AM_CPU_LANES);
   }
 }
 static void unblock_range(const void *arg, int64_t begin, int64_t end) {
   const block_args *k = arg;
-  const int64_t spatial = k->im.spatial;
+  const int64_t spatial = k->spatial;
   for (int64_t b = begin; b < end; b++) {
     const int64_t first = b * AM_CPU_LANES * spatial;
-    for (int64_t s = 0; s < spatial; s += AM_CPU_LANES) {
-      unblock_tile(k->dst + first + s, k->src + first + s * AM_CPU_LANES, spatial,
-                   am_min_i64(AM_CPU_LANES, spatial - s));
-    }
+    am_cpu_transpose(spatial, AM_CPU_LANES, k->src + first, AM_CPU_LANES, k->dst + first, spatial);
   }
 }
 
 void am_cpu_block_c16(const am_cpu *cpu, am_cpu_image im, const void *plain, void *blocked) {
-  const block_args args = {im, plain, blocked};
+  const block_args args = {im.spatial, plain, blocked};
   am_cpu_for(cpu, im.n * im.c / AM_CPU_LANES, am_cpu_grain(AM_CPU_LANES * im.spatial), block_range, &args);
 }
 void am_cpu_unblock_c16(const am_cpu *cpu, am_cpu_image im, const void *blocked, void *plain) {
-  const block_args args = {im, blocked, plain};
+  const block_args args = {im.spatial, blocked, plain};
   am_cpu_for(cpu, im.n * im.c / AM_CPU_LANES, am_cpu_grain(AM_CPU_LANES * im.spatial), unblock_range, &args);
 }
 
