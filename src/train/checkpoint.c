@@ -11,20 +11,21 @@
 #include "base/str.h"
 #include "dist/collective.h"
 
-enum { NAME_BYTES = 64, GENERATIONS = 2 };
+enum { NAME_BYTES = 64, ALIGNMENT = 64, GENERATIONS = 2 };
 #define MAGIC "augmint-checkpoint 1"
 static const size_t INDEX_LIMIT = 1 << 20;
-static const size_t BLOB_LIMIT = (size_t)1 << 40;
+static const size_t STATE_LIMIT = (size_t)1 << 40;
 
 typedef struct {
   char name[NAME_BYTES];
-  char *data;  // owned
-  size_t bytes;
+  int64_t offset, bytes;  // into the state
 } blob;
 
 struct am_checkpoint {
-  blob *blob;  // owned
+  blob *blob;             // owned
   int64_t count, capacity;
+  char *state;            // owned
+  int64_t state_bytes, state_capacity;
 };
 
 // ---- in memory ----
@@ -33,22 +34,23 @@ am_err am_checkpoint_new(am_checkpoint **out) { return AM_NEW(out); }
 
 void am_checkpoint_free(am_checkpoint *c) {
   if (!c) return;
-  for (int64_t i = 0; i < c->count; i++) free(c->blob[i].data);
   free(c->blob);
+  free(c->state);
   free(c);
 }
 
-// A blob of `bytes` to fill.
+// A blob of `bytes` to fill, borrowed until the next one is added.
 static am_err add_blob(am_checkpoint *c, const char *name, size_t bytes, char **data) {
   AM_CHECK(strlen(name) < NAME_BYTES && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.") == strlen(name),
            AM_ERR_DATA, "\"%.80s\" cannot name a part of a checkpoint", name);
+  int64_t offset = (int64_t)am_align_up((size_t)c->state_bytes, ALIGNMENT), end = offset + (int64_t)bytes;
   AM_TRY(AM_GROW(&c->blob, &c->capacity, c->count + 1));
-  blob *b = &c->blob[c->count];
+  AM_TRY(AM_GROW(&c->state, &c->state_capacity, end));
+  blob *b = &c->blob[c->count++];
+  *b = (blob){.offset = offset, .bytes = (int64_t)bytes};
   snprintf(b->name, sizeof b->name, "%s", name);
-  b->bytes = bytes;
-  AM_TRY(am_mem_alloc(&b->data, (int64_t)bytes, 1));
-  c->count++;
-  *data = b->data;
+  c->state_bytes = end;
+  *data = c->state + offset;
   return AM_OK;
 }
 
@@ -62,8 +64,8 @@ am_err am_checkpoint_put(am_checkpoint *c, const char *name, const void *data, s
 const void *am_checkpoint_find(const am_checkpoint *c, const char *name, size_t *bytes) {
   for (int64_t i = 0; i < c->count; i++) {
     if (strcmp(c->blob[i].name, name) != 0) continue;
-    *bytes = c->blob[i].bytes;
-    return c->blob[i].data;
+    *bytes = (size_t)c->blob[i].bytes;
+    return c->state + c->blob[i].offset;
   }
   return NULL;
 }
@@ -188,10 +190,10 @@ am_err am_checkpoint_get_slices(const am_checkpoint *c, const char *name, am_com
 
 // ---- writing ----
 
-static am_err write_blob(const blob *b, const char *dir) {
+static am_err write_file(const char *dir, const char *name, const void *data, size_t bytes) {
   char *path = NULL;
-  AM_TRY(am_str_format(&path, "%s/%s.bin", dir, b->name));
-  am_err err = am_file_write(path, b->data, b->bytes);
+  AM_TRY(am_path_join(dir, name, &path));
+  am_err err = am_file_write(path, data, bytes);
   free(path);
   return err;
 }
@@ -199,18 +201,16 @@ static am_err write_blob(const blob *b, const char *dir) {
 static am_err write_index(const am_checkpoint *c, const char *dir, const char *identity, int64_t step) {
   am_err err = AM_OK;
   am_str text = {0};
-  char *path = NULL;
-  AM_GO(done, am_str_printf(&text, MAGIC "\nstep %" PRId64 "\nidentity %s\n", step, identity));
+  AM_GO(done, am_str_printf(&text, MAGIC "\nstep %" PRId64 "\nidentity %s\nbytes %" PRId64 "\n", step, identity, c->state_bytes));
   for (int64_t i = 0; i < c->count; i++) {
     const blob *b = &c->blob[i];
-    AM_GO(done, am_str_printf(&text, "blob %s %zu %08" PRIx32 "\n", b->name, b->bytes, am_crc32c(0, b->data, b->bytes)));
+    AM_GO(done, am_str_printf(&text, "blob %s %" PRId64 " %" PRId64 " %08" PRIx32 "\n", b->name, b->offset, b->bytes,
+                              am_crc32c(0, c->state + b->offset, (size_t)b->bytes)));
   }
   AM_GO(done, am_str_printf(&text, "crc %08" PRIx32 "\n", am_crc32c(0, text.text, (size_t)text.length)));
-  AM_GO(done, am_path_join(dir, "index.txt", &path));
-  AM_GO(done, am_file_write(path, text.text, (size_t)text.length));
+  AM_GO(done, write_file(dir, "index.txt", text.text, (size_t)text.length));
 done:
   am_str_fini(&text);
-  free(path);
   return err;
 }
 
@@ -263,7 +263,7 @@ am_err am_checkpoint_write(const am_checkpoint *c, const char *dir, const char *
   AM_GO(done, step_path(dir, "", step, &target));
   AM_GO(done, am_path_remove_tree(beside));  // of a run that died while writing
   AM_GO(done, am_path_mkdirs(beside));
-  for (int64_t i = 0; i < c->count; i++) AM_GO(done, write_blob(&c->blob[i], beside));
+  AM_GO(done, write_file(beside, "state.bin", c->state, (size_t)c->state_bytes));
   AM_GO(done, write_index(c, beside, identity, step));
   AM_GO(done, am_path_remove_tree(target));  // the same step, found bad on resume
   AM_GO(done, am_path_rename(beside, target));
@@ -287,25 +287,33 @@ static bool next_line(char **cursor, char **line) {
   return true;
 }
 
-static am_err read_blob(am_checkpoint *c, const char *dir, const char *line) {
-  char name[NAME_BYTES];
-  size_t bytes = 0, have = 0;
-  uint32_t crc = 0;
-  AM_CHECK(sscanf(line, "blob %63s %zu %" SCNx32, name, &bytes, &crc) == 3, AM_ERR_DATA, "line \"%.80s\" is not understood",
-           line);
+static am_err read_state(am_checkpoint *c, const char *dir, const char *line) {
   am_err err = AM_OK;
-  char *path = NULL, *data = NULL, *copy = NULL;
-  AM_GO(done, am_str_format(&path, "%s/%s.bin", dir, name));
-  AM_CHECK_GO(done, !strchr(name, '/'), AM_ERR_DATA, "\"%s\" cannot name a part of a checkpoint", name);
-  AM_GO(done, am_file_read(path, BLOB_LIMIT, &data, &have));
-  AM_CHECK_GO(done, have == bytes, AM_ERR_DATA, "%s has %zu bytes, expected %zu", path, have, bytes);
-  AM_CHECK_GO(done, am_crc32c(0, data, have) == crc, AM_ERR_DATA, "%s is corrupt: its checksum differs", path);
-  AM_GO(done, add_blob(c, name, bytes, &copy));
-  memcpy(copy, data, bytes);
+  char *path = NULL;
+  size_t have = 0;
+  int64_t bytes = 0;
+  AM_CHECK(sscanf(line, "bytes %" SCNd64, &bytes) == 1, AM_ERR_DATA, "line \"%.80s\" is not understood", line);
+  AM_GO(done, am_path_join(dir, "state.bin", &path));
+  AM_GO(done, am_file_read(path, STATE_LIMIT, &c->state, &have));
+  c->state_bytes = c->state_capacity = (int64_t)have;
+  AM_CHECK_GO(done, c->state_bytes == bytes, AM_ERR_DATA, "%s has %zu bytes, expected %" PRId64, path, have, bytes);
 done:
   free(path);
-  free(data);
   return err;
+}
+
+static am_err read_blob(am_checkpoint *c, const char *dir, const char *line) {
+  blob b = {0};
+  uint32_t crc = 0;
+  AM_CHECK(sscanf(line, "blob %63s %" SCNd64 " %" SCNd64 " %" SCNx32, b.name, &b.offset, &b.bytes, &crc) == 4, AM_ERR_DATA,
+           "line \"%.80s\" is not understood", line);
+  AM_CHECK(b.offset >= 0 && b.bytes >= 0 && b.offset <= c->state_bytes && b.bytes <= c->state_bytes - b.offset, AM_ERR_DATA,
+           "%s lies outside state.bin", b.name);
+  AM_CHECK(am_crc32c(0, c->state + b.offset, (size_t)b.bytes) == crc, AM_ERR_DATA,
+           "%s in %s/state.bin is corrupt: its checksum differs", b.name, dir);
+  AM_TRY(AM_GROW(&c->blob, &c->capacity, c->count + 1));
+  c->blob[c->count++] = b;
+  return AM_OK;
 }
 
 // The text above the last line must match the sum in it.
@@ -338,6 +346,8 @@ static am_err read_step(const char *dir, const char *identity, bool *other, am_c
     goto done;
   }
   AM_GO(done, am_checkpoint_new(&c));
+  AM_CHECK_GO(done, next_line(&cursor, &line), AM_ERR_DATA, "%s names no size", path);
+  AM_GO(done, read_state(c, dir, line));
   while (next_line(&cursor, &line)) AM_GO(done, read_blob(c, dir, line));
   *out = c;
   c = NULL;
@@ -370,32 +380,22 @@ static am_err read_newest(const char *dir, const char *identity, am_checkpoint *
   return err;
 }
 
-static am_err share_blob(am_comm *comm, am_checkpoint *from, int64_t i, am_checkpoint *to) {
-  struct {
-    char name[NAME_BYTES];
-    uint64_t bytes;
-  } head = {0};
-  if (from) {
-    memcpy(head.name, from->blob[i].name, NAME_BYTES);
-    head.bytes = from->blob[i].bytes;
-  }
-  AM_TRY(am_comm_bcast(comm, &head, sizeof head, 0));
-  char *data = from ? from->blob[i].data : NULL;
-  am_err err = from ? AM_OK : add_blob(to, head.name, head.bytes, &data);
-  AM_TRY(am_agree(comm, err));
-  return am_comm_bcast(comm, data, head.bytes, 0);
-}
-
 // What rank 0 read, to everybody.
 static am_err share(am_comm *comm, am_checkpoint *mine, am_checkpoint **out) {
   am_err err = AM_OK;
   am_checkpoint *c = mine;
-  int64_t count = mine ? mine->count : -1;
-  AM_GO(done, am_comm_bcast(comm, &count, sizeof count, 0));
-  if (count < 0) return AM_OK;
-  if (am_comm_rank(comm) != 0) err = am_checkpoint_new(&c);
+  struct { int64_t count, state_bytes; } size = {-1, 0};
+  if (mine) size.count = mine->count, size.state_bytes = mine->state_bytes;
+  AM_GO(done, am_comm_bcast(comm, &size, sizeof size, 0));
+  if (size.count < 0) return AM_OK;
+  if (!mine) err = am_checkpoint_new(&c);
+  if (!mine && !err) err = AM_GROW(&c->blob, &c->capacity, size.count);
+  if (!mine && !err) err = AM_GROW(&c->state, &c->state_capacity, size.state_bytes);
   AM_GO(done, am_agree(comm, err));
-  for (int64_t i = 0; i < count; i++) AM_GO(done, share_blob(comm, mine, i, c));
+  c->count = size.count;
+  c->state_bytes = size.state_bytes;
+  AM_GO(done, am_comm_bcast(comm, c->blob, (size_t)c->count * sizeof *c->blob, 0));
+  AM_GO(done, am_comm_bcast(comm, c->state, (size_t)c->state_bytes, 0));
   *out = c;
   c = NULL;
 done:

@@ -2,9 +2,9 @@
 //
 //   DIR/step-000000041000/      the newest: state after 41,000 steps
 //   DIR/step-000000036920/      the one before it
-//     index.txt                 "augmint-checkpoint 1", "step N", "identity TEXT",
-//                               one line "blob NAME BYTES CRC32C" each, last "crc CRC32C" of the text above
-//     NAME.bin                  the bytes of a blob, little-endian as in memory
+//     index.txt                 "augmint-checkpoint 1", "step N", "identity TEXT", "bytes SIZE of state.bin",
+//                               one line "blob NAME OFFSET BYTES CRC32C" each, last "crc CRC32C" of the text above
+//     state.bin                 the blobs, each on a 64-byte boundary, little-endian as in memory
 //
 // What training draws at random is a function of (seed, step), so its position is enough: no
 // generator state is stored. Written as DIR/.new-step-N (every file fsynced), renamed, then all but
