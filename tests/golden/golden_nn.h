@@ -1,5 +1,5 @@
-// Reading nn.safetensors (make_nn.py) in tests: its f64 arrays as tensors of the device under test,
-// and comparisons against them.
+// Reading nn.safetensors (make_nn.py), or a file like it, in tests: its f64 arrays as tensors of the
+// device under test, and comparisons against them.
 #ifndef AM_GOLDEN_NN_H
 #define AM_GOLDEN_NN_H
 
@@ -14,6 +14,7 @@ typedef struct {
   const char *kind;
   am_dtype dtype;
   double tolerance;
+  const char *path;  // NULL: nn.safetensors
   am_device *device;
   am_safetensors *file;
   am_graph *graph;
@@ -21,7 +22,7 @@ typedef struct {
 
 static inline void golden_open(golden *t) {
   am_ok(am_device_open(&(am_device_cfg){.kind = t->kind}, &t->device));
-  am_ok(am_safetensors_open("tests/golden/nn.safetensors", &t->file));
+  am_ok(am_safetensors_open(t->path ? t->path : "tests/golden/nn.safetensors", &t->file));
   am_ok(am_graph_new(t->device, &t->graph));
 }
 
@@ -33,7 +34,7 @@ static inline void golden_close(golden *t) {
 
 static inline const am_st_entry *golden_entry(const golden *t, const char *name) {
   const am_st_entry *e = am_safetensors_find(t->file, name);
-  if (!e) fail_msg("nn.safetensors has no %s", name);
+  if (!e) fail_msg("the golden file has no %s", name);
   return e;
 }
 
