@@ -128,7 +128,7 @@ static bool has_pool(const am_arm_def *arm) {
 static am_err make_control(const am_experiment *e, const am_node *n, const am_arm_def *of, am_arm_def *control) {
   am_arm_part repeated = {.kind = AM_PART_DUPLICATES};
   am_node *override = NULL;
-  AM_TRY(am_str_format(&control->name_owned, "%s, duplicates instead", of->name));
+  AM_TRY(am_str_format(&control->name_owned, "%s (duplicates)", of->name));
   control->name = control->name_owned;
   control->control_of = of->name;
   control->augment = of->augment;
