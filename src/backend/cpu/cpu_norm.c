@@ -28,54 +28,67 @@ static int64_t run_at(const am_cpu_image *im, int64_t i, int64_t b) {
 
 typedef struct { double a[AM_CPU_LANES], b[AM_CPU_LANES]; } lane_sums;
 
-static void add_piece(lane_sums *sums, const float *a, const float *b) {
+// Sixteen floats anywhere in memory; spelled out, because sums kept in arrays are not taken into
+// registers by every compiler.
+typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
+#define LOAD(x) (*(const lanes *)(x))
+
+// The last values of a run that do not fill the lanes, with those of `rest` behind them.
+static const float *padded(const float *x, int64_t count, const float rest[AM_CPU_LANES], float out[AM_CPU_LANES]) {
+  for (int64_t j = 0; j < AM_CPU_LANES; j++) out[j] = j < count ? x[j] : rest[j];
+  return out;
+}
+
+static void add_piece(lane_sums *sums, const lanes *a, const lanes *b) {
   for (int j = 0; j < AM_CPU_LANES; j++) {
-    sums->a[j] += a[j];
-    sums->b[j] += b[j];
+    sums->a[j] += (*a)[j];
+    sums->b[j] += (*b)[j];
   }
 }
 
 // Adds x - pivot and its square. count is the number of values of the run.
-AM_CPU_KERNEL static void moments(const float *restrict x, int64_t count, const float *restrict pivot,
-                                  lane_sums *restrict sums) {
-  int64_t i = 0;
-  while (i < count) {
-    float a[AM_CPU_LANES] = {0}, b[AM_CPU_LANES] = {0};
+AM_CPU_KERNEL static void moments(const float *restrict x, int64_t count, const float *pivot, lane_sums *sums) {
+  const lanes middle = LOAD(pivot);
+  for (int64_t i = 0; i < count;) {
+    lanes a = {0}, b = {0};
     const int64_t stop = am_min_i64(count, i + PIECE * AM_CPU_LANES);
     for (; i + AM_CPU_LANES <= stop; i += AM_CPU_LANES) {
-      for (int j = 0; j < AM_CPU_LANES; j++) {
-        const float d = x[i + j] - pivot[j];
-        a[j] += d;
-        b[j] += d * d;
-      }
+      const lanes d = LOAD(x + i) - middle;
+      a += d;
+      b += d * d;
     }
-    for (int j = 0; i < stop; i++, j++) {
-      const float d = x[i] - pivot[j];
-      a[j] += d;
-      b[j] += d * d;
+    if (i < stop) {
+      float part[AM_CPU_LANES];
+      const lanes d = LOAD(padded(x + i, stop - i, pivot, part)) - middle;
+      a += d;
+      b += d * d;
+      i = stop;
     }
-    add_piece(sums, a, b);
+    add_piece(sums, &a, &b);
   }
 }
 
 // Adds dy and dy * (x - mean).
 AM_CPU_KERNEL static void grad_moments(const float *restrict dy, const float *restrict x, int64_t count,
-                                       const float *restrict mean, lane_sums *restrict sums) {
-  int64_t i = 0;
-  while (i < count) {
-    float a[AM_CPU_LANES] = {0}, b[AM_CPU_LANES] = {0};
+                                       const float *mean, lane_sums *sums) {
+  const lanes middle = LOAD(mean);
+  for (int64_t i = 0; i < count;) {
+    lanes a = {0}, b = {0};
     const int64_t stop = am_min_i64(count, i + PIECE * AM_CPU_LANES);
     for (; i + AM_CPU_LANES <= stop; i += AM_CPU_LANES) {
-      for (int j = 0; j < AM_CPU_LANES; j++) {
-        a[j] += dy[i + j];
-        b[j] += dy[i + j] * (x[i + j] - mean[j]);
-      }
+      const lanes g = LOAD(dy + i);
+      a += g;
+      b += g * (LOAD(x + i) - middle);
     }
-    for (int j = 0; i < stop; i++, j++) {
-      a[j] += dy[i];
-      b[j] += dy[i] * (x[i] - mean[j]);
+    if (i < stop) {
+      const float zero[AM_CPU_LANES] = {0};
+      float part[2][AM_CPU_LANES];
+      const lanes g = LOAD(padded(dy + i, stop - i, zero, part[0]));
+      a += g;
+      b += g * (LOAD(padded(x + i, stop - i, mean, part[1])) - middle);
+      i = stop;
     }
-    add_piece(sums, a, b);
+    add_piece(sums, &a, &b);
   }
 }
 
