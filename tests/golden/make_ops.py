@@ -107,6 +107,36 @@ put("unary/leaky_relu", x=x, y=F.leaky_relu(x, 0.2))
 put("unary/clamp", x=x, y=torch.clamp(x, -0.5, 0.75))
 put("unary/sign", x=x, y=torch.sign(x))
 
+# Movement, sums and products, where an axis or an order could be mistaken.
+x = draw(2, 3, 4, 5)
+put("permute/0", desc=[2, 0, 3, 1], x=x, y=x.permute(2, 0, 3, 1))
+put("permute/1", desc=[0, 2, 3, 1], x=x, y=x.permute(0, 2, 3, 1))
+put("slice/0", desc=[1, 1, 3], x=x, y=x[:, 1:3])
+put("slice/1", desc=[3, 0, 4], x=x, y=x[..., 0:4])
+put("pad/0", desc=[2, 1, 2], x=x, y=F.pad(x, (0, 0, 1, 2)))
+put("pad/1", desc=[0, 0, 1], x=x, y=F.pad(x, (0, 0, 0, 0, 0, 0, 0, 1)))
+other = draw(2, 2, 4, 5)
+put("concat/0", desc=[1], x=x, q=other, y=torch.cat([x, other], 1))
+put("broadcast_to/0", x=x[:1, :, :1], y=x[:1, :, :1].expand(2, 3, 4, 5))
+for i, axes in enumerate([(0,), (1, 3), (2, 3), (0, 1, 2, 3)]):
+    bits = sum(1 << a for a in axes)
+    put(f"sum/{i}", desc=[bits], x=x, y=x.sum(axes, keepdim=True))
+    put(f"max/{i}", desc=[bits], x=x, y=x.amax(axes, keepdim=True))
+for axis in range(4):
+    put(f"argmax/{axis}", desc=[1 << axis], x=x, index=x.argmax(axis, keepdim=True))
+for i, q in enumerate([draw(3, 1, 1), draw(2, 1, 4, 1), draw(()), draw(5)]):
+    put(f"binary/{i}", x=x, q=q, sub=x - q, div=x / q, max=torch.maximum(x, q), reverse=q - x)
+scale, shift = draw(3), draw(3)
+put("scale_shift/0", x=x, scale=scale, shift=shift, y=x * scale.view(3, 1, 1) + shift.view(3, 1, 1))
+rows = torch.tensor([2, 0, 2, 4])
+x = draw(5, 3)
+put("gather_rows/0", x=x, index=rows, y=x[rows])
+x = draw(4, 3)
+put("scatter_rows/0", desc=[5], x=x, index=rows, y=torch.zeros(5, 3).index_add(0, rows, x))
+for i, (ta, tb) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
+    a, b = draw(2, 3, 4), draw(2, 4, 5)
+    put(f"matmul/{i}", desc=[ta, tb], x=a.mT if ta else a, q=b.mT if tb else b, y=a @ b)
+
 STEPS, SIZE = 4, 9
 
 

@@ -2,11 +2,11 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/rng.h"
+#include "tensor/element.h"
 
 // ---- values ----
 
@@ -35,40 +35,6 @@ static double draw(const op_operand *o, am_rng *rng, int64_t i) {
   return NAN;
 }
 
-// Truncation; the cases put no NaN or infinity into integers.
-static void store(am_dtype t, void *data, int64_t i, double value) {
-  float narrow = (float)value;
-  uint32_t bits;
-  memcpy(&bits, &narrow, sizeof bits);
-  switch (t) {
-    case AM_F32: ((float *)data)[i] = narrow; break;
-    case AM_F64: ((double *)data)[i] = value; break;
-    case AM_BF16: ((uint16_t *)data)[i] = (uint16_t)(bits >> 16); break;
-    case AM_I32: ((int32_t *)data)[i] = (int32_t)value; break;
-    case AM_I64: ((int64_t *)data)[i] = (int64_t)value; break;
-    case AM_U8: ((uint8_t *)data)[i] = (uint8_t)(int64_t)value; break;
-    case AM_DTYPE_COUNT: break;
-  }
-}
-
-static double load(am_dtype t, const void *data, int64_t i) {
-  uint32_t bits;
-  float narrow;
-  switch (t) {
-    case AM_F32: return ((const float *)data)[i];
-    case AM_F64: return ((const double *)data)[i];
-    case AM_BF16:
-      bits = (uint32_t)((const uint16_t *)data)[i] << 16;
-      memcpy(&narrow, &bits, sizeof narrow);
-      return narrow;
-    case AM_I32: return ((const int32_t *)data)[i];
-    case AM_I64: return (double)((const int64_t *)data)[i];
-    case AM_U8: return ((const uint8_t *)data)[i];
-    case AM_DTYPE_COUNT: break;
-  }
-  return NAN;
-}
-
 am_err op_tensor_values(am_tensor *t, double **out) {
   am_err err = AM_OK;
   void *host = NULL;
@@ -77,7 +43,8 @@ am_err op_tensor_values(am_tensor *t, double **out) {
   AM_GO(done, am_mem_alloc(&host, count, am_dtype_size(t->dtype)));
   AM_GO(done, AM_NEW_ARRAY(&value, count));
   AM_GO(done, am_tensor_to_host(t, host));
-  for (int64_t i = 0; i < count; i++) value[i] = load(t->dtype, host, i);
+  am_view view = {.data = host, .dtype = t->dtype};
+  for (int64_t i = 0; i < count; i++) value[i] = am_element_get(&view, i);
   *out = value;
   value = NULL;
 done:
@@ -119,7 +86,8 @@ static am_err make_operand(am_device *dev, const op_case *c, const op_operand *o
   int64_t count = am_shape_count(o->shape);
   am_rng rng = am_rng_at((uint64_t)c->number, AM_RNG_TEST, (uint64_t)which);
   AM_GO(done, am_mem_alloc(&host, count, am_dtype_size(o->dtype)));
-  for (int64_t i = 0; i < count; i++) store(o->dtype, host, i, draw(o, &rng, i));
+  am_view view = {.data = host, .dtype = o->dtype};
+  for (int64_t i = 0; i < count; i++) am_element_put(&view, i, draw(o, &rng, i));
   if (place == PLACE_VIEW) {
     AM_GO(done, am_tensor_new(dev, o->dtype, AM_SHAPE(VIEW_BEFORE + count + VIEW_AFTER), &base));
     AM_GO(done, am_tensor_view(base, VIEW_BEFORE, o->shape, &plain));

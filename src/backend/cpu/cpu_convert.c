@@ -1,71 +1,7 @@
 // Values into memory: fill, cast between types, random numbers.
-#include <math.h>
-#include <string.h>
-
 #include "backend/cpu/cpu_internal.h"
 #include "base/rng.h"
-
-// ---- one value ----
-
-static bool is_integer(am_dtype t) { return t == AM_I32 || t == AM_I64 || t == AM_U8; }
-
-static float bf16_value(uint16_t half) {
-  const uint32_t bits = (uint32_t)half << 16;
-  float x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
-// The upper half of an f32, to the nearest, ties to even. What double loses on the way to f32 is
-// kept in the lowest bit (round to odd), so that it is rounded only once.
-static uint16_t bf16_of(double value) {
-  const float x = (float)value;
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  if (isnan(value)) return (uint16_t)(bits >> 16 | 0x40);
-  if (!isinf(x) && (double)x != value) {
-    if (fabs((double)x) > fabs(value)) bits--;
-    bits |= 1;
-  }
-  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-static int64_t integer_of(double value) {
-  if (isnan(value)) return 0;
-  if (value >= 0x1p63) return INT64_MAX;
-  return value < -0x1p63 ? INT64_MIN : (int64_t)value;
-}
-
-static int64_t read_integer(const am_view *v, int64_t i) {
-  switch (v->dtype) {
-    case AM_I32: return ((const int32_t *)v->data)[i];
-    case AM_U8: return ((const uint8_t *)v->data)[i];
-    default: return ((const int64_t *)v->data)[i];
-  }
-}
-static double read_real(const am_view *v, int64_t i) {
-  switch (v->dtype) {
-    case AM_F32: return ((const float *)v->data)[i];
-    case AM_F64: return ((const double *)v->data)[i];
-    case AM_BF16: return bf16_value(((const uint16_t *)v->data)[i]);
-    default: return (double)read_integer(v, i);
-  }
-}
-static void write_integer(const am_view *v, int64_t i, int64_t value) {
-  switch (v->dtype) {
-    case AM_I32: ((int32_t *)v->data)[i] = (int32_t)am_clamp_i64(value, INT32_MIN, INT32_MAX); break;
-    case AM_U8: ((uint8_t *)v->data)[i] = (uint8_t)am_clamp_i64(value, 0, UINT8_MAX); break;
-    default: ((int64_t *)v->data)[i] = value; break;
-  }
-}
-static void write_real(const am_view *v, int64_t i, double value) {
-  switch (v->dtype) {
-    case AM_F32: ((float *)v->data)[i] = (float)value; break;
-    case AM_F64: ((double *)v->data)[i] = value; break;
-    case AM_BF16: ((uint16_t *)v->data)[i] = bf16_of(value); break;
-    default: write_integer(v, i, integer_of(value)); break;
-  }
-}
+#include "tensor/element.h"
 
 // ---- cast and fill ----
 
@@ -77,11 +13,11 @@ typedef struct {
 // Between integers nothing passes through double, which would round a large i64.
 static void cast_integers(const void *arg, int64_t begin, int64_t end) {
   const convert_args *k = arg;
-  for (int64_t i = begin; i < end; i++) write_integer(k->out, i, read_integer(k->in, i));
+  for (int64_t i = begin; i < end; i++) am_element_put_integer(k->out, i, am_element_get_integer(k->in, i));
 }
 static void cast_reals(const void *arg, int64_t begin, int64_t end) {
   const convert_args *k = arg;
-  for (int64_t i = begin; i < end; i++) write_real(k->out, i, read_real(k->in, i));
+  for (int64_t i = begin; i < end; i++) am_element_put(k->out, i, am_element_get(k->in, i));
 }
 // The casts of every step: image bytes to f32.
 AM_CPU_KERNEL static void cast_u8_to_f32(const void *arg, int64_t begin, int64_t end) {
@@ -93,7 +29,7 @@ AM_CPU_KERNEL static void cast_u8_to_f32(const void *arg, int64_t begin, int64_t
 
 am_err am_cpu_cast(void *ctx, const am_dtype_desc *desc, const am_view *in, am_view *out) {
   const convert_args args = {&in[0], &out[0], 0};
-  const bool integers = is_integer(in[0].dtype) && is_integer(out[0].dtype);
+  const bool integers = am_dtype_is_integer(in[0].dtype) && am_dtype_is_integer(out[0].dtype);
   const bool pixels = in[0].dtype == AM_U8 && out[0].dtype == AM_F32;
   am_cpu_for(ctx, am_cpu_count(&out[0]), AM_CPU_GRAIN,
              pixels ? cast_u8_to_f32 : integers ? cast_integers : cast_reals, &args);
@@ -102,7 +38,7 @@ am_err am_cpu_cast(void *ctx, const am_dtype_desc *desc, const am_view *in, am_v
 
 static void fill_range(const void *arg, int64_t begin, int64_t end) {
   const convert_args *k = arg;
-  for (int64_t i = begin; i < end; i++) write_real(k->out, i, k->value);
+  for (int64_t i = begin; i < end; i++) am_element_put(k->out, i, k->value);
 }
 AM_CPU_KERNEL static void fill_f32_range(const void *arg, int64_t begin, int64_t end) {
   const convert_args *k = arg;

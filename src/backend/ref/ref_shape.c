@@ -1,9 +1,8 @@
 // Ops that move, make or convert elements.
-#include <math.h>
 #include <string.h>
 
 #include "backend/ref/ref.h"
-#include "base/num.h"
+#include "tensor/element.h"
 
 am_err am_ref_broadcast_to(void *ctx, const am_shape_desc *desc, const am_view *in, am_view *out) {
   int64_t count = am_shape_count(out->shape), at[AM_MAX_DIM];
@@ -109,74 +108,14 @@ am_err am_ref_reorder(void *ctx, const am_layout_desc *desc, const am_view *in, 
 
 // ---- conversion ----
 
-static float bf16_to_float(uint16_t bits) {
-  uint32_t wide = (uint32_t)bits << 16;
-  float value;
-  memcpy(&value, &wide, sizeof value);
-  return value;
-}
-
-// Rounds once, from double: to f32 first with the dropped part kept sticky (round to odd), so that
-// rounding to bf16 afterwards sees it, then to the nearest even.
-static uint16_t double_to_bf16(double value) {
-  float narrow = (float)value;
-  uint32_t bits;
-  memcpy(&bits, &narrow, sizeof bits);
-  if (isnan(value)) return (uint16_t)(bits >> 16 | 0x40);
-  if (!isinf(narrow) && (double)narrow != value) {
-    if (fabs((double)narrow) > fabs(value)) bits--;
-    bits |= 1;
-  }
-  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-static bool is_integer(am_dtype t) { return t == AM_I32 || t == AM_I64 || t == AM_U8; }
-
-static int64_t get_integer(const am_view *v, int64_t i) {
-  switch (v->dtype) {
-    case AM_I32: return ((const int32_t *)v->data)[i];
-    case AM_U8: return ((const uint8_t *)v->data)[i];
-    default: return ((const int64_t *)v->data)[i];
-  }
-}
-
-static void put_integer(const am_view *v, int64_t i, int64_t value) {
-  switch (v->dtype) {
-    case AM_I32: ((int32_t *)v->data)[i] = (int32_t)am_clamp_i64(value, INT32_MIN, INT32_MAX); break;
-    case AM_U8: ((uint8_t *)v->data)[i] = (uint8_t)am_clamp_i64(value, 0, UINT8_MAX); break;
-    default: ((int64_t *)v->data)[i] = value; break;
-  }
-}
-
-static double get_any(const am_view *v, int64_t i) {
-  if (is_integer(v->dtype)) return (double)get_integer(v, i);
-  return v->dtype == AM_BF16 ? bf16_to_float(((const uint16_t *)v->data)[i]) : am_ref_get(v, i);
-}
-
-static int64_t saturate(double value) {
-  if (isnan(value)) return 0;
-  if (value >= 0x1p63) return INT64_MAX;
-  return value < -0x1p63 ? INT64_MIN : (int64_t)value;
-}
-
-static void put_any(const am_view *v, int64_t i, double value) {
-  if (is_integer(v->dtype)) {
-    put_integer(v, i, saturate(value));
-  } else if (v->dtype == AM_BF16) {
-    ((uint16_t *)v->data)[i] = double_to_bf16(value);
-  } else {
-    am_ref_put(v, i, value);
-  }
-}
-
 am_err am_ref_cast(void *ctx, const am_dtype_desc *desc, const am_view *in, am_view *out) {
   int64_t count = am_shape_count(out->shape);
-  bool integers = is_integer(in->dtype) && is_integer(out->dtype);  // i64 does not pass through double
+  bool integers = am_dtype_is_integer(in->dtype) && am_dtype_is_integer(out->dtype);
   for (int64_t i = 0; i < count; i++) {
     if (integers) {
-      put_integer(out, i, get_integer(in, i));
+      am_element_put_integer(out, i, am_element_get_integer(in, i));
     } else {
-      put_any(out, i, get_any(in, i));
+      am_element_put(out, i, am_element_get(in, i));
     }
   }
   return AM_OK;
@@ -184,6 +123,6 @@ am_err am_ref_cast(void *ctx, const am_dtype_desc *desc, const am_view *in, am_v
 
 am_err am_ref_fill(void *ctx, const am_fill_desc *desc, const am_view *in, am_view *out) {
   int64_t count = am_shape_count(out->shape);
-  for (int64_t i = 0; i < count; i++) put_any(out, i, desc->value);
+  for (int64_t i = 0; i < count; i++) am_element_put(out, i, desc->value);
   return AM_OK;
 }
