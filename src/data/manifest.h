@@ -6,26 +6,56 @@
 #ifndef AM_DATA_MANIFEST_H
 #define AM_DATA_MANIFEST_H
 
-#include "config/node.h"
+#include "config/bind.h"
 #include "data/image.h"
 
+#define AM_MANIFEST_FIELDS(I, F, B, S, C)                                                                 \
+  S(name, "", "names the folder below the data folder; empty: the name of the manifest file")             \
+  S(title, "", "the data set's own name, for messages and reports")                                       \
+  C(layout, NULL, "class_folders|object_folders|flat|signs", "how files are arranged; signs: drawn, no files") \
+  S(folder, "", "where the images begin, below the data set's folder")                                    \
+  S(class_pattern, "", "flat: regular expression on the file name whose first group is the class; empty: one class") \
+  S(object_pattern, "", "regular expression on the file name whose first group is the object; empty: none") \
+  S(mask_folder, "", "where an image's mask lies, relative to the image's folder")                        \
+  S(mask_suffix, "", "ending of the mask's name in place of the image's extension; empty: no masks")      \
+  I(images, 0, 0, 1000000000, "images", "how many the complete set has; 0: not stated")                   \
+  S(source, "", "where people get it")                                                                    \
+  S(licence, "", "under which terms")                                                                     \
+  S(citation, "", "what to cite")                                                                         \
+  S(note, "", "what a user has to know")
+#define AM_DIVIDE_FIELDS(I, F, B, S, C)                                                                   \
+  C(by, "object", "object|content", "what is never split: files of one object and identical files, or only the latter") \
+  I(seed, 0, 0, 4294967295.0, "", "another seed is another division")
+typedef struct { AM_STRUCT(AM_MANIFEST_FIELDS) } am_manifest_cfg;
+typedef struct { AM_STRUCT(AM_DIVIDE_FIELDS) } am_divide_cfg;
+extern const am_schema am_manifest_schema, am_divide_schema;
+
 typedef struct am_manifest am_manifest;
-// `name` ("eth80") is looked up in manifest_dir, or is a path ending in .yaml.
+// `name` ("eth80") is looked up in manifest_dir, or is a path ending in .yaml. Errors: AM_ERR_CONFIG with
+// file, line, column and key; an unknown name with the nearest known one.
 AM_MUST_USE am_err am_manifest_load(const char *name, const char *manifest_dir, am_manifest **out);
 void am_manifest_free(am_manifest *m);
 const char *am_manifest_name(const am_manifest *m);
 bool am_manifest_is_drawn(const am_manifest *m);  // `signs`: made by the program, needs no files
+const am_manifest_cfg *am_manifest_describe(const am_manifest *m);
+// The splits it names, in its order; 0 when it has none.
+int64_t am_manifest_split_count(const am_manifest *m);
+const char *am_manifest_split_name(const am_manifest *m, int64_t k);
+// A file that remembers hashes (see am_file_list_hash) for manifests that divide by content, which
+// have to read every file to list one. Borrowed.
+void am_manifest_set_hash_cache(am_manifest *m, const char *cache_path);
 
 // One file of a data set.
 typedef struct {
-  char *path;        // owned: below the data set's folder; "" for drawn images
-  char *mask_path;   // owned or NULL
+  char *path;        // owned: below the data set's folder; drawn images: "train/stop/7"
+  char *mask_path;   // owned or NULL: likewise
   char *object;      // owned or NULL: object id within its class
   char *split;       // owned or NULL: the split the manifest puts it in
   int32_t label;
   int64_t index;     // place in the listing
+  int64_t number;    // drawn images: which one of its split and class
   char sha256[65];   // of the file's bytes (filled by am_file_list_hash)
-  int64_t group;     // files of one group stay together: same content (after hashing) or same object
+  int64_t group;     // files of one group stay together: same object, and same content once hashed
 } am_file_entry;
 
 typedef struct {
@@ -46,14 +76,19 @@ typedef struct {
   const char *const *object;
 } am_selection;
 
-// Lists the files, without reading them. Errors: AM_ERR_DATA: missing folder (says where the data set can
-// be had), a class with no image, unknown class (nearest name) or object.
+// Lists the files, without reading them (except where the manifest divides them by content). Errors:
+// AM_ERR_CONFIG unknown split, class or object (with what there is); AM_ERR_DATA missing folder (says
+// where the data set can be had), a class with no image.
 AM_MUST_USE am_err am_manifest_list(am_manifest *m, const char *data_dir, const am_selection *what, am_file_list *out);
 // SHA-256 of every file and the groups of identical content. cache_path (may be NULL) remembers
-// hashes by path, size and modification time.
+// hashes by path, size and modification time; one that cannot be read or written costs only time.
+// Drawn images hash the revision of the artwork and their name.
 AM_MUST_USE am_err am_file_list_hash(am_file_list *list, const char *cache_path);
-// Image i, RGB, decoded (or drawn).
+// Image i, RGB, decoded (or drawn). Errors: AM_ERR_DATA naming the file: the caller decides what a
+// corrupt image means.
 AM_MUST_USE am_err am_manifest_image(am_manifest *m, const am_file_list *list, int64_t i, am_image *out);
+// Its mask, one channel, foreground above 127. Errors: AM_ERR_DATA when there is none.
+AM_MUST_USE am_err am_manifest_mask(am_manifest *m, const am_file_list *list, int64_t i, am_image *out);
 // Hash over the selection's meaning: class names, and label and content hash of each file in order.
 AM_MUST_USE am_err am_file_list_address(const am_file_list *list, char hex[65]);
 

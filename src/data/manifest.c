@@ -1,0 +1,304 @@
+// What a manifest says, checked; and selections of its files.
+#include "data/manifest.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/path.h"
+#include "data/manifest_internal.h"
+#include "data/signs.h"
+
+#define AM_FIELD_OF am_manifest_cfg
+static const am_field manifest_fields[] = {AM_FIELDS(AM_MANIFEST_FIELDS)};
+#undef AM_FIELD_OF
+const am_schema am_manifest_schema = {
+    .name = "manifest", .doc = "what a data set is and how its files are arranged", .struct_bytes = sizeof(am_manifest_cfg),
+    .field = manifest_fields, .field_count = AM_COUNT_OF(manifest_fields)};
+#define AM_FIELD_OF am_divide_cfg
+static const am_field divide_fields[] = {AM_FIELDS(AM_DIVIDE_FIELDS)};
+#undef AM_FIELD_OF
+const am_schema am_divide_schema = {
+    .name = "divide", .doc = "seeded splits of a set that has none of its own", .struct_bytes = sizeof(am_divide_cfg),
+    .field = divide_fields, .field_count = AM_COUNT_OF(divide_fields)};
+
+static const char *const layout_word[] = {"class_folders", "object_folders", "flat", "signs"};
+
+static am_layout layout_of(const char *word) {
+  am_layout k = AM_LAYOUT_CLASS_FOLDERS;
+  while (strcmp(layout_word[k], word) != 0) k++;  // the schema lets only these words through
+  return k;
+}
+
+// ---- patterns ----
+
+static am_err pattern_set(am_name_pattern *p, const am_node *where, const char *key, const char *text) {
+  p->text = text;
+  if (!*text) return AM_OK;
+  const am_node *node = am_node_get(where, key);
+  int rc = regcomp(&p->compiled, text, REG_EXTENDED);
+  if (rc != 0) {
+    char why[256];
+    regerror(rc, &p->compiled, why, sizeof why);
+    return am_node_fail(node ? node : where, "\"%s\" is not a regular expression: %s", text, why);
+  }
+  p->ready = true;
+  if (p->compiled.re_nsub < 1) {
+    return am_node_fail(node ? node : where, "\"%s\" has no (group): the part in brackets is what the name says", text);
+  }
+  return AM_OK;
+}
+
+am_err am_name_pattern_match(const am_name_pattern *p, const char *name, bool *matches, char **out) {
+  regmatch_t at[2];
+  *matches = regexec(&p->compiled, name, 2, at, 0) == 0 && at[1].rm_so >= 0;
+  if (!*matches) return AM_OK;
+  return am_str_format(out, "%.*s", (int)(at[1].rm_eo - at[1].rm_so), name + at[1].rm_so);
+}
+
+// ---- reading ----
+
+// A folder inside the data set's own: where data lie is not a manifest's business.
+static am_err check_folder(const am_node *node, const char *folder) {
+  if (folder[0] == '/') return am_node_fail(node, "\"%s\" is an absolute path: folders are relative to the data set's", folder);
+  return AM_OK;
+}
+
+static am_err read_name(am_manifest *m, const char *path) {
+  const char *file = am_path_name(path);
+  if (*m->cfg.name) {
+    AM_TRY(am_mem_strdup(m->cfg.name, &m->name));
+  } else {
+    AM_TRY(am_str_format(&m->name, "%.*s", (int)(strlen(file) - strlen(".yaml")), file));
+  }
+  for (const char *p = m->name; *p; p++) {
+    if (!isalnum((unsigned char)*p) && !strchr("._+-", *p)) {
+      return am_node_fail(m->tree, "the name \"%s\" names a folder: letters, digits and . _ + -", m->name);
+    }
+  }
+  return AM_OK;
+}
+
+static am_err read_class(const am_node *node, am_class_def *c) {
+  const char *name = NULL, *folder = NULL;
+  if (node->kind == AM_NODE_MAP) {
+    static const char *const known[] = {"name", "folder", NULL};
+    AM_TRY(am_node_check_keys(node, known));
+    if (!am_node_get(node, "name")) return am_node_fail(node, "a class needs a name");
+    AM_TRY(am_node_str(am_node_get(node, "name"), &name));
+    if (am_node_get(node, "folder")) AM_TRY(am_node_str(am_node_get(node, "folder"), &folder));
+  } else {
+    AM_TRY(am_node_str(node, &name));
+  }
+  AM_TRY(am_mem_strdup(name, &c->name));
+  return am_mem_strdup(folder ? folder : name, &c->folder);
+}
+
+static am_err read_classes(am_manifest *m) {
+  const am_node *list = am_node_get(m->tree, "classes");
+  if (!list) return AM_OK;
+  if (list->kind != AM_NODE_LIST || list->count == 0) return am_node_fail(list, "expected a list of classes");
+  AM_TRY(AM_NEW_ARRAY(&m->class_def, list->count));
+  for (int64_t k = 0; k < list->count; k++) {
+    m->class_count = k + 1;
+    AM_TRY(read_class(list->item[k], &m->class_def[k]));
+    for (int64_t j = 0; j < k; j++) {
+      if (strcmp(m->class_def[j].name, m->class_def[k].name) == 0) {
+        return am_node_fail(list->item[k], "the class \"%s\" is listed twice", m->class_def[k].name);
+      }
+    }
+  }
+  return AM_OK;
+}
+
+static am_err read_extensions(am_manifest *m) {
+  static const char *const usual[] = {"jpg", "jpeg", "png"};
+  const am_node *list = am_node_get(m->tree, "extensions");
+  if (list && (list->kind != AM_NODE_LIST || list->count == 0)) return am_node_fail(list, "expected a list like [jpg, png]");
+  m->extension_count = list ? list->count : AM_COUNT_OF(usual);
+  AM_TRY(AM_NEW_ARRAY(&m->extension, m->extension_count));
+  for (int64_t k = 0; k < m->extension_count; k++) {
+    m->extension[k] = usual[k % AM_COUNT_OF(usual)];
+    if (list) AM_TRY(am_node_str(list->item[k], &m->extension[k]));
+    if (*m->extension[k] == '.') m->extension[k]++;
+  }
+  return AM_OK;
+}
+
+static am_err set_part(const am_node *where, const char *layout, const char *class_pattern, const char *object_pattern,
+                       am_part *part) {
+  part->layout = layout_of(layout);
+  AM_TRY(pattern_set(&part->class_of, where, "class_pattern", class_pattern));
+  return pattern_set(&part->object_of, where, "object_pattern", object_pattern);
+}
+
+// A split is a folder, or a map of the keys in which it differs from the rest.
+static am_err read_split(const am_manifest *m, const am_node *node, am_part *part) {
+  static const char *const known[] = {"folder", "layout", "class_pattern", "object_pattern", NULL};
+  const char *folder = m->cfg.folder, *layout = m->cfg.layout, *class_pattern = m->cfg.class_pattern,
+             *object_pattern = m->cfg.object_pattern;
+  if (node->kind == AM_NODE_MAP) {
+    const struct { const char *key, **value; } keys[] = {
+        {"folder", &folder}, {"layout", &layout}, {"class_pattern", &class_pattern}, {"object_pattern", &object_pattern}};
+    AM_TRY(am_node_check_keys(node, known));
+    for (int k = 0; k < AM_COUNT_OF(keys); k++) {
+      if (am_node_get(node, keys[k].key)) AM_TRY(am_node_str(am_node_get(node, keys[k].key), keys[k].value));
+    }
+    bool known_layout = false;
+    for (int k = AM_LAYOUT_CLASS_FOLDERS; k < AM_LAYOUT_SIGNS; k++) known_layout |= strcmp(layout, layout_word[k]) == 0;
+    if (!known_layout) return am_node_fail(am_node_get(node, "layout"), "\"%s\" is no layout of files: class_folders, object_folders or flat", layout);
+  } else {
+    AM_TRY(am_node_str(node, &folder));
+  }
+  AM_TRY(check_folder(node, folder));
+  part->folder = folder;
+  return set_part(node, layout, class_pattern, object_pattern, part);
+}
+
+static am_err read_parts(am_manifest *m) {
+  const am_node *splits = am_node_get(m->tree, "splits");
+  if (!splits) {
+    AM_TRY(AM_NEW_ARRAY(&m->part, 1));
+    m->part_count = 1;
+    m->part[0].folder = m->cfg.folder;
+    AM_TRY(check_folder(m->tree, m->cfg.folder));
+    return set_part(m->tree, m->cfg.layout, m->cfg.class_pattern, m->cfg.object_pattern, &m->part[0]);
+  }
+  if (splits->kind != AM_NODE_MAP || splits->count == 0) return am_node_fail(splits, "expected a map like {train: FOLDER, test: FOLDER}");
+  AM_TRY(AM_NEW_ARRAY(&m->part, splits->count));
+  AM_TRY(AM_NEW_ARRAY(&m->split_name, splits->count));
+  m->part_count = m->split_count = splits->count;
+  for (int64_t k = 0; k < splits->count; k++) {
+    m->part[k].split = m->split_name[k] = splits->key[k];
+    AM_TRY(read_split(m, splits->item[k], &m->part[k]));
+  }
+  return AM_OK;
+}
+
+static am_err read_divide(am_manifest *m) {
+  static const char *const also[] = {"fractions", NULL};
+  const am_node *node = am_node_get(m->tree, "divide");
+  if (!node) return AM_OK;
+  if (m->split_count) return am_node_fail(node, "the set has splits of its own: it cannot be divided as well");
+  AM_TRY(am_bind(node, &am_divide_schema, also, &m->divide));
+  const am_node *parts = am_node_get(node, "fractions");
+  if (!parts || parts->kind != AM_NODE_MAP || parts->count == 0) {
+    return am_node_fail(parts ? parts : node, "expected fractions: a map like {train: 0.8, test: 0.2}");
+  }
+  AM_TRY(AM_NEW_ARRAY(&m->split_name, parts->count));
+  AM_TRY(AM_NEW_ARRAY(&m->fraction, parts->count));
+  double sum = 0;
+  for (int64_t k = 0; k < parts->count; k++) {
+    m->split_name[k] = parts->key[k];
+    AM_TRY(am_node_f64(parts->item[k], &m->fraction[k]));
+    if (!(m->fraction[k] > 0 && m->fraction[k] <= 1)) return am_node_fail(parts->item[k], "expected a fraction above 0, at most 1");
+    sum += m->fraction[k];
+  }
+  if (sum < 1 - 1e-6 || sum > 1 + 1e-6) return am_node_fail(parts, "the fractions add up to %g, expected 1", sum);
+  m->split_count = parts->count;
+  m->divided = true;
+  return AM_OK;
+}
+
+// The drawn set: everything but the words about it is fixed.
+static am_err set_drawn(am_manifest *m) {
+  static const char *const fixed[] = {"classes", "splits", "divide", "extensions", NULL};
+  for (int k = 0; fixed[k]; k++) {
+    if (am_node_get(m->tree, fixed[k])) return am_node_fail(am_node_get(m->tree, fixed[k]), "the drawn set has its own %s", fixed[k]);
+  }
+  AM_TRY(AM_NEW_ARRAY(&m->class_def, AM_SIGNS_CLASSES));
+  for (; m->class_count < AM_SIGNS_CLASSES; m->class_count++) {
+    am_class_def *c = &m->class_def[m->class_count];
+    AM_TRY(am_mem_strdup(am_signs_class_name((int)m->class_count), &c->name));
+    AM_TRY(am_mem_strdup(c->name, &c->folder));
+  }
+  AM_TRY(AM_NEW_ARRAY(&m->split_name, AM_SIGNS_SPLITS));
+  for (int k = 0; k < AM_SIGNS_SPLITS; k++) m->split_name[k] = am_signs_split_name((am_signs_split)k);
+  m->split_count = AM_SIGNS_SPLITS;
+  return AM_OK;
+}
+
+static am_err read_manifest(const char *path, am_manifest *m) {
+  static const char *const also[] = {"classes", "splits", "divide", "extensions", NULL};
+  AM_TRY(am_yaml_read(path, &m->tree));
+  AM_TRY(am_bind(m->tree, &am_manifest_schema, also, &m->cfg));
+  AM_TRY(read_name(m, path));
+  if (am_manifest_is_drawn(m)) return set_drawn(m);
+  AM_TRY(read_classes(m));
+  AM_TRY(read_extensions(m));
+  AM_TRY(read_parts(m));
+  return read_divide(m);
+}
+
+// An unknown name: the nearest known one, and all of them.
+static am_err fail_unknown(const char *name, const char *manifest_dir) {
+  am_dir_list files = {0};
+  am_str known = {0};
+  const char **stem = NULL;
+  int64_t stems = 0;
+  am_err err = AM_OK;
+  AM_GO(done, am_dir_read(manifest_dir, &files));
+  AM_GO(done, AM_NEW_ARRAY(&stem, files.count));
+  for (int64_t i = 0; i < files.count; i++) {
+    if (!am_str_ends(files.name[i], ".yaml")) continue;
+    files.name[i][strlen(files.name[i]) - strlen(".yaml")] = '\0';
+    AM_GO(done, am_str_printf(&known, "%s%s", stems ? ", " : "", files.name[i]));
+    stem[stems++] = files.name[i];
+  }
+  const char *near = am_str_nearest(name, stem, stems);
+  err = AM_FAIL(AM_ERR_CONFIG, "there is no data set \"%s\" in %s%s%s%s; there are: %s; your own is a path ending in .yaml",
+                name, manifest_dir, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "", am_str_get(&known));
+done:
+  free(stem);
+  am_str_fini(&known);
+  am_dir_list_fini(&files);
+  return err;
+}
+
+am_err am_manifest_load(const char *name, const char *manifest_dir, am_manifest **out) {
+  am_err err = AM_OK;
+  am_manifest *m = NULL;
+  char *path = NULL;
+  if (am_str_ends(name, ".yaml")) {
+    AM_GO(done, am_mem_strdup(name, &path));
+  } else {
+    AM_GO(done, am_str_format(&path, "%s/%s.yaml", manifest_dir, name));
+    if (!am_path_exists(path)) {
+      err = fail_unknown(name, manifest_dir);
+      goto done;
+    }
+  }
+  AM_GO(done, AM_NEW(&m));
+  AM_GO(done, read_manifest(path, m));
+  *out = m;
+  m = NULL;
+done:
+  am_manifest_free(m);
+  free(path);
+  return err;
+}
+
+void am_manifest_free(am_manifest *m) {
+  if (!m) return;
+  for (int64_t k = 0; k < m->part_count; k++) {
+    if (m->part[k].class_of.ready) regfree(&m->part[k].class_of.compiled);
+    if (m->part[k].object_of.ready) regfree(&m->part[k].object_of.compiled);
+  }
+  free(m->part);
+  am_classes_free(m->class_def, m->class_count);
+  free(m->extension);
+  free(m->split_name);
+  free(m->fraction);
+  free(m->name);
+  am_node_free(m->tree);
+  free(m);
+}
+
+const char *am_manifest_name(const am_manifest *m) { return m->name; }
+bool am_manifest_is_drawn(const am_manifest *m) { return layout_of(m->cfg.layout) == AM_LAYOUT_SIGNS; }
+const am_manifest_cfg *am_manifest_describe(const am_manifest *m) { return &m->cfg; }
+int64_t am_manifest_split_count(const am_manifest *m) { return m->split_count; }
+const char *am_manifest_split_name(const am_manifest *m, int64_t k) { return m->split_name[k]; }
+void am_manifest_set_hash_cache(am_manifest *m, const char *cache_path) { m->hash_cache = cache_path; }
