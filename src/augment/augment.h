@@ -47,6 +47,7 @@ am_transform am_pipeline_transform(const am_pipeline *p);
 // Canonical node of the pipeline: every op with every field (`normalize`, being implied, left out).
 AM_MUST_USE am_err am_pipeline_to_node(const am_node *list, am_node **out);
 // One image through the pipeline without normalisation, back to 8 bit (round to nearest): previews.
-AM_MUST_USE am_err am_pipeline_preview(const am_pipeline *p, const am_image *in, uint64_t seed, uint64_t stream, am_image *out);
+AM_MUST_USE am_err am_pipeline_preview(const am_pipeline *p, const am_image *in, uint64_t seed, uint64_t stream,
+                                       am_image *out);
 
 #endif

@@ -59,7 +59,7 @@ static inline float round_even(float x) { return (x + 12582912.0f) - 12582912.0f
 
 typedef struct {
   const am_planar *in;
-  float *out;    // (c, h, w)
+  float *out;  // (c, h, w)
   float fill;
 } rotation;
 

@@ -13,14 +13,15 @@ typedef struct {
 } pipeline_step;
 
 struct am_pipeline {
-  am_node *list;             // owned copy; NULL when there is none
-  pipeline_step *step;       // owned
+  am_node *list;        // owned copy; NULL when there is none
+  pipeline_step *step;  // owned
   int64_t step_count, step_capacity;
   int64_t channels, height, width;  // of the images that go in
   int64_t out_height, out_width;
-  int64_t image_floats;      // of the largest image on the way
+  int64_t image_floats;  // of the largest image on the way
   float mean[AM_AUGMENT_CHANNELS], sd[AM_AUGMENT_CHANNELS];
-  float normalized[AM_AUGMENT_CHANNELS][256];  // each 8-bit value of a channel: the whole of a pipeline without ops
+  float normalized[AM_AUGMENT_CHANNELS]
+                  [256];  // each 8-bit value of a channel: the whole of a pipeline without ops
 };
 
 // ---- from configuration ------------------------------------------------------------------------
@@ -31,7 +32,8 @@ static am_err unknown_op(const am_node *where, const char *name) {
   int64_t count = 0;
   for (; all[count] && count < AM_COUNT_OF(names); count++) names[count] = all[count]->name;
   const char *nearest = am_str_nearest(name, names, count);
-  if (nearest) return am_node_fail(where, "there is no transform \"%s\": did you mean \"%s\"?", name, nearest);
+  if (nearest)
+    return am_node_fail(where, "there is no transform \"%s\": did you mean \"%s\"?", name, nearest);
   return am_node_fail(where, "there is no transform \"%s\"", name);
 }
 
@@ -80,12 +82,12 @@ static void set_normalization(am_pipeline *p, const float *mean, const float *sd
   }
 }
 
-am_err am_pipeline_new(const am_node *list, int64_t channels, int64_t height, int64_t width, const float *mean,
-                       const float *sd, am_pipeline **out) {
+am_err am_pipeline_new(const am_node *list, int64_t channels, int64_t height, int64_t width,
+                       const float *mean, const float *sd, am_pipeline **out) {
   am_err err = AM_OK;
   am_pipeline *p = NULL;
-  AM_CHECK(channels == 1 || channels == AM_AUGMENT_CHANNELS, AM_ERR_ARG, "images have %lld channels, expected 1 or 3",
-           (long long)channels);
+  AM_CHECK(channels == 1 || channels == AM_AUGMENT_CHANNELS, AM_ERR_ARG,
+           "images have %lld channels, expected 1 or 3", (long long)channels);
   AM_GO(done, AM_NEW(&p));
   p->channels = channels;
   p->height = p->out_height = height;
@@ -95,7 +97,8 @@ am_err am_pipeline_new(const am_node *list, int64_t channels, int64_t height, in
   if (list) {
     AM_GO(done, check_list(list));
     AM_GO(done, am_node_copy(list, &p->list));
-    for (int64_t i = 0; i < p->list->count; i++) AM_GO(done, add_step(p, p->list->item[i], i + 1 == p->list->count));
+    for (int64_t i = 0; i < p->list->count; i++)
+      AM_GO(done, add_step(p, p->list->item[i], i + 1 == p->list->count));
   }
   *out = p;
   p = NULL;
@@ -113,7 +116,8 @@ void am_pipeline_free(am_pipeline *p) {
 }
 
 // {name: {field: value, ...}} of one item.
-static am_err item_to_node(const am_node *item, const am_augment_op *op, const am_node *settings, am_node **out) {
+static am_err item_to_node(const am_node *item, const am_augment_op *op, const am_node *settings,
+                           am_node **out) {
   am_err err = AM_OK;
   am_node *map = NULL, *fields = NULL;
   void *cfg = NULL;
@@ -157,16 +161,17 @@ done:
 // ---- running -----------------------------------------------------------------------------------
 
 static am_err check_image(const am_pipeline *p, const am_image *image) {
-  AM_CHECK(image->channels == p->channels && image->height == p->height && image->width == p->width, AM_ERR_ARG,
-           "an image of %lld x %lld px and %lld channels reached a pipeline for %lld x %lld px and %lld channels",
-           (long long)image->width, (long long)image->height, (long long)image->channels, (long long)p->width,
-           (long long)p->height, (long long)p->channels);
+  AM_CHECK(
+      image->channels == p->channels && image->height == p->height && image->width == p->width, AM_ERR_ARG,
+      "an image of %lld x %lld px and %lld channels reached a pipeline for %lld x %lld px and %lld channels",
+      (long long)image->width, (long long)image->height, (long long)image->channels, (long long)p->width,
+      (long long)p->height, (long long)p->channels);
   return AM_OK;
 }
 
 // *memory (caller's to free) holds the result and the scratch image; *result points into it.
-static am_err run_ops(const am_pipeline *p, const am_image *in, uint64_t seed, uint64_t stream, float **memory,
-                      am_planar *result) {
+static am_err run_ops(const am_pipeline *p, const am_image *in, uint64_t seed, uint64_t stream,
+                      float **memory, am_planar *result) {
   float *buffer = NULL;
   AM_TRY(AM_NEW_ARRAY(&buffer, 2 * p->image_floats));
   *memory = buffer;
@@ -190,7 +195,8 @@ static bool has_ops(const am_pipeline *p) {
   return p->step_count > 1 || (p->step_count == 1 && p->step[0].op->apply);
 }
 
-static am_err transform_apply(const void *user, const am_image *in, uint64_t seed, uint64_t stream, float *out) {
+static am_err transform_apply(const void *user, const am_image *in, uint64_t seed, uint64_t stream,
+                              float *out) {
   const am_pipeline *p = user;
   AM_TRY(check_image(p, in));
   int64_t n = p->out_height * p->out_width;
@@ -215,10 +221,12 @@ static am_err transform_apply(const void *user, const am_image *in, uint64_t see
 }
 
 am_transform am_pipeline_transform(const am_pipeline *p) {
-  return (am_transform){.apply = transform_apply, .user = p, .out_height = p->out_height, .out_width = p->out_width};
+  return (am_transform){
+      .apply = transform_apply, .user = p, .out_height = p->out_height, .out_width = p->out_width};
 }
 
-am_err am_pipeline_preview(const am_pipeline *p, const am_image *in, uint64_t seed, uint64_t stream, am_image *out) {
+am_err am_pipeline_preview(const am_pipeline *p, const am_image *in, uint64_t seed, uint64_t stream,
+                           am_image *out) {
   am_err err = AM_OK;
   float *memory = NULL;
   am_planar image;

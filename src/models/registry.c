@@ -9,10 +9,9 @@
 #include "models/models_internal.h"
 
 static const am_model_def *const models[] = {
-    &am_resnet18,   &am_resnet34,   &am_resnet50,   &am_resnet101,  &am_resnet152,  &am_resnet18_cifar,
-    &am_cow_horse_cnn, &am_p2_cnn,  &am_p3_cnn,
-    &am_dcgan_p4_g, &am_dcgan_p4_d, &am_dcgan_p2_g, &am_dcgan_p2_d,
-    NULL,
+    &am_resnet18,       &am_resnet34,      &am_resnet50,   &am_resnet101, &am_resnet152,
+    &am_resnet18_cifar, &am_cow_horse_cnn, &am_p2_cnn,     &am_p3_cnn,    &am_dcgan_p4_g,
+    &am_dcgan_p4_d,     &am_dcgan_p2_g,    &am_dcgan_p2_d, NULL,
 };
 
 const am_model_def *const *am_model_all(void) { return models; }
@@ -34,7 +33,8 @@ static am_err unknown_model(const char *name) {
 }
 
 static am_err refuse_setting(const am_model_def *def, const char *key, bool is_set, unsigned setting) {
-  AM_CHECK(!is_set || (def->settings & setting), AM_ERR_CONFIG, "model %s has no setting \"%s\"", def->name, key);
+  AM_CHECK(!is_set || (def->settings & setting), AM_ERR_CONFIG, "model %s has no setting \"%s\"", def->name,
+           key);
   return AM_OK;
 }
 
@@ -60,22 +60,26 @@ static am_err fill_cfg(const am_model_def *def, const am_model_cfg *given, am_mo
   const struct {
     const char *key;
     int64_t value, max;
-  } counts[] = {{"classes", cfg.classes, 1000000}, {"channels", cfg.channels, 1024}, {"size", cfg.size, 65536},
-                {"width", cfg.width, 65536},       {"latent", cfg.latent, 1000000}};
+  } counts[] = {{"classes", cfg.classes, 1000000},
+                {"channels", cfg.channels, 1024},
+                {"size", cfg.size, 65536},
+                {"width", cfg.width, 65536},
+                {"latent", cfg.latent, 1000000}};
   for (int i = 0; i < AM_COUNT_OF(counts); i++) {
     AM_CHECK(counts[i].value >= 0 && counts[i].value <= counts[i].max, AM_ERR_CONFIG,
              "model %s: %s is %lld, expected 1 to %lld", def->name, counts[i].key, (long long)counts[i].value,
              (long long)counts[i].max);
   }
-  AM_CHECK(cfg.slope >= 0 && cfg.slope < 1, AM_ERR_CONFIG, "model %s: slope is %g, expected 0 to below 1", def->name,
-           cfg.slope);
-  AM_CHECK(cfg.dropout >= 0 && cfg.dropout < 1, AM_ERR_CONFIG, "model %s: dropout is %g, expected 0 to below 1",
-           def->name, cfg.dropout);
+  AM_CHECK(cfg.slope >= 0 && cfg.slope < 1, AM_ERR_CONFIG, "model %s: slope is %g, expected 0 to below 1",
+           def->name, cfg.slope);
+  AM_CHECK(cfg.dropout >= 0 && cfg.dropout < 1, AM_ERR_CONFIG,
+           "model %s: dropout is %g, expected 0 to below 1", def->name, cfg.dropout);
   *out = cfg;
   return AM_OK;
 }
 
-am_err am_model_new(const char *name, const am_model_cfg *cfg, am_device *dev, uint64_t seed, am_model **out) {
+am_err am_model_new(const char *name, const am_model_cfg *cfg, am_device *dev, uint64_t seed,
+                    am_model **out) {
   am_err err = AM_OK;
   am_model *m = NULL;
   const am_model_def *def = am_model_find(name);

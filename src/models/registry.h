@@ -55,7 +55,8 @@ const am_model_def *const *am_model_all(void);      // NULL-terminated
 const am_model_def *am_model_find(const char *name);  // NULL when unknown
 // Builds, commits on dev and initialises from seed. cfg NULL: all defaults. Errors: AM_ERR_CONFIG
 // unknown name (with the nearest one) or a cfg the model cannot have.
-AM_MUST_USE am_err am_model_new(const char *name, const am_model_cfg *cfg, am_device *dev, uint64_t seed, am_model **out);
+AM_MUST_USE am_err am_model_new(const char *name, const am_model_cfg *cfg, am_device *dev, uint64_t seed,
+                                am_model **out);
 void am_model_free(am_model *m);
 static inline am_err am_model_forward(am_model *m, am_pass *pass, am_tensor *x, am_tensor **y) {
   return m->def->forward(m, pass, x, y);

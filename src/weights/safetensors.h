@@ -34,7 +34,8 @@ typedef struct am_safetensors am_safetensors;
 AM_MUST_USE am_err am_safetensors_open(const char *path, am_safetensors **out);
 // The same from bytes of the caller's, which stay as long as *out; `name` is for messages. The fuzz
 // target enters here.
-AM_MUST_USE am_err am_safetensors_parse(const char *name, const void *bytes, size_t count, am_safetensors **out);
+AM_MUST_USE am_err am_safetensors_parse(const char *name, const void *bytes, size_t count,
+                                        am_safetensors **out);
 void am_safetensors_close(am_safetensors *st);
 int64_t am_safetensors_count(const am_safetensors *st);
 const am_st_entry *am_safetensors_at(const am_safetensors *st, int64_t i);  // in file order

@@ -77,7 +77,8 @@ static void check(game *m, const char *what, const double *got, double tolerance
   golden_close(m->golden, name, got, tolerance);
 }
 
-static void check_flat(game *m, player *p, const char *what, am_param_kind kind, const float *flat, double tolerance) {
+static void check_flat(game *m, player *p, const char *what, am_param_kind kind, const float *flat,
+                       double tolerance) {
   double *rows = golden_project(p->model->params, kind, flat);
   check(m, what, rows, tolerance);
   free(rows);
@@ -132,7 +133,8 @@ static void play_step(game *m, uint32_t step, double loss[LOSSES]) {
 
 static void play(const char *prefix, int64_t batch) {
   game m = {.prefix = prefix, .batch = batch};
-  am_model_cfg g_cfg = {.size = SIZE, .width = WIDTH, .latent = LATENT}, d_cfg = {.size = SIZE, .width = WIDTH};
+  am_model_cfg g_cfg = {.size = SIZE, .width = WIDTH, .latent = LATENT},
+               d_cfg = {.size = SIZE, .width = WIDTH};
   am_ok(am_safetensors_open("tests/golden/dcgan.safetensors", &m.golden));
   am_ok(am_device_open(&(am_device_cfg){.kind = "cpu"}, &m.device));
   am_ok(am_graph_new(m.device, &m.graph));

@@ -69,7 +69,8 @@ static inline int64_t golden_count_kind(am_params *ps, am_param_kind kind) {
 }
 
 // Projections of one tensor.
-static inline void golden_project_one(const float *value, int64_t count, uint32_t place, double row[GOLDEN_COLUMNS]) {
+static inline void golden_project_one(const float *value, int64_t count, uint32_t place,
+                                      double row[GOLDEN_COLUMNS]) {
   double sum = 0;
   row[1] = row[2] = 0;
   for (int64_t i = 0; i < count; i++) {
@@ -104,7 +105,8 @@ static inline double *golden_project(am_params *ps, am_param_kind kind, const fl
 
 // Compares with the stored f64 values of `name`: projections relative to their row's norm, others
 // relative to the largest value. Beside the result stands how far PyTorch in f32 is away.
-static inline void golden_close(const am_safetensors *st, const char *name, const double *got, double tolerance) {
+static inline void golden_close(const am_safetensors *st, const char *name, const double *got,
+                                double tolerance) {
   char error_name[64];
   snprintf(error_name, sizeof error_name, "%s.error", name);
   const am_st_entry *want = am_safetensors_find(st, name), *error = am_safetensors_find(st, error_name);

@@ -8,9 +8,9 @@ enum { BATCH = 4, SIZE = 64, CLASSES = 10, MAX_STEPS = 10 };
 
 // How far a step may be off, relative to norms. PyTorch's own f32 is off by about as much.
 typedef struct {
-  double forward;   // logits, loss, running statistics
+  double forward;  // logits, loss, running statistics
   double gradient;
-  double later;     // after the steps, and anything in eval mode then
+  double later;  // after the steps, and anything in eval mode then
 } tolerances;
 
 typedef struct {
@@ -77,7 +77,8 @@ static double forward_backward(network *net, double *logits_out) {
   return value;
 }
 
-static void check_projection(network *net, const char *name, am_param_kind kind, const float *flat, double tolerance) {
+static void check_projection(network *net, const char *name, am_param_kind kind, const float *flat,
+                             double tolerance) {
   double *rows = golden_project(net->model->params, kind, flat);
   golden_close(net->golden, name, rows, tolerance);
   free(rows);
@@ -132,6 +133,7 @@ static void resnet50_one_step(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(resnet18_ten_steps), cmocka_unit_test(resnet50_one_step)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(resnet18_ten_steps),
+                                     cmocka_unit_test(resnet50_one_step)};
   return cmocka_run_group_tests_name("golden resnet", tests, NULL, NULL);
 }

@@ -62,6 +62,7 @@ static void writes_the_same_bytes(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(reads_every_type), cmocka_unit_test(writes_the_same_bytes)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(reads_every_type),
+                                     cmocka_unit_test(writes_the_same_bytes)};
   return cmocka_run_group_tests_name("golden safetensors", tests, NULL, NULL);
 }

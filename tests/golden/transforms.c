@@ -49,8 +49,10 @@ static int64_t check_case(fixture *f, const char *name, int64_t channels, adjust
   for (int64_t i = 0; i < cases; i++) {
     double arg[8] = {0};
     float expected[N];
-    memcpy(arg, (const char *)args->data + (size_t)(i * arg_count) * sizeof *arg, (size_t)arg_count * sizeof *arg);
-    memcpy(expected, (const char *)want->data + (size_t)(i * values) * sizeof *expected, (size_t)values * sizeof *expected);
+    memcpy(arg, (const char *)args->data + (size_t)(i * arg_count) * sizeof *arg,
+           (size_t)arg_count * sizeof *arg);
+    memcpy(expected, (const char *)want->data + (size_t)(i * values) * sizeof *expected,
+           (size_t)values * sizeof *expected);
     am_planar image = image_of(f, channels), scratch = {channels, H, W, f->other};
     run(&image, &scratch, arg);
     assert_int_equal(image.height, H);
@@ -60,14 +62,24 @@ static int64_t check_case(fixture *f, const char *name, int64_t channels, adjust
   return cases;
 }
 
-static void brightness(am_planar *im, am_planar *s, const double *a) { am_adjust_brightness(im, (float)a[0]); }
+static void brightness(am_planar *im, am_planar *s, const double *a) {
+  am_adjust_brightness(im, (float)a[0]);
+}
 static void contrast(am_planar *im, am_planar *s, const double *a) { am_adjust_contrast(im, (float)a[0]); }
-static void saturation(am_planar *im, am_planar *s, const double *a) { am_adjust_saturation(im, (float)a[0]); }
+static void saturation(am_planar *im, am_planar *s, const double *a) {
+  am_adjust_saturation(im, (float)a[0]);
+}
 static void hue(am_planar *im, am_planar *s, const double *a) { am_adjust_hue(im, (float)a[0]); }
-static void blur(am_planar *im, am_planar *s, const double *a) { am_gaussian_blur(im, s, (int64_t)a[0], a[1]); }
+static void blur(am_planar *im, am_planar *s, const double *a) {
+  am_gaussian_blur(im, s, (int64_t)a[0], a[1]);
+}
 static void flip(am_planar *im, am_planar *s, const double *a) { am_flip_horizontal(im); }
-static void rotate_nearest(am_planar *im, am_planar *s, const double *a) { am_rotate(im, s, a[0], false, 0.25f); }
-static void rotate_bilinear(am_planar *im, am_planar *s, const double *a) { am_rotate(im, s, a[0], true, 0.25f); }
+static void rotate_nearest(am_planar *im, am_planar *s, const double *a) {
+  am_rotate(im, s, a[0], false, 0.25f);
+}
+static void rotate_bilinear(am_planar *im, am_planar *s, const double *a) {
+  am_rotate(im, s, a[0], true, 0.25f);
+}
 static void crop(am_planar *im, am_planar *s, const double *a) {
   am_pad_crop(im, s, (int64_t)a[0], 0.5f, (int64_t)a[1], (int64_t)a[2], (int64_t)a[3], (int64_t)a[4]);
 }

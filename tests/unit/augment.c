@@ -68,7 +68,8 @@ static void canonical_form_states_everything(void **state) {
   } cases[] = {
       {"[]", "[]"},
       {"[horizontal_flip, normalize]", "[{\"horizontal_flip\":{\"p\":0.5}}]"},
-      {"[{rotation: {degrees: 180}}]", "[{\"rotation\":{\"degrees\":180,\"fill\":0,\"interpolation\":\"nearest\"}}]"},
+      {"[{rotation: {degrees: 180}}]",
+       "[{\"rotation\":{\"degrees\":180,\"fill\":0,\"interpolation\":\"nearest\"}}]"},
       {"[{gaussian_blur: }]", "[{\"gaussian_blur\":{\"kernel\":5,\"sigma_max\":2,\"sigma_min\":0.1}}]"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -92,7 +93,8 @@ static void canonical_form_states_everything(void **state) {
 // Chi-square of counts against a uniform distribution.
 static double chi_square(const int64_t *count, int64_t bins, int64_t total) {
   double sum = 0, expected = (double)total / (double)bins;
-  for (int64_t i = 0; i < bins; i++) sum += ((double)count[i] - expected) * ((double)count[i] - expected) / expected;
+  for (int64_t i = 0; i < bins; i++)
+    sum += ((double)count[i] - expected) * ((double)count[i] - expected) / expected;
   return sum;
 }
 
@@ -166,7 +168,8 @@ static void jitter_order_is_drawn_afresh(void **state) {
   am_pipeline *p = pipeline("[{color_jitter: {brightness: 0.9, contrast: 0.9, saturation: 0}}]");
   am_image image = gradient();
   am_planar scaled = {3, SIDE, SIDE, (float[N]){0}};
-  for (int i = 0; i < N; i++) scaled.pixel[i] = (float)image.pixel[i % (SIDE * SIDE) * 3 + i / (SIDE * SIDE)] / 255.0f;
+  for (int i = 0; i < N; i++)
+    scaled.pixel[i] = (float)image.pixel[i % (SIDE * SIDE) * 3 + i / (SIDE * SIDE)] / 255.0f;
   int64_t told = 0, contrast_first = 0;
   for (uint64_t s = 0; s < DRAWS; s++) {
     float out[N], one[N], other[N];
@@ -174,7 +177,8 @@ static void jitter_order_is_drawn_afresh(void **state) {
     am_rng rng = am_rng_at(7, AM_RNG_AUGMENT, s);  // the documented draws: permutation, then factors
     int64_t order[4];
     am_rng_permutation(&rng, order, 4);
-    float brightness = (float)am_rng_range(&rng, 1.0 - 0.9, 1.9), contrast = (float)am_rng_range(&rng, 1.0 - 0.9, 1.9);
+    float brightness = (float)am_rng_range(&rng, 1.0 - 0.9, 1.9),
+          contrast = (float)am_rng_range(&rng, 1.0 - 0.9, 1.9);
 
     am_planar a = {3, SIDE, SIDE, one}, b = {3, SIDE, SIDE, other};
     memcpy(one, scaled.pixel, sizeof one);
@@ -217,7 +221,8 @@ static void blur_sigma_stays_in_its_range(void **state) {
 
 // ---- purity ------------------------------------------------------------------------------------
 
-#define EVERYTHING "[horizontal_flip, random_crop, rotation, {color_jitter: {hue: 0.1}}, gaussian_blur, normalize]"
+#define EVERYTHING \
+  "[horizontal_flip, random_crop, rotation, {color_jitter: {hue: 0.1}}, gaussian_blur, normalize]"
 
 typedef struct {
   const am_pipeline *p;

@@ -35,16 +35,17 @@ static void parameter_counts(void **state) {
   static const struct {
     const char *name;
     int64_t count;
-  } cases[] = {{"cow_horse_cnn", 102922},   {"p3_cnn", 113738},        {"p2_cnn", 2193226},
-               {"dcgan_p4_g", 2839424},     {"dcgan_p4_d", 2765568},   {"dcgan_p2_g", 4854656},
-               {"dcgan_p2_d", 2765568},     {"resnet18", 11689512},    {"resnet34", 21797672},
-               {"resnet50", 25557032},      {"resnet101", 44549160},   {"resnet152", 60192808},
+  } cases[] = {{"cow_horse_cnn", 102922},   {"p3_cnn", 113738},      {"p2_cnn", 2193226},
+               {"dcgan_p4_g", 2839424},     {"dcgan_p4_d", 2765568}, {"dcgan_p2_g", 4854656},
+               {"dcgan_p2_d", 2765568},     {"resnet18", 11689512},  {"resnet34", 21797672},
+               {"resnet50", 25557032},      {"resnet101", 44549160}, {"resnet152", 60192808},
                {"resnet18_cifar", 11173962}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     am_model *m = declared(cases[i].name);
     int64_t count = trainable_elements(m);
     if (count != cases[i].count) {
-      fail_msg("%s has %lld parameters, expected %lld", cases[i].name, (long long)count, (long long)cases[i].count);
+      fail_msg("%s has %lld parameters, expected %lld", cases[i].name, (long long)count,
+               (long long)cases[i].count);
     }
     am_model_free(m);
   }

@@ -6,7 +6,9 @@
 
 static am_device *dev;
 
-static int open_device(void **state) { return am_device_open(&(am_device_cfg){.kind = "cpu"}, &dev) != AM_OK; }
+static int open_device(void **state) {
+  return am_device_open(&(am_device_cfg){.kind = "cpu"}, &dev) != AM_OK;
+}
 static int close_device(void **state) {
   am_device_close(dev);
   return 0;
@@ -95,7 +97,9 @@ static void extra(am_st_entry *e, int64_t *count) {
   e[(*count)++].name = "fc2.bias";
 }
 static void integer_weights(am_st_entry *e, int64_t *count) { find(e, "fc.bias")->dtype = AM_ST_I32; }
-static void without_counter(am_st_entry *e, int64_t *count) { *find(e, "bn1.num_batches_tracked") = e[--*count]; }
+static void without_counter(am_st_entry *e, int64_t *count) {
+  *find(e, "bn1.num_batches_tracked") = e[--*count];
+}
 
 static void disagreement_is_named_and_changes_nothing(void **state) {
   load_changed(other_shape, "tensor \"fc.weight\" has shape (32, 3), the network's has (3, 32)");
@@ -107,11 +111,13 @@ static void disagreement_is_named_and_changes_nothing(void **state) {
 
 // Every f16 and bf16 bit pattern's meaning, by a handful: normal, subnormal, infinite, signed zero.
 static void narrow_types_are_widened(void **state) {
-  static const uint16_t f16[] = {0x3c00, 0xc000, 0x0001, 0x8001, 0x03ff, 0x0400, 0x7bff, 0x7c00, 0x8000, 0x3555};
-  static const float f16_value[] = {1,           -2,          0x1p-24f, -0x1p-24f, 1023 * 0x1p-24f,
-                                    0x1p-14f,    65504,       INFINITY, -0.0f,     0x1.554p-2f};
-  static const uint16_t bf16[] = {0x3f80, 0xc000, 0x0001, 0x8001, 0x7f80, 0x4049, 0x0080, 0x7f7f, 0x8000, 0x3eab};
-  static const float bf16_value[] = {1,        -2,       0x1p-133f,      -0x1p-133f, INFINITY,
+  static const uint16_t f16[] = {0x3c00, 0xc000, 0x0001, 0x8001, 0x03ff,
+                                 0x0400, 0x7bff, 0x7c00, 0x8000, 0x3555};
+  static const float f16_value[] = {1,        -2,    0x1p-24f, -0x1p-24f, 1023 * 0x1p-24f,
+                                    0x1p-14f, 65504, INFINITY, -0.0f,     0x1.554p-2f};
+  static const uint16_t bf16[] = {0x3f80, 0xc000, 0x0001, 0x8001, 0x7f80,
+                                  0x4049, 0x0080, 0x7f7f, 0x8000, 0x3eab};
+  static const float bf16_value[] = {1,         -2,        0x1p-133f,   -0x1p-133f, INFINITY,
                                      3.140625f, 0x1p-126f, 0x1.fep127f, -0.0f,      0.333984375f};
   double f64_value[10];
   for (int i = 0; i < 10; i++) f64_value[i] = f16_value[i];
@@ -119,7 +125,8 @@ static void narrow_types_are_widened(void **state) {
     am_st_dtype dtype;
     const void *data;
     const float *want;
-  } cases[] = {{AM_ST_F16, f16, f16_value}, {AM_ST_BF16, bf16, bf16_value}, {AM_ST_F64, f64_value, f16_value}};
+  } cases[] = {
+      {AM_ST_F16, f16, f16_value}, {AM_ST_BF16, bf16, bf16_value}, {AM_ST_F64, f64_value, f16_value}};
   for (int k = 0; k < 3; k++) {
     am_params *ps = NULL;
     am_param *p = NULL;

@@ -45,7 +45,8 @@ static am_err conv_bn_init(am_conv *conv, am_batch_norm_layer *bn, am_params *ps
 }
 
 // The convolutions of a block: in -> width (-> width) -> out.
-static int block_convs(block_kind kind, int64_t in, int64_t width, int64_t stride, am_conv_cfg cfg[MAX_CONVS]) {
+static int block_convs(block_kind kind, int64_t in, int64_t width, int64_t stride,
+                       am_conv_cfg cfg[MAX_CONVS]) {
   if (kind == BLOCK_BASIC) {
     cfg[0] = (am_conv_cfg){.in = in, .out = width, .kernel = 3, .stride = stride, .pad = 1};
     cfg[1] = (am_conv_cfg){.in = width, .out = width, .kernel = 3, .pad = 1};
@@ -95,8 +96,8 @@ static am_err resnet_build(am_model *base) {
     for (int i = 0; i < variant->depth[stage]; i++) {
       int64_t stride = stage > 0 && i == 0 ? 2 : 1;
       snprintf(prefix, sizeof prefix, "layer%d.%d", stage + 1, i);
-      AM_TRY(block_init(&m->block[m->block_count], ps, prefix, variant->kind, channels, width << stage, stride,
-                        &channels));
+      AM_TRY(block_init(&m->block[m->block_count], ps, prefix, variant->kind, channels, width << stage,
+                        stride, &channels));
       m->block_count++;
     }
   }
@@ -106,7 +107,8 @@ static am_err resnet_build(am_model *base) {
 
 // ---- forward -----------------------------------------------------------------------------------
 
-static am_err conv_bn_forward(am_conv *conv, am_batch_norm_layer *bn, am_pass *pass, am_tensor *x, am_tensor **y) {
+static am_err conv_bn_forward(am_conv *conv, am_batch_norm_layer *bn, am_pass *pass, am_tensor *x,
+                              am_tensor **y) {
   AM_TRY(am_conv_forward(conv, pass, x, &x));
   AM_TRY(am_batch_norm_forward(bn, pass, x, y));
   return AM_OK;
@@ -132,7 +134,8 @@ static am_err resnet_forward(am_model *base, am_pass *pass, am_tensor *x, am_ten
   AM_TRY(conv_bn_forward(&m->conv1, &m->bn1, pass, x, &x));
   AM_TRY(am_relu(pass->graph, x, &x));
   if (!variant->small_stem) {
-    am_pool2d_desc pool = {.kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1};
+    am_pool2d_desc pool = {
+        .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1};
     AM_TRY(am_max_pool2d(pass->graph, x, pool, &x));
   }
   for (int i = 0; i < m->block_count; i++) AM_TRY(block_forward(&m->block[i], pass, x, &x));
@@ -143,21 +146,23 @@ static am_err resnet_forward(am_model *base, am_pass *pass, am_tensor *x, am_ten
 
 // ---- the family --------------------------------------------------------------------------------
 
-#define RESNET(model_name, text, is_imagenet, class_count, image_size, ...)                              \
-  {                                                                                                      \
-    .name = model_name, .doc = text, .role = AM_ROLE_CLASSIFIER, .imagenet_input = is_imagenet,          \
-    .settings = AM_MODEL_WIDTH,                                                                          \
-    .defaults = {.classes = class_count, .channels = 3, .size = image_size, .width = 64},                \
-    .variant = &(const resnet_variant){__VA_ARGS__}, .struct_bytes = sizeof(resnet),                     \
-    .build = resnet_build, .forward = resnet_forward                                                     \
+#define RESNET(model_name, text, is_imagenet, class_count, image_size, ...)                                 \
+  {                                                                                                         \
+    .name = model_name, .doc = text, .role = AM_ROLE_CLASSIFIER, .imagenet_input = is_imagenet,             \
+    .settings = AM_MODEL_WIDTH,                                                                             \
+    .defaults = {.classes = class_count, .channels = 3, .size = image_size, .width = 64},                   \
+    .variant = &(const resnet_variant){__VA_ARGS__}, .struct_bytes = sizeof(resnet), .build = resnet_build, \
+    .forward = resnet_forward                                                                               \
   }
 
-const am_model_def am_resnet18 = RESNET("resnet18", "ResNet-18 as torchvision's: 7x7 stem of stride 2, max-pool",
-                                        true, 1000, 224, .kind = BLOCK_BASIC, .depth = {2, 2, 2, 2});
+const am_model_def am_resnet18 =
+    RESNET("resnet18", "ResNet-18 as torchvision's: 7x7 stem of stride 2, max-pool", true, 1000, 224,
+           .kind = BLOCK_BASIC, .depth = {2, 2, 2, 2});
 const am_model_def am_resnet34 = RESNET("resnet34", "ResNet-34 as torchvision's", true, 1000, 224,
                                         .kind = BLOCK_BASIC, .depth = {3, 4, 6, 3});
-const am_model_def am_resnet50 = RESNET("resnet50", "ResNet-50 as torchvision's (stride in the 3x3 convolution)",
-                                        true, 1000, 224, .kind = BLOCK_BOTTLENECK, .depth = {3, 4, 6, 3});
+const am_model_def am_resnet50 =
+    RESNET("resnet50", "ResNet-50 as torchvision's (stride in the 3x3 convolution)", true, 1000, 224,
+           .kind = BLOCK_BOTTLENECK, .depth = {3, 4, 6, 3});
 const am_model_def am_resnet101 = RESNET("resnet101", "ResNet-101 as torchvision's", true, 1000, 224,
                                          .kind = BLOCK_BOTTLENECK, .depth = {3, 4, 23, 3});
 const am_model_def am_resnet152 = RESNET("resnet152", "ResNet-152 as torchvision's", true, 1000, 224,

@@ -34,8 +34,11 @@ static am_err cnn_build(am_model *base) {
   int64_t channels = base->cfg.channels, side = base->cfg.size;
   char name[NAME_BYTES];
   for (int i = 0; i < variant->conv_count; i++) {
-    am_conv_cfg cfg = {.in = channels, .out = variant->conv[i].channels, .kernel = variant->conv[i].kernel,
-                       .pad = variant->conv[i].pad, .bias = true};
+    am_conv_cfg cfg = {.in = channels,
+                       .out = variant->conv[i].channels,
+                       .kernel = variant->conv[i].kernel,
+                       .pad = variant->conv[i].pad,
+                       .bias = true};
     snprintf(name, sizeof name, "conv%d", i + 1);
     AM_TRY(am_conv_init(&m->conv[i], ps, name, cfg));
     channels = cfg.out;
@@ -74,7 +77,9 @@ static am_err cnn_forward(am_model *base, am_pass *pass, am_tensor *x, am_tensor
 
 const am_model_def am_cow_horse_cnn = {
     .name = "cow_horse_cnn",
-    .doc = "paper P4: two convolutions (16 k5, 8 k3) and two dense layers; 102,922 parameters at 64 px, 2 classes",
+    .doc =
+        "paper P4: two convolutions (16 k5, 8 k3) and two dense layers; 102,922 parameters at 64 px, 2 "
+        "classes",
     .role = AM_ROLE_CLASSIFIER,
     .settings = AM_MODEL_DROPOUT,
     .defaults = {.classes = 2, .channels = 3, .size = 64},
@@ -99,7 +104,9 @@ const am_model_def am_p2_cnn = {
 
 const am_model_def am_p3_cnn = {
     .name = "p3_cnn",
-    .doc = "paper P3: three 3x3 convolutions (32, 64, 128), one dense layer; 113,738 parameters at 32 px, 10 classes",
+    .doc =
+        "paper P3: three 3x3 convolutions (32, 64, 128), one dense layer; 113,738 parameters at 32 px, 10 "
+        "classes",
     .role = AM_ROLE_CLASSIFIER,
     .defaults = {.classes = 10, .channels = 3, .size = 32},
     .variant = &(const cnn_variant){.conv_count = 3, .conv = {{32, 3, 1}, {64, 3, 1}, {128, 3, 1}}},

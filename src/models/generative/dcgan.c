@@ -68,8 +68,11 @@ static am_err generator_build(am_model *base) {
   int64_t in = base->cfg.latent;
   for (int layer = 0; layer < m->layer_count; layer++) {
     bool last = layer == doublings;
-    am_conv_cfg cfg = {.in = in, .out = last ? base->cfg.channels : base->cfg.width << (doublings - 1 - layer),
-                       .stride = layer ? 2 : 1, .pad = layer ? 1 : 0, .transposed = true};
+    am_conv_cfg cfg = {.in = in,
+                       .out = last ? base->cfg.channels : base->cfg.width << (doublings - 1 - layer),
+                       .stride = layer ? 2 : 1,
+                       .pad = layer ? 1 : 0,
+                       .transposed = true};
     AM_TRY(layer_init(m, layer, cfg, &index));
     in = cfg.out;
   }
@@ -103,8 +106,8 @@ static am_err discriminator_build(am_model *base) {
   int64_t in = base->cfg.channels;
   for (int layer = 0; layer < m->layer_count; layer++) {
     bool last = layer == doublings;
-    am_conv_cfg cfg = {.in = in, .out = last ? 1 : base->cfg.width << layer, .stride = last ? 1 : 2,
-                       .pad = last ? 0 : 1};
+    am_conv_cfg cfg = {
+        .in = in, .out = last ? 1 : base->cfg.width << layer, .stride = last ? 1 : 2, .pad = last ? 0 : 1};
     AM_TRY(layer_init(m, layer, cfg, &index));
     in = cfg.out;
   }
@@ -162,7 +165,8 @@ const am_model_def am_dcgan_p2_g = {
 
 const am_model_def am_dcgan_p2_d = {
     .name = "dcgan_p2_d",
-    .doc = "paper P2's DCGAN discriminator: dropout 0.2 after the first four convolutions; 2,765,568 parameters",
+    .doc =
+        "paper P2's DCGAN discriminator: dropout 0.2 after the first four convolutions; 2,765,568 parameters",
     .role = AM_ROLE_DISCRIMINATOR,
     .settings = AM_MODEL_WIDTH | AM_MODEL_SLOPE | AM_MODEL_DROPOUT,
     .defaults = {.channels = 3, .size = 64, .width = 64, .slope = 0.02, .dropout = 0.2},
