@@ -60,7 +60,8 @@ typedef struct { am_dtype dtype; } am_dtype_desc;                  // cast
 typedef struct { am_shape shape; am_dtype dtype; double value; } am_fill_desc;
 
 // Element e of row r (r = index along dim 0) is draw e of stream (seed, purpose, index + r): the
-// numbers of a row do not depend on the rows beside it.
+// numbers of a row do not depend on the rows beside it. Uniform numbers are in [0, 1), but in f32 the
+// largest of them round to 1.
 typedef enum { AM_RAND_UNIFORM, AM_RAND_NORMAL } am_random_kind;
 typedef struct {
   am_random_kind kind;
