@@ -53,7 +53,15 @@ struct am_command {
   X(run)                   \
   X(plan)                  \
   X(status)                \
-  X(verify)
+  X(verify)                \
+  X(report)                \
+  X(schema)                \
+  X(doctor)                \
+  X(data)                  \
+  X(sample)                \
+  X(augment)               \
+  X(export)                \
+  X(predict)
 
 #define AM_COMMAND_EXTERN(name) extern const am_command am_cmd_##name;
 AM_COMMAND_LIST(AM_COMMAND_EXTERN)

@@ -1,0 +1,132 @@
+#include "app/data_check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+void am_data_report_fini(am_data_report *report) {
+  for (int64_t i = 0; i < report->corrupt_count; i++) free(report->reason[i]);
+  free(report->reason);
+  free(report->corrupt);
+  free(report->twin);
+  *report = (am_data_report){0};
+}
+
+static am_err add_corrupt(am_data_report *report, int64_t i, const char *reason) {
+  AM_TRY(AM_GROW(&report->corrupt, &report->capacity, report->corrupt_count + 1));
+  AM_TRY(AM_GROW(&report->reason, &report->reason_capacity, report->corrupt_count + 1));
+  AM_TRY(am_mem_strdup(reason, &report->reason[report->corrupt_count]));
+  report->corrupt[report->corrupt_count++] = i;
+  return AM_OK;
+}
+
+static am_err read_all(am_manifest *m, const am_file_list *list, am_data_report *report) {
+  for (int64_t i = 0; i < list->count; i++) {
+    am_image image = {0};
+    am_err err = am_manifest_image(m, list, i, &image);
+    am_image_fini(&image);
+    if (err == AM_ERR_DATA || err == AM_ERR_IO) {
+      char reason[AM_ERR_MESSAGE_BYTES];
+      snprintf(reason, sizeof reason, "%s", am_err_last()->message);
+      err = add_corrupt(report, i, reason);
+    }
+    AM_TRY(err);
+  }
+  return AM_OK;
+}
+
+// ---- files of equal bytes ----
+
+typedef struct {
+  const char *sha256;
+  int64_t index;
+} hashed;
+
+static int by_hash(const void *a, const void *b) {
+  const hashed *x = a, *y = b;
+  int order = strcmp(x->sha256, y->sha256);
+  return order ? order : x->index < y->index ? -1 : x->index > y->index;
+}
+
+static bool same_text(const char *a, const char *b) { return a && b ? !strcmp(a, b) : a == b; }
+
+static am_err find_twins(const am_file_list *list, am_data_report *report) {
+  am_err err = AM_OK;
+  hashed *sorted = NULL;
+  AM_GO(done, AM_NEW_ARRAY(&sorted, list->count));
+  AM_GO(done, AM_NEW_ARRAY(&report->twin, list->count));
+  report->count = list->count;
+  for (int64_t i = 0; i < list->count; i++) sorted[i] = (hashed){list->entry[i].sha256, i};
+  qsort(sorted, (size_t)list->count, sizeof *sorted, by_hash);
+  for (int64_t i = 0, first = 0; i < list->count; i++) {
+    if (strcmp(sorted[first].sha256, sorted[i].sha256)) first = i;
+    const am_file_entry *mine = &list->entry[sorted[i].index], *twin = &list->entry[sorted[first].index];
+    bool repeats = i > first;
+    report->twin[sorted[i].index] = repeats ? sorted[first].index : -1;
+    report->twin_count += repeats;
+    report->across_splits += repeats && !same_text(mine->split, twin->split);
+    report->across_classes += repeats && mine->label != twin->label;
+  }
+done:
+  free(sorted);
+  return err;
+}
+
+am_err am_data_check(am_manifest *m, am_file_list *list, am_data_report *out) {
+  am_err err = AM_OK;
+  am_data_report report = {0};
+  AM_GO(done, am_file_list_hash(list, NULL));
+  AM_GO(done, find_twins(list, &report));
+  AM_GO(done, read_all(m, list, &report));
+  *out = report;
+  report = (am_data_report){0};
+done:
+  am_data_report_fini(&report);
+  return err;
+}
+
+// ---- saying it ----
+
+static bool crosses(const am_file_list *list, int64_t a, int64_t b) {
+  return !same_text(list->entry[a].split, list->entry[b].split) || list->entry[a].label != list->entry[b].label;
+}
+
+static void print_twins(const am_data_report *report, const am_file_list *list, FILE *out) {
+  enum { SHOWN = 20 };
+  int64_t shown = 0, hidden = 0;
+  for (int64_t i = 0; i < report->count; i++) {
+    int64_t twin = report->twin[i];
+    if (twin < 0 || !crosses(list, i, twin)) continue;
+    if (shown++ >= SHOWN) {
+      hidden++;
+      continue;
+    }
+    const am_file_entry *a = &list->entry[twin], *b = &list->entry[i];
+    fprintf(out, "  same bytes: %s (%s%s%s) and %s (%s%s%s)\n", a->path, list->class_name[a->label], a->split ? ", " : "",
+            a->split ? a->split : "", b->path, list->class_name[b->label], b->split ? ", " : "", b->split ? b->split : "");
+  }
+  if (hidden) fprintf(out, "  and %lld more\n", (long long)hidden);
+}
+
+void am_data_print(const am_data_report *report, const am_manifest *m, const am_file_list *list, FILE *out) {
+  int64_t stated = am_manifest_describe(m)->images;
+  fprintf(out, "%lld files, %lld distinct\n", (long long)report->count, (long long)(report->count - report->twin_count));
+  if (stated && stated != report->count) {
+    fprintf(out, "the complete set has %lld images: this is a part of it, or not the same\n", (long long)stated);
+  }
+  if (report->across_splits) {
+    fprintf(out, "%lld files repeat one of another split: dividing by files would leak\n", (long long)report->across_splits);
+  }
+  if (report->across_classes) {
+    fprintf(out, "%lld files repeat one of another class: a label is wrong\n", (long long)report->across_classes);
+  }
+  print_twins(report, list, out);
+  for (int64_t i = 0; i < report->corrupt_count; i++) fprintf(out, "  corrupt: %s\n", report->reason[i]);
+}
+
+am_err am_data_verdict(const am_data_report *report, const am_manifest *m) {
+  AM_CHECK(report->corrupt_count == 0, AM_ERR_DATA, "%s: %lld of %lld files cannot be read as images; the first: %s",
+           am_manifest_name(m), (long long)report->corrupt_count, (long long)report->count, report->reason[0]);
+  return AM_OK;
+}

@@ -1,0 +1,25 @@
+// What `augmint data` finds out about an image set: corrupt files, and files of equal bytes.
+#ifndef AM_APP_DATA_CHECK_H
+#define AM_APP_DATA_CHECK_H
+
+#include "data/manifest.h"
+
+typedef struct {
+  int64_t *corrupt;        // owned: indices into the list
+  char **reason;           // owned, with corrupt
+  int64_t corrupt_count, capacity, reason_capacity;
+  int64_t *twin;           // owned: for each file the first one with the same bytes, -1: itself
+  int64_t count;           // files
+  int64_t twin_count;      // files that repeat an earlier one
+  int64_t across_splits;   // ... that is in another split
+  int64_t across_classes;  // ... that is of another class
+} am_data_report;
+// Hashes and decodes every file of the list. Errors: only those of the machine; what is wrong with
+// the data is in the report.
+AM_MUST_USE am_err am_data_check(am_manifest *m, am_file_list *list, am_data_report *out);
+void am_data_report_fini(am_data_report *report);
+void am_data_print(const am_data_report *report, const am_manifest *m, const am_file_list *list, FILE *out);
+// Errors: AM_ERR_DATA files are corrupt.
+AM_MUST_USE am_err am_data_verdict(const am_data_report *report, const am_manifest *m);
+
+#endif

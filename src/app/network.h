@@ -1,0 +1,18 @@
+// A trained network from its weights, for commands that use one outside an experiment.
+#ifndef AM_APP_NETWORK_H
+#define AM_APP_NETWORK_H
+
+#include "models/registry.h"
+
+typedef struct {
+  const char *model;    // --model; NULL: what the weights say they are (augmint writes that)
+  const char *weights;  // --weights: a safetensors file
+  am_model_role role;   // another role is an error
+  am_model_cfg cfg;     // what is known of it; a classifier's classes are read off the weights
+} am_network_choice;
+// Errors: AM_ERR_CONFIG unknown or unfit model; AM_ERR_IO, AM_ERR_DATA weights (both shapes named).
+AM_MUST_USE am_err am_network_load(const am_network_choice *choice, am_device *device, am_model **out);
+// The name of the model that am_network_load would build, in *def. Errors: as above.
+AM_MUST_USE am_err am_network_find(const am_network_choice *choice, const am_model_def **def);
+
+#endif
