@@ -1,5 +1,6 @@
 // augmint data: brings image sets in, checks them, shows them.
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,9 +67,11 @@ done:
 }
 
 static am_err link_tree(const char *from, const char *to) {
-  char *whole = realpath(from, NULL);
-  AM_CHECK(whole, AM_ERR_IO, "cannot find %s: %s", from, strerror(errno));
-  am_err err = symlink(whole, to) == 0 ? AM_OK : AM_FAIL(AM_ERR_IO, "cannot link %s to %s: %s", to, whole, strerror(errno));
+  am_err err = AM_OK;
+  char here[PATH_MAX], *whole = NULL;
+  AM_CHECK(getcwd(here, sizeof here), AM_ERR_IO, "cannot tell the working folder: %s", strerror(errno));
+  AM_TRY(am_path_join(here, from, &whole));
+  if (symlink(whole, to) != 0) err = AM_FAIL(AM_ERR_IO, "cannot link %s to %s: %s", to, whole, strerror(errno));
   free(whole);
   return err;
 }

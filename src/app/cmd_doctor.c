@@ -182,26 +182,29 @@ static am_err check_data(doctor *d) {
 
 // ---- figures ----
 
-// Whether python3 imports all of `modules` ("h5py, numpy").
-static bool python_has(const char *modules) {
-  char code[128];
+// Whether this Python finds all of `modules` ("h5py numpy").
+static bool python_has(const char *python, const char *modules) {
+  char program[64], code[160];
   pid_t child;
   int status = 0;
+  snprintf(program, sizeof program, "%s", python);
   snprintf(code, sizeof code, "import importlib.util as u, sys; sys.exit(any(u.find_spec(m) is None for m in '%s'.split()))",
            modules);
-  char *const argv[] = {"python3", "-c", code, NULL};
-  if (posix_spawnp(&child, "python3", NULL, NULL, argv, environ) != 0) return false;
+  char *const argv[] = {program, "-c", code, NULL};
+  if (posix_spawnp(&child, program, NULL, NULL, argv, environ) != 0) return false;
   return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 static void check_figures(doctor *d) {
   static const char modules[] = "h5py numpy pandas matplotlib";
-  if (python_has(modules)) {
-    good(d, "figures", "python3 with %s", modules);
-  } else {
-    better(d, "figures", "python3 lacks some of %s: analysis/figures.py needs them (apt install python3-h5py python3-pandas "
-                         "python3-matplotlib); report.html does not", modules);
+  static const char *const pythons[] = {"python3", "/usr/bin/python3"};  // the second where the first is an environment
+  for (int64_t i = 0; i < AM_COUNT_OF(pythons); i++) {
+    if (!python_has(pythons[i], modules)) continue;
+    good(d, "figures", "%s with %s", pythons[i], modules);
+    return;
   }
+  better(d, "figures", "python3 lacks some of %s, which analysis/figures.py needs (report.html does not): apt install "
+                       "python3-h5py python3-pandas python3-matplotlib", modules);
 }
 
 static am_err run(am_app *app) {

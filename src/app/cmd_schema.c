@@ -6,7 +6,7 @@
 #include "data/manifest.h"
 #include "metrics/metrics.h"
 #include "models/registry.h"
-#include "train/train.h"
+#include "sweep/experiment.h"
 
 static am_err put_schema(const am_schema *schema, am_str *out) {
   if (out->length) AM_TRY(am_str_printf(out, "\n"));

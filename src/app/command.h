@@ -53,8 +53,8 @@ struct am_command {
   X(run)                   \
   X(plan)                  \
   X(status)                \
-  X(verify)                \
   X(report)                \
+  X(verify)                \
   X(schema)                \
   X(doctor)                \
   X(data)                  \
