@@ -172,7 +172,7 @@ static am_err begin_gather(am_reduction *r) {
   qsort(r->node, (size_t)r->node_count, sizeof *r->node, compare_position);
   fold(r->node, &r->node_count, r->slices, r->slices, r->element, chunk);
   char *mine = r->out + (size_t)first * bytes;
-  if (r->node[0].data != mine) memcpy(mine, r->node[0].data, (size_t)chunk * bytes);
+  if (chunk && r->node[0].data != mine) memcpy(mine, r->node[0].data, (size_t)chunk * bytes);
   r->request_count = r->receive_count = 0;
   r->phase = GATHER;
   for (int k = 0; k < c->size; k++) {
