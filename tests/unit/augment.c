@@ -219,6 +219,39 @@ static void blur_sigma_stays_in_its_range(void **state) {
   am_pipeline_free(p);
 }
 
+// A bright pixel off the centre moves by the angle, counter-clockwise: all angles are met, none beyond.
+static void rotation_angle_stays_in_its_range(void **state) {
+  enum { PX = 33, AT = 16, RADIUS = 15 };
+  const double degrees = 60, turn = 180 / acos(-1.0);
+  am_node *list = parse("[{rotation: {degrees: 60}}]");
+  am_pipeline *p = NULL;
+  am_ok(am_pipeline_new(list, 1, PX, PX, NULL, NULL, &p));
+  am_image image = {0};
+  am_ok(am_image_new(PX, PX, 1, &image));
+  for (int d = -1; d <= 1; d++) memset(image.pixel + (AT + d) * PX + AT + RADIUS - 1, 255, 2);  // "3 o'clock"
+  double least = 180, most = -180, sum = 0;
+  for (uint64_t s = 0; s < DRAWS; s++) {
+    float out[PX * PX];
+    run(p, &image, s, out);
+    double x = 0, y = 0;
+    for (int i = 0; i < PX * PX; i++) {
+      x += out[i] * (i % PX - AT);
+      y -= out[i] * (double)(i / PX - AT);
+    }
+    double angle = atan2(y, x) * turn;
+    least = fmin(least, angle);
+    most = fmax(most, angle);
+    sum += angle;
+  }
+  const double blur = 4;  // degrees that a pixel covers at this radius
+  assert_true(least > -degrees - blur && least < -degrees + blur && most < degrees + blur &&
+              most > degrees - blur);
+  assert_true(fabs(sum / DRAWS) < 4 * degrees / sqrt(3.0 * DRAWS) + 0.5);
+  am_image_fini(&image);
+  am_pipeline_free(p);
+  am_node_free(list);
+}
+
 // ---- purity ------------------------------------------------------------------------------------
 
 #define EVERYTHING \
@@ -297,6 +330,7 @@ int main(void) {
       cmocka_unit_test(jitter_factors_are_uniform),
       cmocka_unit_test(jitter_order_is_drawn_afresh),
       cmocka_unit_test(blur_sigma_stays_in_its_range),
+      cmocka_unit_test(rotation_angle_stays_in_its_range),
       cmocka_unit_test(depends_on_image_seed_and_stream_alone),
       cmocka_unit_test(wrong_image_size_is_an_error),
       cmocka_unit_test(preview_without_ops_gives_the_image),
