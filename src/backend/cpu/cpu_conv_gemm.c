@@ -59,31 +59,36 @@ static inline void put_every(float *restrict to, const float *restrict from, int
   }
 }
 
-// A range of channels of the image into planes, zeros outside.
+// One row of the image into a row of a plane: every stride_w-th value from `x` on, zeros outside.
+static inline void split_row(const plane_set *p, const float *row, int64_t x, float *to) {
+  const am_cpu_conv *c = p->c;
+  const int64_t from = am_min_i64(first_inside(x, c->stride_w), p->cols);
+  const int64_t stop = am_max_i64(from, end_inside(x, c->stride_w, c->w, p->cols));
+  for (int64_t j = 0; j < from; j++) to[j] = 0;
+  if (from < stop) take_every(to + from, row + x + from * c->stride_w, stop - from, c->stride_w);
+  for (int64_t j = stop; j < p->cols; j++) to[j] = 0;
+}
+
 AM_CPU_KERNEL static void split_channels(const void *arg, int64_t begin, int64_t end) {
   const plane_args *k = arg;
   const plane_set *p = k->p;
   const am_cpu_conv *c = p->c;
-  for (int64_t row = begin * c->stride_h * p->rows; row < end * c->stride_h * p->rows; row++) {
-    const int64_t ch = row / (c->stride_h * p->rows), ry = row / p->rows % c->stride_h, i = row % p->rows;
-    const int64_t y = i * c->stride_h + ry - c->pad_h;
-    const bool inside = y >= 0 && y < c->h;
-    for (int64_t rx = 0; rx < c->stride_w; rx++) {
-      float *to = k->planes + ch * p->channel + ((ry * c->stride_w + rx) * p->rows + i) * p->cols;
-      const int64_t x = rx - c->pad_w;
-      const int64_t from = inside ? am_min_i64(first_inside(x, c->stride_w), p->cols) : p->cols;
-      const int64_t stop = inside ? am_max_i64(from, end_inside(x, c->stride_w, c->w, p->cols)) : p->cols;
-      for (int64_t j = 0; j < from; j++) to[j] = 0;
-      if (from < stop) {
-        take_every(to + from, k->image + (ch * c->h + y) * c->w + x + from * c->stride_w, stop - from, c->stride_w);
+  for (int64_t ch = begin; ch < end; ch++) {
+    float *to = k->planes + ch * p->channel;
+    for (int64_t ry = 0; ry < c->stride_h; ry++) {
+      for (int64_t rx = 0; rx < c->stride_w; rx++) {
+        for (int64_t i = 0; i < p->rows; i++, to += p->cols) {
+          const int64_t y = i * c->stride_h + ry - c->pad_h;
+          if (y < 0 || y >= c->h) memset(to, 0, (size_t)p->cols * sizeof *to);
+          else split_row(p, k->image + (ch * c->h + y) * c->w, rx - c->pad_w, to);
+        }
       }
-      for (int64_t j = stop; j < p->cols; j++) to[j] = 0;
     }
   }
 }
 
-// Planes back into a range of channels of the image. A place of the image lies in one plane row and
-// column at most; those that no window touches lie in none and are 0.
+// Planes back into the image. A place of the image lies in one plane row and column at most; those
+// that no window touches lie in none and are 0.
 AM_CPU_KERNEL static void join_channels(const void *arg, int64_t begin, int64_t end) {
   const plane_args *k = arg;
   const plane_set *p = k->p;
@@ -114,12 +119,14 @@ typedef struct {
 typedef struct {
   const plane_set *p;
   piece at;
+  const int64_t *tap;  // where each tap of the kernel starts in the planes of a channel
   float *planes, *col;
   int64_t col_stride;  // columns of the whole matrix
 } col_args;
 
 static inline void copy_row(float *restrict to, const float *restrict from, int64_t n) {
   switch (n) {  // the widths of small images, without a call
+    case 2: memcpy(to, from, 2 * sizeof *to); break;
     case 4: memcpy(to, from, 4 * sizeof *to); break;
     case 8: memcpy(to, from, 8 * sizeof *to); break;
     case 16: memcpy(to, from, 16 * sizeof *to); break;
@@ -132,22 +139,21 @@ static inline void add_row(float *restrict to, const float *restrict from, int64
 }
 
 // Calls use(plane row, column row, length) for every row of a range of channels of the group.
-#define FOR_EACH_ROW(k, begin, end, use)                                                                  \
-  do {                                                                                                    \
-    const plane_set *p_ = (k)->p;                                                                         \
-    const am_cpu_conv *c_ = p_->c;                                                                        \
-    const int64_t taps_ = c_->kh * c_->kw;                                                                \
-    for (int64_t i_ = 0; i_ < (k)->at.images; i_++) {                                                     \
-      for (int64_t t_ = (begin) * taps_; t_ < (end) * taps_; t_++) {                                      \
-        const int64_t ky_ = t_ % taps_ / c_->kw * c_->dilation_h, kx_ = t_ % c_->kw * c_->dilation_w;     \
-        const int64_t plane_ = ky_ % c_->stride_h * c_->stride_w + kx_ % c_->stride_w;                    \
-        float *from_ = (k)->planes + (i_ * p_->ci + t_ / taps_) * p_->channel +                           \
-                       (plane_ * p_->rows + ky_ / c_->stride_h + (k)->at.row) * p_->cols +                \
-                       kx_ / c_->stride_w;                                                                \
-        float *to_ = (k)->col + t_ * (k)->col_stride + i_ * (k)->at.rows * c_->wo;                        \
-        for (int64_t y_ = 0; y_ < (k)->at.rows; y_++) use(from_ + y_ * p_->cols, to_ + y_ * c_->wo, c_->wo); \
-      }                                                                                                   \
-    }                                                                                                     \
+#define FOR_EACH_ROW(k, begin, end, use)                                                                   \
+  do {                                                                                                     \
+    const plane_set *p_ = (k)->p;                                                                          \
+    const int64_t taps_ = p_->c->kh * p_->c->kw, width_ = p_->c->wo, rows_ = (k)->at.rows;                 \
+    for (int64_t i_ = 0; i_ < (k)->at.images; i_++) {                                                      \
+      for (int64_t ch_ = (begin); ch_ < (end); ch_++) {                                                    \
+        float *from_ = (k)->planes + (i_ * p_->ci + ch_) * p_->channel + (k)->at.row * p_->cols;           \
+        float *to_ = (k)->col + ch_ * taps_ * (k)->col_stride + i_ * rows_ * width_;                       \
+        for (int64_t t_ = 0; t_ < taps_; t_++, to_ += (k)->col_stride) {                                   \
+          for (int64_t y_ = 0; y_ < rows_; y_++) {                                                         \
+            use(from_ + (k)->tap[t_] + y_ * p_->cols, to_ + y_ * width_, width_);                          \
+          }                                                                                                \
+        }                                                                                                  \
+      }                                                                                                    \
+    }                                                                                                      \
   } while (0)
 
 #define TO_COLUMNS(plane, column, n) copy_row((column), (plane), (n))
@@ -171,8 +177,17 @@ typedef struct {
   int64_t places, depth;         // of an image; rows of the columns' matrix
   int64_t images, rows;          // of a piece, at most
   bool direct;                   // a 1x1 kernel on single images: the image is its own columns
+  int64_t *tap;
   float *planes, *col, *gathered;
 } work;
+
+static void find_taps(const am_cpu_conv *c, const plane_set *p, int64_t *tap) {
+  for (int64_t t = 0; t < c->kh * c->kw; t++) {
+    const int64_t y = t / c->kw * c->dilation_h, x = t % c->kw * c->dilation_w;
+    const int64_t plane = y % c->stride_h * c->stride_w + x % c->stride_w;
+    tap[t] = (plane * p->rows + y / c->stride_h) * p->cols + x / c->stride_w;
+  }
+}
 
 static am_err work_start(am_cpu *cpu, const am_cpu_conv *c, work *k) {
   *k = (work){.p = planes_of(c), .places = c->ho * c->wo};
@@ -187,6 +202,8 @@ static am_err work_start(am_cpu *cpu, const am_cpu_conv *c, work *k) {
     return AM_OK;
   }
   const int64_t columns_max = k->images * k->rows * c->wo;
+  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_TAPS, c->kh * c->kw, sizeof *k->tap, &k->tap));
+  find_taps(c, &k->p, k->tap);
   AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_PLANES, k->images * k->p.ci * k->p.channel, sizeof(float), &k->planes));
   AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_COLUMNS, k->depth * columns_max, sizeof(float), &k->col));
   if (k->images > 1) {
@@ -217,7 +234,7 @@ static void join_images(const am_cpu *cpu, const work *k, float *x, piece at, in
 }
 
 static void over_columns(const am_cpu *cpu, const work *k, piece at, am_cpu_range_fn fn) {
-  const col_args args = {&k->p, at, k->planes, k->col, at.images * at.places};
+  const col_args args = {&k->p, at, k->tap, k->planes, k->col, at.images * at.places};
   am_cpu_for(cpu, k->p.ci, am_cpu_grain(k->depth / k->p.ci * args.col_stride), fn, &args);
 }
 

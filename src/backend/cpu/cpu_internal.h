@@ -20,7 +20,7 @@ enum { AM_CPU_LANES = 16 };  // channels of one AM_LAYOUT_C16 block, and lanes o
 // Temporary memory of an op, kept from one op to the next and grown as needed. What is needed at the
 // same time has names of its own.
 typedef enum {
-  AM_CPU_SCRATCH_PLANES, AM_CPU_SCRATCH_COLUMNS, AM_CPU_SCRATCH_COLUMN_ROWS,  // im2col
+  AM_CPU_SCRATCH_TAPS, AM_CPU_SCRATCH_PLANES, AM_CPU_SCRATCH_COLUMNS, AM_CPU_SCRATCH_COLUMN_ROWS,  // im2col
   AM_CPU_SCRATCH_OUTPUT, AM_CPU_SCRATCH_OUTPUT_ROWS,
   AM_CPU_SCRATCH_WEIGHTS, AM_CPU_SCRATCH_DNNL,                               // oneDNN
   AM_CPU_SCRATCH_PLAIN_X, AM_CPU_SCRATCH_PLAIN_Y,

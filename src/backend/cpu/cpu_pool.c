@@ -37,37 +37,42 @@ static pool_plane plane_of(const am_pool2d_desc *desc, const am_view *large, con
                       .ho = small->shape.dim[2], .wo = small->shape.dim[3], .desc = *desc};
 }
 
-// ---- one place of a plane ----
+// ---- one row, one place of a plane ----
 
-#define MAX_AT(name, lanes)                                                                              \
-  AM_CPU_KERNEL static void name(const pool_plane *p, const float *restrict x, int64_t oy, int64_t ox,   \
+// The maxima of one row of windows, tap by tap: the first in row-major order, a NaN before all others,
+// as in PyTorch.
+#define MAX_ROW(name, lanes)                                                                             \
+  AM_CPU_KERNEL static void name(const pool_plane *p, const float *restrict x, int64_t oy,               \
                                  float *restrict y, int32_t *restrict chosen) {                          \
-    const window v = window_at(p, oy, ox);                                                               \
-    float best[lanes];                                                                                   \
-    int32_t at[lanes];                                                                                   \
-    for (int j = 0; j < lanes; j++) {                                                                    \
-      best[j] = -INFINITY;                                                                               \
-      at[j] = (int32_t)(v.y0 * p->w + v.x0);                                                             \
+    const window v = window_at(p, oy, 0);                                                                \
+    const int64_t stride = p->desc.stride_w;                                                             \
+    for (int64_t ox = 0; ox < p->wo; ox++) {                                                             \
+      const int32_t first = (int32_t)(v.y0 * p->w + window_at(p, oy, ox).x0);                            \
+      for (int j = 0; j < lanes; j++) {                                                                  \
+        y[ox * lanes + j] = -INFINITY;                                                                   \
+        chosen[ox * lanes + j] = first;                                                                  \
+      }                                                                                                  \
     }                                                                                                    \
     for (int64_t iy = v.y0; iy < v.y1; iy++) {                                                           \
-      for (int64_t ix = v.x0; ix < v.x1; ix++) {                                                         \
-        const int32_t here = (int32_t)(iy * p->w + ix);                                                  \
-        const float *restrict from = x + (int64_t)here * lanes;                                          \
-        for (int j = 0; j < lanes; j++) {                                                                \
-          const float value = from[j];                                                                   \
-          const int better = (value > best[j]) | (value != value);                                       \
-          best[j] = better ? value : best[j];                                                            \
-          at[j] = better ? here : at[j];                                                                 \
+      for (int64_t kx = -p->desc.pad_w; kx < p->desc.kernel_w - p->desc.pad_w; kx++) {                   \
+        const int64_t from = kx < 0 ? am_ceil_div(-kx, stride) : 0;                                      \
+        const int64_t stop = kx < p->w ? am_min_i64(p->wo, (p->w - 1 - kx) / stride + 1) : 0;            \
+        for (int64_t ox = from; ox < stop; ox++) {                                                       \
+          const int32_t here = (int32_t)(iy * p->w + ox * stride + kx);                                  \
+          const float *restrict value = x + (int64_t)here * lanes;                                       \
+          float *restrict best = y + ox * lanes;                                                         \
+          int32_t *restrict at = chosen + ox * lanes;                                                    \
+          _Pragma("omp simd") for (int j = 0; j < lanes; j++) {                                          \
+            const bool better = (value[j] > best[j]) | (value[j] != value[j]);                           \
+            best[j] = better ? value[j] : best[j];                                                       \
+            at[j] = better ? here : at[j];                                                               \
+          }                                                                                              \
         }                                                                                                \
       }                                                                                                  \
     }                                                                                                    \
-    for (int j = 0; j < lanes; j++) {                                                                    \
-      y[j] = best[j];                                                                                    \
-      chosen[j] = at[j];                                                                                 \
-    }                                                                                                    \
   }
-MAX_AT(max_at_plain, 1)
-MAX_AT(max_at_c16, AM_CPU_LANES)
+MAX_ROW(max_row_plain, 1)
+MAX_ROW(max_row_c16, AM_CPU_LANES)
 
 #define AVERAGE_AT(name, lanes)                                                                          \
   AM_CPU_KERNEL static void name(const pool_plane *p, const float *restrict x, int64_t oy, int64_t ox,   \
@@ -114,9 +119,9 @@ AVERAGE_GRAD_AT(average_grad_at_c16, AM_CPU_LANES)
     const pool_args *k = arg;                                                                             \
     const pool_plane *p = &k->plane;                                                                      \
     for (int64_t b = begin; b < end; b++) {                                                               \
-      FOR_EACH_OUTPUT(p) {                                                                                \
-        const int64_t o = ((b * p->ho + oy) * p->wo + ox) * lanes;                                        \
-        max_at_##suffix(p, k->x + b * p->h * p->w * lanes, oy, ox, k->y + o, k->chosen + o);              \
+      for (int64_t oy = 0; oy < p->ho; oy++) {                                                            \
+        const int64_t o = (b * p->ho + oy) * p->wo * lanes;                                               \
+        max_row_##suffix(p, k->x + b * p->h * p->w * lanes, oy, k->y + o, k->chosen + o);                 \
       }                                                                                                   \
     }                                                                                                     \
   }                                                                                                       \
@@ -146,8 +151,8 @@ AVERAGE_GRAD_AT(average_grad_at_c16, AM_CPU_LANES)
     memset(k->y + begin * large, 0, (size_t)((end - begin) * large) * sizeof *k->y);                      \
     for (int64_t b = begin; b < end; b++) {                                                               \
       float *dx = k->y + b * large;                                                                       \
-      for (int64_t o = b * small; o < (b + 1) * small; o++) {                                             \
-        dx[(int64_t)k->index[o] * lanes + o % lanes] += k->x[o];                                          \
+      for (int64_t o = b * small; o < (b + 1) * small; o += lanes) {                                      \
+        for (int j = 0; j < lanes; j++) dx[(int64_t)k->index[o + j] * lanes + j] += k->x[o + j];          \
       }                                                                                                   \
     }                                                                                                     \
   }                                                                                                       \
@@ -157,8 +162,8 @@ AVERAGE_GRAD_AT(average_grad_at_c16, AM_CPU_LANES)
     const int64_t small = p->ho * p->wo * lanes, large = p->h * p->w * lanes;                             \
     for (int64_t b = begin; b < end; b++) {                                                               \
       const float *x = k->x + b * large;                                                                  \
-      for (int64_t o = b * small; o < (b + 1) * small; o++) {                                             \
-        k->y[o] = x[(int64_t)k->index[o] * lanes + o % lanes];                                            \
+      for (int64_t o = b * small; o < (b + 1) * small; o += lanes) {                                      \
+        for (int j = 0; j < lanes; j++) k->y[o + j] = x[(int64_t)k->index[o + j] * lanes + j];            \
       }                                                                                                   \
     }                                                                                                     \
   }
