@@ -62,6 +62,11 @@ failed:
   return err;
 }
 
+am_err am_check_slices(const am_node *where, int64_t batch_size, int64_t slices) {
+  if (slices <= batch_size) return AM_OK;
+  return am_node_fail(where, "batch_size %lld cannot be cut into %lld slices", (long long)batch_size, (long long)slices);
+}
+
 // ---- merging ----
 
 static am_err defaults_path(const char *path, const char *defaults, char **out) {

@@ -95,10 +95,7 @@ static am_err read_training(const am_experiment *e, const am_node *override, am_
   if (override) AM_TRY(am_node_merge(arm->train_tree, override));
   AM_TRY(am_bind(arm->train_tree, &am_train_schema, also, &arm->train));
   AM_TRY(am_optimizer_bind(am_node_get(arm->train_tree, "optimizer"), &arm->optimizer));
-  if (arm->train.batch_size % arm->train.slices != 0)
-    return am_node_fail(arm->train_tree, "batch_size %lld cannot be cut into %lld equal slices",
-                        (long long)arm->train.batch_size, (long long)arm->train.slices);
-  return AM_OK;
+  return am_check_slices(arm->train_tree, arm->train.batch_size, arm->train.slices);
 }
 
 static am_err read_arm(const am_experiment *e, const char *name, const am_node *n, am_arm_def *arm) {

@@ -16,6 +16,9 @@ am_err am_fail_unknown(const am_node *where, const char *what, const char *word,
 // A list of words, or one word, as borrowed strings in owned memory.
 AM_MUST_USE am_err am_words_of(const am_node *n, const char ***out, int64_t *count);
 
+// A batch has at least one image for each slice.
+AM_MUST_USE am_err am_check_slices(const am_node *where, int64_t batch_size, int64_t slices);
+
 // data: (experiment_data.c)
 AM_MUST_USE am_err am_read_data(am_experiment *e, const am_node *data);
 // generators, pools, arms, models, evaluate, published (experiment_arms.c)

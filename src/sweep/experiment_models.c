@@ -107,6 +107,7 @@ static am_err read_generator(const am_node *n, am_generator_def *g) {
     return am_node_fail(am_node_get(fit, "per_class"),
                         "%s makes images without a label, so it is fitted for each class: per_class: true",
                         g->network.kind);
+  if (fit) AM_TRY(am_check_slices(fit, g->fit.batch_size, g->fit.slices));
   if (g->fit.real_label_min > g->fit.real_label_max || g->fit.fake_label_min > g->fit.fake_label_max)
     return am_node_fail(fit, "a label range has its minimum above its maximum");
   return AM_OK;
