@@ -12,10 +12,27 @@
 #include "base/path.h"
 
 typedef struct {
-  const char *from, *split, *out;
+  const char *from, *split, *out, *classes;
   bool link, force;
   int64_t per_class;
+  am_words class_name;  // of --classes, cut at its commas
 } data_options;
+
+// "cow,horse" into words; `text` is cut up.
+static am_err cut_classes(char *text, am_words *out) {
+  char *rest = NULL;
+  for (char *word = strtok_r(text, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
+    AM_CHECK(out->count < AM_WORDS_MAX, AM_ERR_CONFIG, "--classes takes at most %d names", AM_WORDS_MAX);
+    out->word[out->count++] = word;
+  }
+  return AM_OK;
+}
+
+static am_selection selection_of(const data_options *o) {
+  return (am_selection){.split = o->split,
+                        .class_name = o->class_name.count ? o->class_name.word : NULL,
+                        .class_count = o->class_name.count};
+}
 
 static void print_counts(am_app *app, const am_file_list *list) {
   fprintf(app->out, "%-24s %8s\n", "class", "images");
@@ -80,6 +97,7 @@ static am_err link_tree(const char *from, const char *to) {
 static am_err import_set(am_app *app, am_manifest *m, const data_options *o) {
   am_err err = AM_OK;
   am_output out = {0};
+  am_selection what = selection_of(o);
   am_file_list list = {0};
   am_data_report report = {0};
   char *target = NULL, *place = NULL, *buffer = NULL;
@@ -92,7 +110,7 @@ static am_err import_set(am_app *app, am_manifest *m, const data_options *o) {
   AM_GO(done, am_path_join(out.work, am_manifest_name(m), &place));
   AM_GO(done, AM_NEW_ARRAY(&buffer, COPY_BYTES));
   AM_GO(done, o->link ? link_tree(o->from, place) : copy_tree(o->from, place, 0, buffer));
-  AM_GO(done, am_manifest_list(m, out.work, &(am_selection){0}, &list));
+  AM_GO(done, am_manifest_list(m, out.work, &what, &list));
   AM_GO(done, am_data_check(m, &list, &report));
   am_data_print(&report, m, &list, app->out);
   AM_GO(done, am_data_verdict(&report, m));
@@ -112,9 +130,10 @@ done:
 
 static am_err check_set(am_app *app, am_manifest *m, const data_options *o) {
   am_err err = AM_OK;
+  am_selection what = selection_of(o);
   am_file_list list = {0};
   am_data_report report = {0};
-  AM_GO(done, am_manifest_list(m, app->data_dir, &(am_selection){.split = o->split}, &list));
+  AM_GO(done, am_manifest_list(m, app->data_dir, &what, &list));
   AM_GO(done, am_data_check(m, &list, &report));
   print_counts(app, &list);
   am_data_print(&report, m, &list, app->out);
@@ -149,12 +168,13 @@ done:
 
 static am_err show_set(am_app *app, am_manifest *m, const data_options *o) {
   am_err err = AM_OK;
+  am_selection what = selection_of(o);
   am_file_list list = {0};
   am_sheet sheet = {0};
   am_image drawn = {0};
   char *out = NULL;
   AM_GO(done, o->out ? am_mem_strdup(o->out, &out) : am_str_format(&out, "%s.png", am_manifest_name(m)));
-  AM_GO(done, am_manifest_list(m, app->data_dir, &(am_selection){.split = o->split}, &list));
+  AM_GO(done, am_manifest_list(m, app->data_dir, &what, &list));
   AM_CHECK_GO(done, list.class_count * o->per_class <= MOST_TILES, AM_ERR_CONFIG,
               "%lld classes x %lld images are more than a sheet of %d: choose a smaller --per-class",
               (long long)list.class_count, (long long)o->per_class, MOST_TILES);
@@ -181,12 +201,14 @@ static am_err run(am_app *app) {
   am_err err = AM_OK;
   data_options o = {.per_class = 8};
   am_manifest *m = NULL;
+  char *classes = NULL;
   bool go = false;
   const am_option options[] = {
       {"--from", AM_OPTION_TEXT, &o.from, "DIR", "import: where the image set lies now"},
       {"--link", AM_OPTION_FLAG, &o.link, NULL, "import: a symbolic link instead of a copy"},
       {"--force", AM_OPTION_FLAG, &o.force, NULL, "import: set an existing folder aside as NAME.old"},
-      {"--split", AM_OPTION_TEXT, &o.split, "NAME", "check, show: only this split"},
+      {"--split", AM_OPTION_TEXT, &o.split, "NAME", "only this split"},
+      {"--classes", AM_OPTION_TEXT, &o.classes, "A,B", "only these classes, where a part of the set is enough"},
       {"--per-class", AM_OPTION_I64, &o.per_class, "N", "show: images of each class (8)"},
       {"--out", AM_OPTION_TEXT, &o.out, "F.png", "show: where the sheet goes (NAME.png)"},
   };
@@ -194,6 +216,8 @@ static am_err run(am_app *app) {
   if (!go) return AM_OK;
   AM_CHECK(o.per_class >= 1 && o.per_class <= 100, AM_ERR_CONFIG, "--per-class %lld, expected 1 to 100",
            (long long)o.per_class);
+  AM_GO(done, am_mem_strdup(o.classes ? o.classes : "", &classes));
+  AM_GO(done, cut_classes(classes, &o.class_name));
   for (int64_t v = 0; v < AM_COUNT_OF(verbs); v++) {
     if (strcmp(verbs[v].name, app->argv[0])) continue;
     AM_GO(done, am_manifest_load(app->argv[1], app->manifest_dir, &m));
@@ -203,6 +227,7 @@ static am_err run(am_app *app) {
   err = AM_FAIL(AM_ERR_CONFIG, "data %s is not known, expected import, check or show", app->argv[0]);
 done:
   am_manifest_free(m);
+  free(classes);
   return err;
 }
 

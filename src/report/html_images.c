@@ -56,7 +56,10 @@ static am_err put_confusion(am_results *r, int64_t cell, const char *split, am_s
   const char *model = am_frame_text(cells, cell, "model");
   const char *const *classes = first->class_count == k ? (const char *const *)first->class_name : NULL;
   snprintf(title, sizeof title, "%s, %s%s%s", am_frame_text(cells, cell, "arm"), split, *model ? ", " : "", model);
-  AM_GO(done, am_str_printf(out, "<figure style=\"max-width:%lldpx\">", (long long)am_clamp_i64(150 + k * 46, 290, 520)));
+  AM_GO(done, am_str_printf(out, "<figure style=\"width:%lldpx\"><figcaption>",
+                            (long long)am_clamp_i64(120 + k * 46, 212, 520)));
+  AM_GO(done, am_html_escape(title, out));
+  AM_GO(done, am_str_printf(out, "</figcaption>"));
   AM_GO(done, am_svg_confusion(title, sum, k, classes, out));
   AM_GO(done, am_str_printf(out, "</figure>\n"));
 done:

@@ -9,7 +9,7 @@
 
 enum { AM_SVG_COLORS = 8 };
 
-// A line with a band around it; x ascending. NaN values break the line.
+// A line (one point: a dot) with a band around it; x ascending. NaN values break the line.
 typedef struct {
   const char *name;         // borrowed, as are the arrays
   const double *x, *y;
@@ -29,7 +29,8 @@ typedef struct {
 } am_svg_dots_row;
 AM_MUST_USE am_err am_svg_dots(const char *title, const am_svg_dots_row *row, int64_t count, am_str *out);
 
-// counts[true * k + predicted], coloured by the share within each true class.
+// counts[true * k + predicted], coloured by the share within each true class. The title is for
+// screen readers only.
 AM_MUST_USE am_err am_svg_confusion(const char *title, const int64_t *counts, int64_t k, const char *const *class_name,
                                     am_str *out);
 

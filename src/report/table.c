@@ -52,12 +52,12 @@ void am_table_free(am_table *t) {
 
 // ---- numbers as text ----
 
-// Four decimals show one image in ten thousand; large and tiny values keep four digits instead.
+// Four decimals show one image in ten thousand; what would be lost by that keeps four digits instead.
 static void put_value(double x, char out[AM_TABLE_CELL]) {
   double size = fabs(x);
   if (isnan(x)) {
     snprintf(out, AM_TABLE_CELL, "NaN");
-  } else if (size == 0 || (size >= 1e-3 && size < 1e4)) {
+  } else if (size == 0 || (size >= 5e-5 && size < 1e4)) {
     snprintf(out, AM_TABLE_CELL, "%.4f", x);
   } else {
     snprintf(out, AM_TABLE_CELL, "%.3e", x);
@@ -214,7 +214,35 @@ static am_err add_facts(am_table *t, am_results *r) {
   return am_str_format(&t->versus_head, "vs %s [95 %%]", reference);
 }
 
-// The experiment's notes, a line each, then what rows say about their arm.
+// What a row's note says beyond "tiny run", which the title says already.
+static const char *own_note(const am_frame *rows, int64_t i) {
+  const char *note = am_frame_text(rows, i, "note"), *tiny = "tiny run";
+  if (am_str_starts(note, tiny)) note += strlen(tiny);
+  return am_str_starts(note, "; ") ? note + 2 : note;
+}
+
+// "gan1000, gan2000: note" for all arms whose rows say the same, at the first of them.
+static am_err add_row_note(am_table *t, const am_frame *rows, int64_t first) {
+  am_err err = AM_OK;
+  am_text_list arms = {0};
+  am_str line = {0};
+  const char *note = own_note(rows, first);
+  for (int64_t i = 0; i < am_frame_rows(rows); i++) {
+    if (strcmp(own_note(rows, i), note)) continue;
+    if (i < first) goto done;  // said already
+    const char *arm = am_frame_text(rows, i, "arm");
+    if (list_has(&arms, arm)) continue;
+    AM_GO(done, list_add(&arms, "%s", arm));
+    AM_GO(done, am_str_printf(&line, "%s%s", line.length ? ", " : "", arm));
+  }
+  AM_GO(done, list_add(&t->notes, "%s: %s", am_str_get(&line), note));
+done:
+  list_fini(&arms);
+  am_str_fini(&line);
+  return err;
+}
+
+// The experiment's notes, a line each, then what rows say about their arms.
 static am_err add_notes(am_table *t, am_results *r) {
   const am_frame *rows = am_results_frame(r, "rows");
   for (const char *p = am_results_attr(r, "notes"); *p;) {
@@ -223,12 +251,7 @@ static am_err add_notes(am_table *t, am_results *r) {
     p += n + (p[n] == '\n');
   }
   for (int64_t i = 0; i < am_frame_rows(rows); i++) {
-    const char *note = am_frame_text(rows, i, "note"), *tiny = "tiny run";
-    if (am_str_starts(note, tiny)) note += strlen(tiny);  // the title says so already
-    if (am_str_starts(note, "; ")) note += 2;
-    char line[1024];
-    snprintf(line, sizeof line, "%s: %s", am_frame_text(rows, i, "arm"), note);
-    if (*note && !list_has(&t->notes, line)) AM_TRY(list_add(&t->notes, "%s", line));
+    if (*own_note(rows, i)) AM_TRY(add_row_note(t, rows, i));
   }
   return AM_OK;
 }

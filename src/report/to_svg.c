@@ -22,24 +22,24 @@ typedef struct {
   double from, to;      // of the picture
 } axis;
 
-// The smallest of 1, 2, 5 times a power of ten that gives at most `most` steps.
-static double nice_step(double span, int most) {
+// The smallest of 1, 2, 5 times a power of ten, and at least `least`, that gives at most `most` steps.
+static double nice_step(double span, int most, double least) {
   double power = pow(10, floor(log10(span / most)));
   const double factor[] = {1, 2, 5, 10};
   for (int i = 0; i < 4; i++) {
-    if (factor[i] * power * most >= span * (1 - 1e-9)) return factor[i] * power;
+    if (factor[i] * power * most >= span * (1 - 1e-9)) return fmax(factor[i] * power, least);
   }
-  return 10 * power;
+  return fmax(10 * power, least);
 }
 
-static axis axis_for(double lo, double hi, double from, double to, int most) {
+static axis axis_for(double lo, double hi, double from, double to, int most, double least_step) {
   if (!(lo <= hi)) lo = 0, hi = 1;  // nothing to show
   if (hi - lo < 1e-9 * fmax(1, fabs(lo))) {
-    double room = lo == 0 ? 1 : 0.1 * fabs(lo);
+    double room = fmax(lo == 0 ? 1 : 0.1 * fabs(lo), least_step);
     lo -= room;
     hi += room;
   }
-  double step = nice_step(hi - lo, most);
+  double step = nice_step(hi - lo, most, least_step);
   return (axis){.lo = floor(lo / step + 1e-9) * step, .hi = ceil(hi / step - 1e-9) * step, .step = step, .from = from,
                 .to = to};
 }
@@ -122,7 +122,10 @@ static am_err put_line(am_str *out, const am_svg_series *s, const axis *x, const
     if (good) AM_TRY(am_str_printf(out, "%s%.1f %.1f", pen_down ? "L" : "M", place(x, s->x[i]), place(y, s->y[i])));
     pen_down = good;
   }
-  return am_str_printf(out, "\"/>\n");
+  AM_TRY(am_str_printf(out, "\"/>\n"));
+  if (s->count != 1 || !isfinite(s->y[0])) return AM_OK;
+  return am_str_printf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"var(--s%d)\"/>\n", place(x, s->x[0]),
+                       place(y, s->y[0]), (int)(index % AM_SVG_COLORS));
 }
 
 am_err am_svg_lines(const char *title, const char *x_label, const am_svg_series *series, int64_t count, am_str *out) {
@@ -136,7 +139,7 @@ am_err am_svg_lines(const char *title, const char *x_label, const am_svg_series 
       if (series[s].hi) widen(series[s].hi[i], &y_lo, &y_hi);
     }
   }
-  axis x = axis_for(x_lo, x_hi, left, right, 8), y = axis_for(y_lo, y_hi, bottom, top, 5);
+  axis x = axis_for(x_lo, x_hi, left, right, 8, 1), y = axis_for(y_lo, y_hi, bottom, top, 5, 0);
   AM_TRY(open_svg(title, width, height, out));
   AM_TRY(put_text(out, left, 16, "start", "chart-title", title));
   AM_TRY(put_x_axis(out, &x, top, bottom));
@@ -174,7 +177,10 @@ static am_err put_dots_row(am_str *out, const am_svg_dots_row *row, const axis *
 }
 
 am_err am_svg_dots(const char *title, const am_svg_dots_row *row, int64_t count, am_str *out) {
-  const double width = 640, left = 210, right = 620, top = 30, pitch = 26;
+  const double letter = 7.4, plot = 410, top = 30, pitch = 26;  // letter: of the labels' 13 px, on average
+  double left = 60;
+  for (int64_t r = 0; r < count; r++) left = fmax(left, 16 + letter * (double)strlen(row[r].name));
+  const double width = left + plot + 20;
   double lo = NAN, hi = NAN, bottom = top + pitch * (double)count;
   for (int64_t r = 0; r < count; r++) {
     for (int64_t i = 0; i < row[r].count; i++) widen(row[r].value[i], &lo, &hi);
@@ -183,7 +189,7 @@ am_err am_svg_dots(const char *title, const am_svg_dots_row *row, int64_t count,
     widen(row[r].mean, &lo, &hi);
     widen(row[r].published, &lo, &hi);
   }
-  axis x = axis_for(lo, hi, left, right, 8);
+  axis x = axis_for(lo, hi, left, width - 20, 8, 0);
   AM_TRY(open_svg(title, width, bottom + 26, out));
   AM_TRY(put_text(out, left, 16, "start", "chart-title", title));
   AM_TRY(put_x_axis(out, &x, top, bottom));
@@ -204,9 +210,8 @@ static void cut_name(const char *name, size_t most_bytes, char *out) {
 am_err am_svg_confusion(const char *title, const int64_t *counts, int64_t k, const char *const *class_name, am_str *out) {
   enum { MOST_WRITTEN = 12, NAME_BYTES = 16 };
   const double side = k <= 4 ? 46 : k <= MOST_WRITTEN ? 32 : 320.0 / (double)k;
-  const double left = 112, top = 44, span = side * (double)k;
-  AM_TRY(open_svg(title, left + fmax(span, 150) + 8, top + span + 24, out));
-  AM_TRY(put_text(out, 4, 16, "start", "chart-title", title));
+  const double left = 112, top = 24, span = side * (double)k;
+  AM_TRY(open_svg(title, left + span + 8, top + span + 8, out));
   for (int64_t t = 0; t < k; t++) {
     int64_t items = 0;
     char name[NAME_BYTES + 1];

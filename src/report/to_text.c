@@ -4,7 +4,14 @@
 #include "report/table.h"
 
 enum { ARM, METRIC, PUBLISHED, OURS, VERSUS, VERDICT, COLUMNS };
-enum { LINE = 110, GAP = 2, SHORTEST_ARM = 8, MOST_TROUBLE = 20 };
+enum { LINE = 110, GAP = 2, MOST_TROUBLE = 20 };
+
+// Columns of width 0 are left out. Stacked: arms stand on lines of their own, because the longest
+// would not fit beside its numbers.
+typedef struct {
+  int width[COLUMNS];
+  bool stacked;
+} layout;
 
 // Characters, not bytes: every byte but UTF-8's continuation bytes.
 static int width_of(const char *text) {
@@ -20,30 +27,17 @@ static am_err put_cell(am_str *out, const char *text, int width, bool right) {
   return AM_OK;
 }
 
-// Name cut to `width` characters, the last one an ellipsis.
-static am_err put_name(am_str *out, const char *name, int width) {
-  if (width_of(name) <= width) return put_cell(out, name, width, false);
-  int shown = 0;
-  const char *end = name;
-  for (; *end && shown < width; end++) {
-    if (((unsigned char)*end & 0xc0) != 0x80 && ++shown == width) break;
-  }
-  return am_str_printf(out, "%.*s…", (int)(end - name), name);
-}
-
 static void trim_right(am_str *out) {
   while (out->length > 0 && out->text[out->length - 1] == ' ') out->text[--out->length] = '\0';
 }
 
-static am_err put_row(am_str *out, const char *const cell[COLUMNS], const int width[COLUMNS]) {
-  for (int c = 0; c < COLUMNS; c++) {
-    if (width[c] == 0) continue;
+static am_err put_row(am_str *out, const char *const cell[COLUMNS], const layout *l) {
+  if (l->stacked && *cell[ARM]) AM_TRY(am_str_printf(out, "%*s%s\n", GAP, "", cell[ARM]));
+  if (l->stacked) AM_TRY(am_str_printf(out, "%*s", GAP, ""));
+  for (int c = l->stacked ? METRIC : ARM; c < COLUMNS; c++) {
+    if (l->width[c] == 0) continue;
     AM_TRY(am_str_printf(out, "%*s", GAP, ""));
-    if (c == ARM) {
-      AM_TRY(put_name(out, cell[c], width[c]));
-    } else {
-      AM_TRY(put_cell(out, cell[c], width[c], c == PUBLISHED));
-    }
+    AM_TRY(put_cell(out, cell[c], l->width[c], c == PUBLISHED));
   }
   trim_right(out);
   return am_str_printf(out, "\n");
@@ -58,28 +52,26 @@ static void cells_of(const am_table_line *l, const char *cell[COLUMNS]) {
   cell[VERDICT] = l->verdict;
 }
 
-// Widths over all blocks, so that they line up; columns that hold nothing disappear, and arms give
-// way when the line gets too long.
-static void measure(const am_table *t, const char *const head[COLUMNS], int width[COLUMNS]) {
+// Widths over all blocks, so that they line up; columns that hold nothing disappear.
+static layout measure(const am_table *t, const char *const head[COLUMNS]) {
+  layout l = {0};
   for (int64_t b = 0; b < t->block_count; b++) {
     for (int64_t i = 0; i < t->block[b].count; i++) {
       const char *cell[COLUMNS];
       cells_of(&t->block[b].line[i], cell);
       for (int c = 0; c < COLUMNS; c++) {
         int w = width_of(cell[c]);
-        if (w > width[c]) width[c] = w;
+        if (w > l.width[c]) l.width[c] = w;
       }
     }
   }
   int total = 0;
   for (int c = 0; c < COLUMNS; c++) {
-    if (width[c] > 0 && width_of(head[c]) > width[c]) width[c] = width_of(head[c]);
-    if (width[c] > 0) total += GAP + width[c];
+    if (l.width[c] > 0 && width_of(head[c]) > l.width[c]) l.width[c] = width_of(head[c]);
+    if (l.width[c] > 0) total += GAP + l.width[c];
   }
-  if (total > LINE) {
-    width[ARM] -= total - LINE;
-    if (width[ARM] < SHORTEST_ARM) width[ARM] = SHORTEST_ARM;
-  }
+  l.stacked = total > LINE;
+  return l;
 }
 
 // Words from column `indent` on, broken before column LINE.
@@ -102,25 +94,25 @@ static am_err put_paragraph(am_str *out, const char *mark, const char *text) {
 }
 
 static am_err put_block(am_str *out, const am_table_block *b, const char *const head[COLUMNS],
-                        const int width[COLUMNS]) {
+                        const layout *l) {
   AM_TRY(am_str_printf(out, "\n%s%s%s\n", b->split, *b->model ? ", " : "", b->model));
-  AM_TRY(put_row(out, head, width));
+  AM_TRY(put_row(out, head, l));
   for (int64_t i = 0; i < b->count; i++) {
     const char *cell[COLUMNS];
     cells_of(&b->line[i], cell);
-    AM_TRY(put_row(out, cell, width));
+    AM_TRY(put_row(out, cell, l));
   }
   return AM_OK;
 }
 
 am_err am_table_to_text(const am_table *t, am_str *out) {
-  const char *const head[COLUMNS] = {"arm", "metric", "published", t->ours_head, t->versus_head, "verdict"};
-  int width[COLUMNS] = {0};
-  measure(t, head, width);
+  const char *head[COLUMNS] = {"arm", "metric", "published", t->ours_head, t->versus_head, "verdict"};
+  layout l = measure(t, head);
+  if (l.stacked) head[ARM] = "";
   AM_TRY(put_paragraph(out, "", t->title));
   if (*t->question) AM_TRY(put_paragraph(out, "", t->question));
   for (int64_t i = 0; i < t->facts.count; i++) AM_TRY(put_paragraph(out, "", t->facts.text[i]));
-  for (int64_t b = 0; b < t->block_count; b++) AM_TRY(put_block(out, &t->block[b], head, width));
+  for (int64_t b = 0; b < t->block_count; b++) AM_TRY(put_block(out, &t->block[b], head, &l));
   if (t->block_count == 0) AM_TRY(am_str_printf(out, "\nnothing has been measured yet\n"));
   if (t->trouble.count + t->notes.count) AM_TRY(am_str_printf(out, "\n"));
   for (int64_t i = 0; i < t->trouble.count && i < MOST_TROUBLE; i++) {

@@ -176,6 +176,7 @@ static void text_shows_what_is_missing(void **state) {
                                "failed: gan, cnn, draw all, seed 7: x.png: truncated",
                                "note: second note",
                                "test, cnn",
+                               "  an arm with a very long name that would not fit beside the numbers\n",
                                "tiny"};
   for (int i = 0; i < AM_COUNT_OF(parts); i++) {
     if (!strstr(am_str_get(&text), parts[i])) fail_msg("\"%s\" is not in:\n%s", parts[i], am_str_get(&text));
