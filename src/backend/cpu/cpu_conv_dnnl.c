@@ -218,5 +218,6 @@ am_err am_cpu_conv_plan_run(am_cpu *cpu, am_cpu_conv_plan *p, void *x, void *w, 
       {DNNL_ARG_SCRATCHPAD, p->pad}};
   AM_TRY_DNNL(dnnl_primitive_execute(p->conv, cpu->stream, p->pad ? 4 : 3, args));
   if (p->weights && gradient) AM_TRY(reorder_weights(cpu, p, p->w, p->w_plain));
+  AM_TRY_DNNL(dnnl_stream_wait(cpu->stream));
   return AM_OK;
 }
