@@ -44,10 +44,10 @@ static inline am_dataset *tiny_data(const char *dir) {
   return data;
 }
 
-// Noise from the stream, so that a wrong stream shows in the weights.
+// To about -1 .. 1, with noise from the stream, so that a wrong stream shows in the weights.
 static inline am_err tiny_transform(const void *user, const am_image *image, uint64_t seed, uint64_t stream, float *out) {
   am_rng rng = am_rng_at(seed, AM_RNG_AUGMENT, stream);
-  double noise = user ? 0 : 0.1 * am_rng_normal(&rng);
+  double noise = user ? 0 : 0.1 * am_rng_normal(&rng);  // `user`: any address, for plain pixels
   for (int64_t p = 0; p < TINY_SIZE * TINY_SIZE; p++) {
     for (int c = 0; c < 3; c++) out[c * TINY_SIZE * TINY_SIZE + p] = (float)(image->pixel[3 * p + c] / 128.0 - 1 + noise);
   }
@@ -76,7 +76,7 @@ static inline am_err tiny_forward(am_model *m, am_pass *pass, am_tensor *x, am_t
   AM_TRY(am_batch_norm_forward(&n->bn, pass, x, &x));
   AM_TRY(am_relu(pass->graph, x, &x));
   AM_TRY(am_reshape(pass->graph, x, AM_SHAPE(x->shape.dim[0], 6 * 64), &x));
-  AM_TRY(am_dropout(pass, x, 0.2, &x));
+  AM_TRY(am_dropout(pass, x, m->cfg.dropout, &x));
   return am_linear_forward(&n->fc, pass, x, y);
 }
 
@@ -87,7 +87,7 @@ static inline am_model *tiny_classifier(am_device *dev) {
   am_model *m = NULL;
   am_ok(am_mem_alloc(&m, 1, sizeof(tiny_net)));
   m->def = &tiny_def;
-  m->cfg = (am_model_cfg){.classes = 2, .channels = 3, .size = TINY_SIZE};
+  m->cfg = (am_model_cfg){.classes = 2, .channels = 3, .size = TINY_SIZE, .dropout = 0.2};
   am_ok(am_params_new(&m->params));
   am_ok(tiny_build(m));
   am_ok(am_params_commit(m->params, dev, AM_F32, 5));
