@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "config/node.h"
 #include "weights/safetensors.h"
 
 static am_err find_def(const am_network_choice *choice, const am_safetensors *st, const am_model_def **out) {
@@ -24,6 +25,20 @@ static am_err find_def(const am_network_choice *choice, const am_safetensors *st
            role_name[choice->role]);
   *out = def;
   return AM_OK;
+}
+
+// A setting as the weights state it, where the caller leaves it open and the network has it.
+static void read_setting(const am_safetensors *st, const am_model_def *def, const char *key, unsigned setting,
+                         int64_t *value) {
+  const char *text = am_safetensors_meta(st, key);
+  int64_t stated = 0;
+  if (*value == 0 && text && (!setting || (def->settings & setting)) && am_text_is_integer(text, &stated)) *value = stated;
+}
+
+static void read_settings(const am_safetensors *st, const am_model_def *def, am_model_cfg *cfg) {
+  read_setting(st, def, "width", AM_MODEL_WIDTH, &cfg->width);
+  read_setting(st, def, "latent", AM_MODEL_LATENT, &cfg->latent);
+  read_setting(st, def, "size", 0, &cfg->size);
 }
 
 // The last trainable parameter of a classifier is that of its last layer, whose first dimension is
@@ -63,6 +78,7 @@ am_err am_network_load(const am_network_choice *choice, am_device *device, am_mo
   am_model_cfg cfg = choice->cfg;
   AM_GO(done, am_safetensors_open(choice->weights, &st));
   AM_GO(done, find_def(choice, st, &def));
+  read_settings(st, def, &cfg);
   if (def->role == AM_ROLE_CLASSIFIER) {
     AM_GO(done, read_classes(def->name, cfg, st, choice->weights, device, &cfg.classes));
   }

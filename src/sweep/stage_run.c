@@ -29,9 +29,14 @@ static am_err new_network(const am_stage_env *env, const am_model_def *def, cons
   return am_model_new(def->name, &cfg, env->device, seed, out);
 }
 
+// The file says which network it belongs to, so that `augmint sample` and `predict` need not be told.
 static am_err save_network(am_model *m, const char *dir, const char *name) {
-  char *path = NULL;
-  const char *const meta[] = {"format", "pt", "model", m->def->name, NULL};
+  char *path = NULL, width[24], latent[24], size[24];
+  const char *const meta[] = {"format", "pt",    "model", m->def->name, "width", width,
+                              "latent", latent, "size",  size,         NULL};
+  snprintf(width, sizeof width, "%lld", (long long)m->cfg.width);
+  snprintf(latent, sizeof latent, "%lld", (long long)m->cfg.latent);
+  snprintf(size, sizeof size, "%lld", (long long)m->cfg.size);
   AM_TRY(am_path_join(dir, name, &path));
   am_err err = am_params_save(m->params, path, meta);
   free(path);
