@@ -36,6 +36,8 @@ static void read_setting(const am_safetensors *st, const am_model_def *def, cons
 }
 
 static void read_settings(const am_safetensors *st, const am_model_def *def, am_model_cfg *cfg) {
+  const char *model = am_safetensors_meta(st, "model");
+  if (!model || strcmp(model, def->name)) return;  // said of another network, or by another program
   read_setting(st, def, "width", AM_MODEL_WIDTH, &cfg->width);
   read_setting(st, def, "latent", AM_MODEL_LATENT, &cfg->latent);
   read_setting(st, def, "size", 0, &cfg->size);
