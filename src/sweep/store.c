@@ -6,19 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "config/node.h"
+#include "dist/comm.h"
 
 static const size_t SMALL_FILE_BYTES = (size_t)64 << 20;
 
+// Ranks outlive a killed mpirun by a few seconds; a run that is started at once waits that long.
+static const double PATIENCE_SEC = 10;
+
 struct am_store {
   char *dir;  // owned: RESULTS/store
+  double patience_sec;
 };
 
 struct am_artefact {
@@ -34,6 +41,7 @@ am_err am_store_open(const char *results_dir, bool create, am_store **out) {
   am_err err = AM_OK;
   am_store *s = NULL;
   AM_GO(done, AM_NEW(&s));
+  s->patience_sec = PATIENCE_SEC;
   AM_GO(done, am_path_join(results_dir, "store", &s->dir));
   if (create) {
     AM_GO(done, am_path_mkdirs(s->dir));
@@ -51,6 +59,8 @@ void am_store_close(am_store *s) {
   free(s->dir);
   free(s);
 }
+
+void am_store_set_patience(am_store *s, double seconds) { s->patience_sec = seconds; }
 
 static am_err path_of(const am_store *s, const char *address, const char *suffix, char **out) {
   return am_str_format(out, "%s/%.2s/%s%s", s->dir, address, address, suffix);
@@ -208,18 +218,22 @@ static am_err write_holder(int fd, const char *path) {
 }
 
 static am_err take_lock(am_artefact *a) {
+  double start = am_clock_sec();
   for (;;) {
     int fd = open(a->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     AM_CHECK(fd >= 0, AM_ERR_IO, "%s cannot be opened: %s", a->lock_path, strerror(errno));
     bool held = false;
     am_err err = try_lock(fd, &held);
-    if (!err && !held) err = fail_busy(a, fd);
-    if (!err && still_there(fd, a->lock_path)) {
+    bool patient = am_clock_sec() - start < a->store->patience_sec && !am_signal_seen();
+    if (!err && !held && !patient) err = fail_busy(a, fd);
+    if (!err && held && still_there(fd, a->lock_path)) {
       a->lock_fd = fd;
       return write_holder(fd, a->lock_path);
     }
     close(fd);
     AM_TRY(err);
+    AM_TRY(am_peer_check());
+    if (!held) nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
   }
 }
 

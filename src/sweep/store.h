@@ -21,6 +21,8 @@ typedef struct am_store am_store;
 // `create`: makes the folder, and fails when it cannot be written. Errors: AM_ERR_IO.
 AM_MUST_USE am_err am_store_open(const char *results_dir, bool create, am_store **out);
 void am_store_close(am_store *s);
+// How long am_artefact_begin waits for another process to let go (default 10 s).
+void am_store_set_patience(am_store *s, double seconds);
 bool am_store_has(const am_store *s, const char *address);
 // *out = heap path of a file of a finished artefact (of its folder when name is NULL).
 AM_MUST_USE am_err am_store_path(const am_store *s, const char *address, const char *name, char **out);
@@ -37,7 +39,8 @@ char *am_store_text(const am_store *s, const char *address, const char *key);
 
 // ---- making one ----
 typedef struct am_artefact am_artefact;
-// Takes the lock and an empty folder to write to. Errors: AM_ERR_BUSY another process holds it.
+// Takes the lock and an empty folder to write to. Errors: AM_ERR_BUSY another process
+// holds it, and still does when patience ends.
 AM_MUST_USE am_err am_artefact_begin(am_store *s, const char *address, am_artefact **out);
 const char *am_artefact_dir(const am_artefact *a);         // files for the artefact go here
 const char *am_artefact_checkpoint(const am_artefact *a);  // kept until the commit

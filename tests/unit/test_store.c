@@ -104,6 +104,7 @@ static void refuses_what_another_process_holds(void **state) {
   assert_int_equal(byte, 'y');
   char pid[32];
   snprintf(pid, sizeof pid, "pid %ld", (long)child);
+  am_store_set_patience(s, 0.3);
   am_fails(am_artefact_begin(s, hex, &a), AM_ERR_BUSY, pid);
   assert_true(am_store_is_held(s, hex));
   kill(child, SIGKILL);

@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# A whole experiment: the same bytes on any number of ranks, after kill -9 at random moments, and after a
+# signal; nothing done twice; nothing half-written.
+cd "$(dirname "$0")/../.." && . tests/tap.sh
+experiment=tests/mpi/signs.yaml
+name=signs-test
+
+run_on() {  # run_on RANKS RESULTS [options]
+  local ranks=$1 results=$2
+  shift 2
+  mpirun -n "$ranks" "$AUGMINT" run "$experiment" --results "$results" "$@"
+}
+
+# Everything that must not depend on who computed it: artefacts without their notes, and the table.
+digest() {
+  (cd "$1/store" && find . -type f ! -name provenance.json ! -name MANIFEST ! -name DONE ! -name '*.lock' | sort |
+    xargs sha256sum)
+  cut -d, -f1-11 "$1/$name/table.csv"
+}
+same_as_one_rank() { diff <(digest "$scratch/one") <(digest "$1"); }
+no_leftovers() { ! find "$1/store" \( -name '*.part' -o -name '*.tmp*' -o -name '*.failed' \) | grep .; }
+
+check "one process without mpirun runs the experiment" "$AUGMINT" run "$experiment" --results "$scratch/one"
+check "nothing unfinished is left behind" no_leftovers "$scratch/one"
+for ranks in 2 3; do
+  check "$ranks ranks run it" run_on $ranks "$scratch/r$ranks"
+  check "$ranks ranks give the same bytes and the same table" same_as_one_rank "$scratch/r$ranks"
+done
+
+second_run() {
+  local start=$EPOCHREALTIME
+  ends_with 0 "nothing to do: all" "$AUGMINT" run "$experiment" --results "$scratch/one" || return 1
+  local spent=$(((${EPOCHREALTIME/./} - ${start/./}) / 1000))
+  echo "$spent ms"
+  ((spent < 1000))
+}
+check "a second run does nothing, says so, in under a second" second_run
+check "it prints the table again" grep -q "sliced" "$scratch/out"
+check "verify finds nothing wrong" ends_with 0 " 0 bad" "$AUGMINT" verify --results "$scratch/one"
+check "plan knows that all is done" ends_with 0 "device time left: 0" "$AUGMINT" plan "$experiment" --results "$scratch/one"
+check "status lists no failure" ends_with 0 "evaluate" "$AUGMINT" status "$experiment" --results "$scratch/one"
+check "a tiny run is stored and marked apart" ends_with 0 "TINY" "$AUGMINT" run "$experiment" --results "$scratch/one" --tiny
+check "the tiny table has a folder of its own" test -s "$scratch/one/$name-tiny/table.csv"
+rm -r "$scratch/one/$name-tiny"
+find "$scratch/one/store" -name stage.json -exec grep -l '"tiny":true' {} + | xargs -n1 dirname | xargs rm -r
+
+# ---- other configurations share what they can ----
+check "another metric needs no stage" ends_with 0 "nothing to do" "$AUGMINT" run "$experiment" --results "$scratch/one" \
+  --set "evaluate.metrics=[accuracy, loss, f1, ece]"
+check "and is in the table" grep -q ",ece," "$scratch/one/$name/table.csv"
+check "one more seed trains only its own cells" ends_with 0 "done: 30 stages" "$AUGMINT" run "$experiment" \
+  --results "$scratch/r3" --set seeds=2  # 5 arms x 2 draws, each trained and evaluated twice
+check "the first configuration is still whole" ends_with 0 "nothing to do" "$AUGMINT" run "$experiment" --results "$scratch/one"
+
+# ---- kill -9 ----
+for round in 1 2 3 4; do
+  AUGMINT_FAULT="die:$((round * 11 + RANDOM % 30))@$((round % 2))" run_on 2 "$scratch/killed" >/dev/null 2>&1
+done
+check "after ranks died at four random moments it goes on" run_on 2 "$scratch/killed"
+check "and ends with the same bytes" same_as_one_rank "$scratch/killed"
+check "and leaves nothing behind" no_leftovers "$scratch/killed"
+
+kill_job() {
+  setsid mpirun -n 3 "$AUGMINT" run "$experiment" --results "$scratch/job" >/dev/null 2>&1 &
+  local job=$!
+  sleep "$1"
+  kill -9 -- "-$job" 2>/dev/null
+  wait "$job" 2>/dev/null
+}
+for delay in 0.4 0.9 1.7; do kill_job $delay; done
+check "after kill -9 of the whole job it goes on" run_on 3 "$scratch/job"
+check "and ends with the same bytes again" same_as_one_rank "$scratch/job"
+
+dies_with_one_message() {
+  local start=$SECONDS
+  AUGMINT_FAULT=die:30@1 run_on 2 "$scratch/lost"
+  local status=$?
+  ((status != 0 && SECONDS - start < 15))
+}
+check "a lost rank ends the job soon" dies_with_one_message
+
+# ---- signals ----
+stop_with() {
+  "$AUGMINT" run "$experiment" --results "$scratch/stopped" >"$scratch/signal" 2>&1 &
+  local job=$!
+  sleep "$2"
+  kill "-$1" "$job"
+  wait "$job"
+  local status=$?
+  cat "$scratch/signal"
+  ((status == 75 || (status == 0 && $3)))
+}
+check "SIGUSR1 stops a run with status 75" stop_with USR1 0.8 0
+check "SIGTERM does, too" stop_with TERM 0.8 0
+check "the same command goes on" "$AUGMINT" run "$experiment" --results "$scratch/stopped"
+check "and ends with the same bytes as well" same_as_one_rank "$scratch/stopped"
+
+# ---- two runs at once ----
+busy() {
+  AUGMINT_FAULT=stall:20 "$AUGMINT" run "$experiment" --results "$scratch/busy" >/dev/null 2>&1 &
+  local holder=$! status
+  sleep 1.5
+  ends_with 1 "is held by another run (host" "$AUGMINT" run "$experiment" --results "$scratch/busy"
+  status=$?
+  kill -9 "$holder"
+  wait "$holder" 2>/dev/null
+  grep -q "pid $holder" "$scratch/out" && return $status
+}
+check "a second run at the same time is refused, naming the first" busy
+check "when the first is gone, it is not" "$AUGMINT" run "$experiment" --results "$scratch/busy"
+check "with the same bytes" same_as_one_rank "$scratch/busy"
+
+# ---- damage ----
+damage() {
+  local shard
+  shard=$(find "$scratch/busy/store" -name 'block-*.h5' | sort | head -n 1)
+  printf 'x' | dd of="$shard" bs=1 seek=$(($(stat -c %s "$shard") - 40)) conv=notrunc status=none
+}
+damage
+check "verify finds a changed shard" ends_with 1 "bad: " "$AUGMINT" verify --results "$scratch/busy"
+check "a folder that cannot be written is one clear error" ends_with 1 "/proc/nowhere" "$AUGMINT" run "$experiment" \
+  --results /proc/nowhere
+finish
