@@ -184,11 +184,42 @@ static void threads_change_nothing(void **state) {
   free(gamma);
 }
 
+// What underflows in a product or an update is zero, on every thread; elementwise ops keep it, and so
+// does the caller.
+static void tiny_numbers_count_as_zero(void **state) {
+  enum { ROWS = 400, COLS = 500 };
+  const am_shape s = AM_SHAPE(ROWS, COLS), one = AM_SHAPE(1, 1);
+  float *tiny = NULL, *got = NULL;
+  am_ok(AM_NEW_ARRAY(&tiny, ROWS * COLS));
+  am_ok(AM_NEW_ARRAY(&got, ROWS * COLS));
+  for (int64_t i = 0; i < ROWS * COLS; i++) tiny[i] = 1e-30f;
+  for (int threads = 1; threads <= 2; threads++) {
+    cpu_pair p = open_pair(threads);
+    am_tensor *x = put(p.cpu, s, tiny, AM_LAYOUT_PLAIN), *scale = put(p.cpu, one, (float[]){1e-10f}, AM_LAYOUT_PLAIN);
+    am_tensor *scaled = NULL, *column = put(p.cpu, AM_SHAPE(ROWS * COLS, 1), tiny, AM_LAYOUT_PLAIN), *product = NULL;
+    am_ok(am_dispatch(p.cpu, AM_OP_unary, &(am_unary_desc){.kind = AM_UN_AFFINE, .a = 1e-10}, &x, &scaled));
+    am_ok(am_dispatch(p.cpu, AM_OP_matmul, NULL, (am_tensor *[]){column, scale}, &product));
+    am_ok(am_tensor_to_host(product, got));
+    for (int64_t i = 0; i < ROWS * COLS; i++) assert_true(got[i] == 0);
+    am_ok(am_tensor_to_host(scaled, got));
+    for (int64_t i = 0; i < ROWS * COLS; i++) assert_true(got[i] > 0);
+    volatile float outside = tiny[0];
+    outside *= 1e-10f;
+    assert_true(outside > 0);
+    am_tensor *all[] = {x, scale, scaled, column, product};
+    for (int i = 0; i < 5; i++) am_tensor_release(all[i]);
+    close_pair(&p);
+  }
+  free(tiny);
+  free(got);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(elementwise_agrees),   cmocka_unit_test(reductions_agree),
       cmocka_unit_test(pooling_agrees),       cmocka_unit_test(indices_agree),
       cmocka_unit_test(normalisation_agrees), cmocka_unit_test(threads_change_nothing),
+      cmocka_unit_test(tiny_numbers_count_as_zero),
   };
   return cmocka_run_group_tests_name("cpu_layouts", tests, NULL, NULL);
 }

@@ -27,11 +27,16 @@ static plane_set planes_of(const am_cpu_conv *c) {
   return p;
 }
 
-// The first place of a plane row whose coordinate first + i*stride is not negative, and the first
-// beyond `size`.
-static int64_t first_inside(int64_t first, int64_t stride) { return first >= 0 ? 0 : am_ceil_div(-first, stride); }
-static int64_t end_inside(int64_t first, int64_t stride, int64_t size, int64_t cols) {
-  return first >= size ? 0 : am_min_i64(cols, (size - first - 1) / stride + 1);
+// The columns of a plane, remainder rx, that lie inside the image: column j is its place
+// start + j*stride_w, for j from..stop.
+typedef struct { int64_t start, from, stop; } inside;
+static inside columns_inside(const plane_set *p, int64_t rx) {
+  const am_cpu_conv *c = p->c;
+  const int64_t start = rx - c->pad_w;
+  inside r = {.start = start, .from = start >= 0 ? 0 : am_ceil_div(-start, c->stride_w)};
+  r.from = am_min_i64(r.from, p->cols);
+  r.stop = start >= c->w ? r.from : am_clamp_i64((c->w - start - 1) / c->stride_w + 1, r.from, p->cols);
+  return r;
 }
 
 typedef struct {
@@ -59,52 +64,52 @@ static inline void put_every(float *restrict to, const float *restrict from, int
   }
 }
 
-// One row of the image into a row of a plane: every stride_w-th value from `x` on, zeros outside.
-static inline void split_row(const plane_set *p, const float *row, int64_t x, float *to) {
-  const am_cpu_conv *c = p->c;
-  const int64_t from = am_min_i64(first_inside(x, c->stride_w), p->cols);
-  const int64_t stop = am_max_i64(from, end_inside(x, c->stride_w, c->w, p->cols));
-  for (int64_t j = 0; j < from; j++) to[j] = 0;
-  if (from < stop) take_every(to + from, row + x + from * c->stride_w, stop - from, c->stride_w);
-  for (int64_t j = stop; j < p->cols; j++) to[j] = 0;
+// A row of the image into a row of a plane, zeros outside.
+static inline void split_row(float *to, const float *row, inside r, int64_t cols, int64_t stride) {
+  for (int64_t j = 0; j < r.from; j++) to[j] = 0;
+  if (r.from < r.stop) take_every(to + r.from, row + r.start + r.from * stride, r.stop - r.from, stride);
+  for (int64_t j = r.stop; j < cols; j++) to[j] = 0;
 }
 
 AM_CPU_KERNEL static void split_channels(const void *arg, int64_t begin, int64_t end) {
   const plane_args *k = arg;
   const plane_set *p = k->p;
   const am_cpu_conv *c = p->c;
-  for (int64_t ch = begin; ch < end; ch++) {
-    float *to = k->planes + ch * p->channel;
-    for (int64_t ry = 0; ry < c->stride_h; ry++) {
-      for (int64_t rx = 0; rx < c->stride_w; rx++) {
+  for (int64_t rx = 0; rx < c->stride_w; rx++) {
+    const inside columns = columns_inside(p, rx);
+    for (int64_t ch = begin; ch < end; ch++) {
+      for (int64_t ry = 0; ry < c->stride_h; ry++) {
+        float *to = k->planes + ch * p->channel + (ry * c->stride_w + rx) * p->rows * p->cols;
         for (int64_t i = 0; i < p->rows; i++, to += p->cols) {
           const int64_t y = i * c->stride_h + ry - c->pad_h;
           if (y < 0 || y >= c->h) memset(to, 0, (size_t)p->cols * sizeof *to);
-          else split_row(p, k->image + (ch * c->h + y) * c->w, rx - c->pad_w, to);
+          else split_row(to, k->image + (ch * c->h + y) * c->w, columns, p->cols, c->stride_w);
         }
       }
     }
   }
 }
 
-// Planes back into the image. A place of the image lies in one plane row and column at most; those
-// that no window touches lie in none and are 0.
+// Planes back into the image. Places that no window touches lie in no plane and are 0.
 AM_CPU_KERNEL static void join_channels(const void *arg, int64_t begin, int64_t end) {
   const plane_args *k = arg;
   const plane_set *p = k->p;
   const am_cpu_conv *c = p->c;
-  for (int64_t row = begin * c->h; row < end * c->h; row++) {
-    const int64_t ch = row / c->h, y = row % c->h + c->pad_h, i = y / c->stride_h, ry = y % c->stride_h;
-    float *to = k->image + row * c->w;
-    for (int64_t rx = 0; rx < c->stride_w; rx++) {
-      const int64_t x = rx - c->pad_w;
-      const int64_t from = first_inside(x, c->stride_w);
-      const int64_t stop = i < p->rows ? am_max_i64(from, end_inside(x, c->stride_w, c->w, p->cols)) : from;
-      if (from < stop) {
-        const float *src = k->planes + ch * p->channel + ((ry * c->stride_w + rx) * p->rows + i) * p->cols;
-        put_every(to + from * c->stride_w + x, src + from, stop - from, c->stride_w);
+  const bool covered = p->rows * c->stride_h >= c->pad_h + c->h && p->cols * c->stride_w >= c->pad_w + c->w;
+  if (!covered) memset(k->image + begin * c->h * c->w, 0, (size_t)((end - begin) * c->h * c->w) * sizeof(float));
+  for (int64_t rx = 0; rx < c->stride_w; rx++) {
+    const inside r = columns_inside(p, rx);
+    if (r.from >= r.stop) continue;
+    for (int64_t ch = begin; ch < end; ch++) {
+      for (int64_t ry = 0; ry < c->stride_h; ry++) {
+        const float *from = k->planes + ch * p->channel + (ry * c->stride_w + rx) * p->rows * p->cols;
+        for (int64_t i = 0; i < p->rows; i++, from += p->cols) {
+          const int64_t y = i * c->stride_h + ry - c->pad_h;
+          if (y < 0 || y >= c->h) continue;
+          float *row = k->image + (ch * c->h + y) * c->w;
+          put_every(row + r.start + r.from * c->stride_w, from + r.from, r.stop - r.from, c->stride_w);
+        }
       }
-      for (int64_t at = stop * c->stride_w + x; at < c->w; at += c->stride_w) to[at] = 0;
     }
   }
 }

@@ -2,6 +2,10 @@
 #ifndef AM_BACKEND_CPU_INTERNAL_H
 #define AM_BACKEND_CPU_INTERNAL_H
 
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
+
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/dnnl_compat.h"
 #include "base/num.h"
@@ -49,8 +53,21 @@ typedef struct {
 // least `grain` long. fn must write results that do not depend on how the ranges are cut.
 typedef void (*am_cpu_range_fn)(const void *arg, int64_t begin, int64_t end);
 void am_cpu_for(const am_cpu *cpu, int64_t count, int64_t grain, am_cpu_range_fn fn, const void *arg);
-// Makes libraries that are called from this thread use the context's number of threads.
+// Makes libraries that are called from this thread use the context's number of threads, all in this
+// thread's floating-point mode.
 void am_cpu_use_threads(const am_cpu *cpu);
+
+// The floating-point mode of the calling thread; with AM_CPU_FLUSH results and operands below 1e-38
+// count as zero. am_cpu_for gives its threads the caller's mode.
+#ifdef __SSE__
+enum { AM_CPU_FLUSH = 0x8040 };
+static inline unsigned am_cpu_float_mode(void) { return _mm_getcsr(); }
+static inline void am_cpu_set_float_mode(unsigned mode) { _mm_setcsr(mode); }
+#else
+enum { AM_CPU_FLUSH = 0 };
+static inline unsigned am_cpu_float_mode(void) { return 0; }
+static inline void am_cpu_set_float_mode(unsigned mode) { (void)mode; }
+#endif
 
 // Elements below which cutting work between threads costs more than it gains.
 enum { AM_CPU_GRAIN = 16384 };
