@@ -62,8 +62,8 @@ static inline void assert_near(am_tensor *a, am_tensor *b, double tolerance, con
     scale = sqrt(sum / (double)count) + 1e-30;
     for (int64_t i = 0; i < count; i++) {
       if (fabs((double)x[i] - y[i]) <= tolerance * scale) continue;
-      fail_msg("%s: element %lld of %lld is %.9g, expected %.9g (rms %g)", what, (long long)i, (long long)count,
-               x[i], y[i], scale);
+      fail_msg("%s: element %lld of %lld is %.9g, expected %.9g (rms %g)", what, (long long)i,
+               (long long)count, x[i], y[i], scale);
     }
   }
   free(x);

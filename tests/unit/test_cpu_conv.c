@@ -26,7 +26,8 @@ static void check(cpu_pair *p, const conv_case *c) {
   const am_shape w = AM_SHAPE(c->co, c->ci / c->groups, c->kh, c->kw);
   const am_shape y = AM_SHAPE(c->n, c->co, places(c->size_h, c->kh, c), places(c->size_w, c->kw, c));
   const int64_t taps = c->kh * c->kw;
-  const operand forward[] = {plain(x), plain(w)}, grad_input[] = {plain(y), plain(w)}, grad_weight[] = {plain(y), plain(x)};
+  const operand forward[] = {plain(x), plain(w)}, grad_input[] = {plain(y), plain(w)},
+                grad_weight[] = {plain(y), plain(x)};
   compare(p, AM_OP_conv2d, &d, forward, tolerance_of(w.dim[1] * taps));
   compare(p, AM_OP_conv2d_grad_input, &d, grad_input, tolerance_of(c->co / c->groups * taps));
   compare(p, AM_OP_conv2d_grad_weight, &d, grad_weight, tolerance_of(c->n * y.dim[2] * y.dim[3]));
@@ -114,8 +115,8 @@ static const network_case networks[] = {
 static const char *impl_of(void *ctx, am_op op, const conv_case *c, int64_t batch) {
   const am_conv2d_desc d = desc_of(c);
   const char *name = NULL;
-  am_ok(am_cpu_conv_impl(ctx, op, &d, AM_SHAPE(batch, c->ci, c->size_h, c->size_w), AM_SHAPE(c->co, c->ci, c->kh, c->kw),
-                         &name));
+  am_ok(am_cpu_conv_impl(ctx, op, &d, AM_SHAPE(batch, c->ci, c->size_h, c->size_w),
+                         AM_SHAPE(c->co, c->ci, c->kh, c->kw), &name));
   return name;
 }
 

@@ -12,10 +12,11 @@ static void both(cpu_pair *p, void (*fn)(cpu_pair *, am_shape, am_layout)) {
 }
 
 static void elementwise_on(cpu_pair *p, am_shape s, am_layout layout) {
-  const am_shape q[] = {s, AM_SHAPE(1, s.dim[1], 1, 1), AM_SHAPE(3, s.dim[1], 1, 1), AM_SHAPE_SCALAR, AM_SHAPE(7, 1),
-                        AM_SHAPE(3, 1, 1, 1), AM_SHAPE(1, 1, 7, 5), AM_SHAPE(s.dim[1], 1, 1)};
+  const am_shape q[] = {s, AM_SHAPE(1, s.dim[1], 1, 1), AM_SHAPE(3, s.dim[1], 1, 1), AM_SHAPE_SCALAR,
+                        AM_SHAPE(7, 1), AM_SHAPE(3, 1, 1, 1), AM_SHAPE(1, 1, 7, 5), AM_SHAPE(s.dim[1], 1, 1)};
   for (am_unary_kind kind = AM_UN_AFFINE; kind <= AM_UN_STEP; kind++) {
-    const bool positive = kind == AM_UN_LOG || kind == AM_UN_SQRT || kind == AM_UN_RSQRT || kind == AM_UN_RECIP;
+    const bool positive =
+        kind == AM_UN_LOG || kind == AM_UN_SQRT || kind == AM_UN_RSQRT || kind == AM_UN_RECIP;
     float *value = normals(am_shape_count(s), 9, 0);
     for (int64_t i = 0; positive && i < am_shape_count(s); i++) value[i] = fabsf(value[i]) + 0.01f;
     const operand x[] = {{s, layout, value}};
@@ -45,7 +46,8 @@ static void reductions_on(cpu_pair *p, am_shape s, am_layout layout) {
     compare(p, AM_OP_reduce, &(am_reduce_desc){AM_RED_SUM, axes}, x, 1e-6);
     compare(p, AM_OP_reduce, &(am_reduce_desc){AM_RED_MAX, axes}, x, 0);
   }
-  for (int axis = 0; axis < 4; axis++) compare(p, AM_OP_reduce, &(am_reduce_desc){AM_RED_ARGMAX, 1u << axis}, x, 0);
+  for (int axis = 0; axis < 4; axis++)
+    compare(p, AM_OP_reduce, &(am_reduce_desc){AM_RED_ARGMAX, 1u << axis}, x, 0);
 }
 
 static void reductions_agree(void **state) {
@@ -61,8 +63,22 @@ static void reductions_agree(void **state) {
 static void pooling_on(cpu_pair *p, am_shape s, am_layout layout) {
   const am_pool2d_desc cases[] = {
       {.kernel_h = 2, .kernel_w = 2, .in_h = 7, .in_w = 5},
-      {.kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1, .in_h = 7, .in_w = 5},
-      {.kernel_h = 3, .kernel_w = 2, .stride_h = 1, .stride_w = 3, .pad_h = 1, .include_pad = true, .in_h = 7, .in_w = 5},
+      {.kernel_h = 3,
+       .kernel_w = 3,
+       .stride_h = 2,
+       .stride_w = 2,
+       .pad_h = 1,
+       .pad_w = 1,
+       .in_h = 7,
+       .in_w = 5},
+      {.kernel_h = 3,
+       .kernel_w = 2,
+       .stride_h = 1,
+       .stride_w = 3,
+       .pad_h = 1,
+       .include_pad = true,
+       .in_h = 7,
+       .in_w = 5},
       {.kernel_h = 7, .kernel_w = 5, .in_h = 7, .in_w = 5},
   };
   for (int64_t i = 0; i < AM_COUNT_OF(cases); i++) {
@@ -90,8 +106,8 @@ static void pooling_agrees(void **state) {
 
 // What max_pool2d chose on the cpu, gathered and scattered there, in the layout that it chose.
 static void index_on(cpu_pair *p, am_shape s, am_layout layout) {
-  const am_pool2d_desc d = {.kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1,
-                            .in_h = s.dim[2], .in_w = s.dim[3]};
+  const am_pool2d_desc d = {.kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1,
+                            .pad_w = 1, .in_h = s.dim[2], .in_w = s.dim[3]};
   float *value = normals(am_shape_count(s), 5, 0);
   am_tensor *pooled[2][2], *gathered[2], *scattered[2];
   for (int k = 0; k < 2; k++) {
@@ -131,8 +147,10 @@ static void normalisation_on(cpu_pair *p, am_shape s, am_layout layout) {
     const am_shape c = channels_of(s);
     float *spread = normals(am_shape_count(c), 4, 3);
     for (int64_t i = 0; i < am_shape_count(c); i++) spread[i] = fabsf(spread[i]) + 0.1f;
-    const operand norm[] = {{s, layout, x}, plain(c), plain(c)}, affine[] = {{s, layout, x}, plain(c), plain(c)};
-    const operand grad[] = {{s, layout, NULL}, {s, layout, NULL}, plain(c), plain(c), {c, AM_LAYOUT_PLAIN, spread}};
+    const operand norm[] = {{s, layout, x}, plain(c), plain(c)},
+                  affine[] = {{s, layout, x}, plain(c), plain(c)};
+    const operand grad[] = {
+        {s, layout, NULL}, {s, layout, NULL}, plain(c), plain(c), {c, AM_LAYOUT_PLAIN, spread}};
     const operand mixed[] = {plain(s), {s, layout, NULL}, plain(c), plain(c), {c, AM_LAYOUT_PLAIN, spread}};
     // x itself is rounded to 6e-5 at 1000.
     compare(p, AM_OP_batch_norm, &(am_norm_desc){1e-5}, norm, mean ? 2e-4 : 3e-6);
@@ -160,7 +178,8 @@ static void threads_change_nothing(void **state) {
   float *got[2][5];
   for (int threads = 1; threads <= 2; threads++) {
     cpu_pair p = open_pair(threads);
-    am_tensor *in[5] = {put(p.cpu, s, x, AM_LAYOUT_C16), put(p.cpu, c, gamma, AM_LAYOUT_PLAIN)}, *out[3], *sum, *grad[3];
+    am_tensor *in[5] = {put(p.cpu, s, x, AM_LAYOUT_C16), put(p.cpu, c, gamma, AM_LAYOUT_PLAIN)}, *out[3],
+              *sum, *grad[3];
     in[2] = am_tensor_retain(in[1]);
     am_ok(am_dispatch(p.cpu, AM_OP_batch_norm, &(am_norm_desc){1e-5}, in, out));
     am_ok(am_dispatch(p.cpu, AM_OP_batch_norm_grad, &(am_norm_desc){1e-5},
@@ -176,7 +195,11 @@ static void threads_change_nothing(void **state) {
         free(got[1][i]);
       }
     }
-    for (int i = 0; i < 3; i++) am_tensor_release(in[i]), am_tensor_release(out[i]), am_tensor_release(grad[i]);
+    for (int i = 0; i < 3; i++) {
+      am_tensor_release(in[i]);
+      am_tensor_release(out[i]);
+      am_tensor_release(grad[i]);
+    }
     am_tensor_release(sum);
     close_pair(&p);
   }
@@ -195,8 +218,10 @@ static void tiny_numbers_count_as_zero(void **state) {
   for (int64_t i = 0; i < ROWS * COLS; i++) tiny[i] = 1e-30f;
   for (int threads = 1; threads <= 2; threads++) {
     cpu_pair p = open_pair(threads);
-    am_tensor *x = put(p.cpu, s, tiny, AM_LAYOUT_PLAIN), *scale = put(p.cpu, one, (float[]){1e-10f}, AM_LAYOUT_PLAIN);
-    am_tensor *scaled = NULL, *column = put(p.cpu, AM_SHAPE(ROWS * COLS, 1), tiny, AM_LAYOUT_PLAIN), *product = NULL;
+    am_tensor *x = put(p.cpu, s, tiny, AM_LAYOUT_PLAIN),
+              *scale = put(p.cpu, one, (float[]){1e-10f}, AM_LAYOUT_PLAIN);
+    am_tensor *scaled = NULL, *column = put(p.cpu, AM_SHAPE(ROWS * COLS, 1), tiny, AM_LAYOUT_PLAIN),
+              *product = NULL;
     am_ok(am_dispatch(p.cpu, AM_OP_unary, &(am_unary_desc){.kind = AM_UN_AFFINE, .a = 1e-10}, &x, &scaled));
     am_ok(am_dispatch(p.cpu, AM_OP_matmul, NULL, (am_tensor *[]){column, scale}, &product));
     am_ok(am_tensor_to_host(product, got));

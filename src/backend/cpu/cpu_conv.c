@@ -28,12 +28,15 @@ static am_err run_gemm(am_cpu *cpu, am_op op, const am_cpu_conv *c, float *x, fl
 // The rule gave this one to oneDNN, which has nothing but its reference loops: the arrays are blocked
 // but the work is done on plain copies.
 static am_err run_gemm_on_blocked(am_cpu *cpu, am_op op, const am_cpu_conv *c, float *x, float *w, float *y) {
-  const am_cpu_image x_image = image_of(c->n, c->ci, c->h, c->w), y_image = image_of(c->n, c->co, c->ho, c->wo);
+  const am_cpu_image x_image = image_of(c->n, c->ci, c->h, c->w);
+  const am_cpu_image y_image = image_of(c->n, c->co, c->ho, c->wo);
   const bool x_blocked = c->ci % AM_CPU_LANES == 0;
   float *plain_x = x, *plain_y = NULL;
-  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_PLAIN_Y, y_image.n * y_image.c * y_image.spatial, sizeof(float), &plain_y));
+  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_PLAIN_Y, y_image.n * y_image.c * y_image.spatial, sizeof(float),
+                        &plain_y));
   if (x_blocked) {
-    AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_PLAIN_X, x_image.n * x_image.c * x_image.spatial, sizeof(float), &plain_x));
+    AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_PLAIN_X, x_image.n * x_image.c * x_image.spatial, sizeof(float),
+                          &plain_x));
   }
   if (x_blocked && op != AM_OP_conv2d_grad_input) am_cpu_unblock_c16(cpu, x_image, x, plain_x);
   if (op != AM_OP_conv2d) am_cpu_unblock_c16(cpu, y_image, y, plain_y);
@@ -72,7 +75,8 @@ static int64_t out_length(int64_t in, int64_t kernel, int64_t stride, int64_t pa
   return (in + 2 * pad - dilation * (kernel - 1) - 1) / stride + 1;
 }
 
-am_err am_cpu_conv_impl(void *ctx, am_op op, const am_conv2d_desc *desc, am_shape x, am_shape w, const char **name) {
+am_err am_cpu_conv_impl(void *ctx, am_op op, const am_conv2d_desc *desc, am_shape x, am_shape w,
+                        const char **name) {
   am_cpu *cpu = ctx;
   am_cpu_conv c = am_cpu_conv_of(desc, x, w, AM_SHAPE(x.dim[0], w.dim[0], 1, 1));
   c.ho = out_length(c.h, c.kh, c.stride_h, c.pad_h, c.dilation_h);

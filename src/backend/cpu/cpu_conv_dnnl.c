@@ -20,7 +20,7 @@ struct am_cpu_conv_plan {
   am_cpu_conv_plan *next;               // owned: same slot of the table
   char name[96];
   bool is_ref;                          // oneDNN offers reference loops only: not run
-  dnnl_primitive_t conv, weights;       // weights: reorder from plain (or to plain, for their gradient) or NULL
+  dnnl_primitive_t conv, weights;       // weights: reorder from plain, or their gradient's to it; may be NULL
   dnnl_memory_t x, y, w_plain, w, pad;  // pad: oneDNN's scratch memory
   size_t w_bytes, pad_bytes;            // 0: not needed
 };
@@ -79,8 +79,9 @@ static am_err choose_pd(am_cpu *cpu, am_op op, const am_cpu_conv *c, dnnl_primit
     const dnnl_status_t status = am_dnnl_conv_pd(cpu->engine, &conv, pd);
     if (status == dnnl_success) return AM_OK;
     *pd = NULL;
-    AM_CHECK(status == dnnl_unimplemented, am_dnnl_err_code(status), "oneDNN: a convolution of (%lld, %lld, %lld, "
-             "%lld) gave %s", (long long)c->n, (long long)c->ci, (long long)c->h, (long long)c->w,
+    AM_CHECK(status == dnnl_unimplemented, am_dnnl_err_code(status),
+             "oneDNN: a convolution of (%lld, %lld, %lld, %lld) gave %s",
+             (long long)c->n, (long long)c->ci, (long long)c->h, (long long)c->w,
              am_dnnl_status_text(status));
   }
   return AM_OK;
@@ -95,13 +96,15 @@ static am_err memory_like(am_cpu *cpu, const_dnnl_primitive_desc_t pd, dnnl_quer
 }
 
 // The reorder between plain weights and the layout that the convolution wants, if they differ.
-static am_err prepare_weights(am_cpu *cpu, am_cpu_conv_plan *p, const_dnnl_primitive_desc_t pd, bool gradient) {
+static am_err prepare_weights(am_cpu *cpu, am_cpu_conv_plan *p, const_dnnl_primitive_desc_t pd,
+                              bool gradient) {
   const am_cpu_conv *c = &p->key.conv;
   const dnnl_dims_t dims = {c->co, c->ci, c->kh, c->kw};
   am_err err = AM_OK;
   am_dnnl_md plain = NULL, wanted = NULL;
   dnnl_primitive_desc_t reorder = NULL;
-  AM_TRY(memory_like(cpu, pd, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md, &p->w, &p->w_bytes));
+  AM_TRY(memory_like(cpu, pd, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md, &p->w,
+                     &p->w_bytes));
   AM_TRY_DNNL(am_dnnl_memory(cpu->engine, dims, dnnl_oihw, &p->w_plain));
   AM_TRY_DNNL(am_dnnl_memory_md(p->w_plain, &plain));
   AM_TRY_DNNL(am_dnnl_memory_md(p->w, &wanted));
@@ -126,9 +129,10 @@ static am_err prepare(am_cpu *cpu, am_cpu_conv_plan *p, const_dnnl_primitive_des
   p->is_ref = strncmp(name, "ref", 3) == 0;
   if (p->is_ref) return AM_OK;
   AM_TRY_DNNL(dnnl_primitive_create(&p->conv, pd));
-  AM_TRY(memory_like(cpu, pd, op == AM_OP_conv2d_grad_input ? dnnl_query_diff_src_md : dnnl_query_src_md, &p->x,
+  AM_TRY(memory_like(cpu, pd, op == AM_OP_conv2d_grad_input ? dnnl_query_diff_src_md : dnnl_query_src_md,
+                     &p->x, &bytes));
+  AM_TRY(memory_like(cpu, pd, op == AM_OP_conv2d ? dnnl_query_dst_md : dnnl_query_diff_dst_md, &p->y,
                      &bytes));
-  AM_TRY(memory_like(cpu, pd, op == AM_OP_conv2d ? dnnl_query_dst_md : dnnl_query_diff_dst_md, &p->y, &bytes));
   AM_TRY(memory_like(cpu, pd, dnnl_query_scratchpad_md, &p->pad, &p->pad_bytes));
   return prepare_weights(cpu, p, pd, op == AM_OP_conv2d_grad_weight);
 }

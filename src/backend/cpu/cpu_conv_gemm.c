@@ -96,7 +96,8 @@ AM_CPU_KERNEL static void join_channels(const void *arg, int64_t begin, int64_t 
   const plane_set *p = k->p;
   const am_cpu_conv *c = p->c;
   const bool covered = p->rows * c->stride_h >= c->pad_h + c->h && p->cols * c->stride_w >= c->pad_w + c->w;
-  if (!covered) memset(k->image + begin * c->h * c->w, 0, (size_t)((end - begin) * c->h * c->w) * sizeof(float));
+  if (!covered)
+    memset(k->image + begin * c->h * c->w, 0, (size_t)((end - begin) * c->h * c->w) * sizeof(float));
   for (int64_t rx = 0; rx < c->stride_w; rx++) {
     const inside r = columns_inside(p, rx);
     if (r.from >= r.stop) continue;
@@ -200,8 +201,8 @@ static am_err work_start(am_cpu *cpu, const am_cpu_conv *c, work *k) {
   const int64_t columns = wanted_columns(k->depth);
   k->images = am_clamp_i64(columns / k->places, 1, c->n);
   k->rows = k->images > 1 ? c->ho : am_clamp_i64(am_ceil_div(columns, c->wo), 1, c->ho);
-  k->direct = c->kh == 1 && c->kw == 1 && c->stride_h == 1 && c->stride_w == 1 && c->pad_h == 0 && c->pad_w == 0 &&
-              k->images == 1;
+  k->direct = c->kh == 1 && c->kw == 1 && c->stride_h == 1 && c->stride_w == 1 && c->pad_h == 0 &&
+              c->pad_w == 0 && k->images == 1;
   if (k->direct) {
     k->rows = c->ho;
     return AM_OK;
@@ -209,7 +210,8 @@ static am_err work_start(am_cpu *cpu, const am_cpu_conv *c, work *k) {
   const int64_t columns_max = k->images * k->rows * c->wo;
   AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_TAPS, c->kh * c->kw, sizeof *k->tap, &k->tap));
   find_taps(c, &k->p, k->tap);
-  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_PLANES, k->images * k->p.ci * k->p.channel, sizeof(float), &k->planes));
+  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_PLANES, k->images * k->p.ci * k->p.channel, sizeof(float),
+                        &k->planes));
   AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_COLUMNS, k->depth * columns_max, sizeof(float), &k->col));
   if (k->images > 1) {
     AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_OUTPUT, k->p.co * columns_max, sizeof(float), &k->gathered));
@@ -227,13 +229,15 @@ static float *output_at(const work *k, float *y, int64_t image, int64_t group) {
 
 static void split_images(const am_cpu *cpu, const work *k, float *x, piece at, int64_t group) {
   for (int64_t i = 0; i < at.images; i++) {
-    const plane_args args = {&k->p, image_at(k, x, at.image + i, group), k->planes + i * k->p.ci * k->p.channel};
+    const plane_args args = {&k->p, image_at(k, x, at.image + i, group),
+                             k->planes + i * k->p.ci * k->p.channel};
     am_cpu_for(cpu, k->p.ci, am_cpu_grain(k->p.channel), split_channels, &args);
   }
 }
 static void join_images(const am_cpu *cpu, const work *k, float *x, piece at, int64_t group) {
   for (int64_t i = 0; i < at.images; i++) {
-    const plane_args args = {&k->p, image_at(k, x, at.image + i, group), k->planes + i * k->p.ci * k->p.channel};
+    const plane_args args = {&k->p, image_at(k, x, at.image + i, group),
+                             k->planes + i * k->p.ci * k->p.channel};
     am_cpu_for(cpu, k->p.ci, am_cpu_grain(k->p.channel), join_channels, &args);
   }
 }
@@ -305,10 +309,10 @@ static bool is_whole_image(const am_cpu_conv *c) {
 }
 
 // c (m, n) = op(a) op(b), row-major without gaps.
-static am_err product(char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, const float *a, const float *b,
-                      float *c) {
-  AM_TRY_DNNL(dnnl_sgemm(trans_a, trans_b, m, n, k, 1.0f, a, trans_a == 'N' ? k : m, b, trans_b == 'N' ? n : k,
-                         0.0f, c, n));
+static am_err product(char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, const float *a,
+                      const float *b, float *c) {
+  AM_TRY_DNNL(dnnl_sgemm(trans_a, trans_b, m, n, k, 1.0f, a, trans_a == 'N' ? k : m, b,
+                         trans_b == 'N' ? n : k, 0.0f, c, n));
   return AM_OK;
 }
 
@@ -325,8 +329,8 @@ am_err am_cpu_gemm_forward(am_cpu *cpu, const am_cpu_conv *c, const float *x, co
       const operands m = operands_at(&k, (float *)x, y, at, g);
       if (!k.direct && at.row == 0) split_images(cpu, &k, (float *)x, at, g);
       if (!k.direct) over_columns(cpu, &k, at, columns_of_channels);
-      AM_TRY_DNNL(dnnl_sgemm('N', 'N', k.p.co, m.columns, k.depth, 1.0f, wg, k.depth, m.col, m.col_stride, 0.0f,
-                             m.out, m.out_stride));
+      AM_TRY_DNNL(dnnl_sgemm('N', 'N', k.p.co, m.columns, k.depth, 1.0f, wg, k.depth, m.col, m.col_stride,
+                             0.0f, m.out, m.out_stride));
       if (k.gathered) scatter_output(&k, y, at, g);
     }
   }
@@ -340,8 +344,8 @@ static am_err columns_from_output(am_cpu *cpu, const work *k, const float *w, co
   const int64_t co = k->p.co, columns = m->columns;
   float *out_rows = NULL, *col_rows = NULL;
   if (columns > FEW_COLUMNS) {
-    AM_TRY_DNNL(dnnl_sgemm('T', 'N', k->depth, columns, co, 1.0f, w, k->depth, m->out, m->out_stride, 0.0f, m->col,
-                           m->col_stride));
+    AM_TRY_DNNL(dnnl_sgemm('T', 'N', k->depth, columns, co, 1.0f, w, k->depth, m->out, m->out_stride, 0.0f,
+                           m->col, m->col_stride));
     return AM_OK;
   }
   AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_OUTPUT_ROWS, columns * co, sizeof(float), &out_rows));
@@ -373,7 +377,8 @@ am_err am_cpu_gemm_grad_input(am_cpu *cpu, const am_cpu_conv *c, const float *dy
   return AM_OK;
 }
 
-am_err am_cpu_gemm_grad_weight(am_cpu *cpu, const am_cpu_conv *c, const float *dy, const float *x, float *dw) {
+am_err am_cpu_gemm_grad_weight(am_cpu *cpu, const am_cpu_conv *c, const float *dy, const float *x,
+                               float *dw) {
   work k;
   am_cpu_use_threads(cpu);
   if (is_whole_image(c)) return product('T', 'N', c->co, c->ci * c->kh * c->kw, c->n, dy, x, dw);
@@ -386,8 +391,8 @@ am_err am_cpu_gemm_grad_weight(am_cpu *cpu, const am_cpu_conv *c, const float *d
       if (!k.direct && at.row == 0) split_images(cpu, &k, (float *)x, at, g);
       if (!k.direct) over_columns(cpu, &k, at, columns_of_channels);
       if (k.gathered) gather_output(&k, dy, at, g);
-      AM_TRY_DNNL(dnnl_sgemm('N', 'T', k.p.co, k.depth, m.columns, 1.0f, m.out, m.out_stride, m.col, m.col_stride,
-                             keep, dwg, k.depth));
+      AM_TRY_DNNL(dnnl_sgemm('N', 'T', k.p.co, k.depth, m.columns, 1.0f, m.out, m.out_stride, m.col,
+                             m.col_stride, keep, dwg, k.depth));
     }
   }
   return AM_OK;

@@ -49,7 +49,8 @@ AM_CPU_KERNEL static void fill_f32_range(const void *arg, int64_t begin, int64_t
 
 am_err am_cpu_fill(void *ctx, const am_fill_desc *desc, const am_view *in, am_view *out) {
   const convert_args args = {NULL, &out[0], desc->value};
-  am_cpu_for(ctx, am_cpu_count(&out[0]), AM_CPU_GRAIN, out[0].dtype == AM_F32 ? fill_f32_range : fill_range, &args);
+  am_cpu_for(ctx, am_cpu_count(&out[0]), AM_CPU_GRAIN, out[0].dtype == AM_F32 ? fill_f32_range : fill_range,
+             &args);
   return AM_OK;
 }
 

@@ -127,8 +127,9 @@ typedef struct {
 static void binary_flat(const void *arg, int64_t begin, int64_t end) {
   const binary_args *k = arg;
   const int64_t *stride = k->nest.stride[k->nest.ndim - 1];
-  const binary_rows rows = {.p = k->p + begin * stride[1], .q = k->q + begin * stride[2], .y = k->y + begin,
-                            .rows = 1, .cols = end - begin, .p_moves = stride[1], .q_moves = stride[2], .a = k->a};
+  const binary_rows rows = {.p = k->p + begin * stride[1], .q = k->q + begin * stride[2],
+                            .y = k->y + begin, .rows = 1, .cols = end - begin, .p_moves = stride[1],
+                            .q_moves = stride[2], .a = k->a};
   k->fn(&rows);
 }
 

@@ -77,7 +77,8 @@ static inline int64_t am_cpu_grain(int64_t each) { return am_max_i64(1, AM_CPU_G
 // ---- scratch (cpu.c) ----
 // *pp (any pointer variable) = uninitialised memory, 64-byte aligned, valid until this slot is
 // asked for again.
-AM_MUST_USE am_err am_cpu_scratch(am_cpu *cpu, am_cpu_scratch_slot slot, int64_t count, size_t size, void *pp);
+AM_MUST_USE am_err am_cpu_scratch(am_cpu *cpu, am_cpu_scratch_slot slot, int64_t count, size_t size,
+                                  void *pp);
 
 // ---- geometry ----
 // An activation as channel blocks: element (i, c, s) lies at
@@ -110,7 +111,8 @@ bool am_cpu_conv_is_blocked(const am_cpu *cpu, am_op op, const am_cpu_conv *conv
 bool am_cpu_prefers_c16(const am_cpu *cpu, am_shape s);
 
 // im2col + sgemm (cpu_conv_gemm.c): any shape, everything plain.
-AM_MUST_USE am_err am_cpu_gemm_forward(am_cpu *cpu, const am_cpu_conv *c, const float *x, const float *w, float *y);
+AM_MUST_USE am_err am_cpu_gemm_forward(am_cpu *cpu, const am_cpu_conv *c, const float *x, const float *w,
+                                       float *y);
 AM_MUST_USE am_err am_cpu_gemm_grad_input(am_cpu *cpu, const am_cpu_conv *c, const float *dy, const float *w,
                                           float *dx);
 AM_MUST_USE am_err am_cpu_gemm_grad_weight(am_cpu *cpu, const am_cpu_conv *c, const float *dy, const float *x,
@@ -125,7 +127,8 @@ void am_cpu_conv_plans_free(am_cpu *cpu);
 
 // ---- layouts' bytes (cpu_reorder.c) ----
 // dst[c*dst_stride + r] = src[r*src_stride + c] for a matrix of elements of 4 bytes.
-void am_cpu_transpose(int64_t rows, int64_t cols, const void *src, int64_t src_stride, void *dst, int64_t dst_stride);
+void am_cpu_transpose(int64_t rows, int64_t cols, const void *src, int64_t src_stride, void *dst,
+                      int64_t dst_stride);
 // Plain (n, c, spatial) to C16 and back, elements of 4 bytes; c a multiple of 16.
 void am_cpu_block_c16(const am_cpu *cpu, am_cpu_image im, const void *plain, void *blocked);
 void am_cpu_unblock_c16(const am_cpu *cpu, am_cpu_image im, const void *blocked, void *plain);

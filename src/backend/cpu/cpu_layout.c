@@ -1,8 +1,8 @@
 // Which layout the operands of an op have: fixed rules of shape and instruction set.
 //
 // C16 starts at a convolution that oneDNN carries out and stays from there on: elementwise ops,
-// normalisation and pooling take what they are given. Everything else is plain, as dispatch sets it. An image of one
-// place (h = w = 1) has the same bytes in either layout and is always called plain.
+// normalisation and pooling take what they are given. Everything else is plain, as dispatch sets it. An image
+// of one place (h = w = 1) has the same bytes in either layout and is always called plain.
 #include "backend/cpu/cpu_internal.h"
 
 // Below this many places in a batch, weights outweigh activations: reordering them costs more than
@@ -77,7 +77,8 @@ void am_cpu_choose_layout(void *ctx, am_op op, const void *desc, am_view *in, am
     }
     case AM_OP_broadcast_to:
       in[0].layout = AM_LAYOUT_PLAIN;
-      set_c16_if(am_shape_is_per_channel(out[0].shape, in[0].shape) && am_cpu_prefers_c16(cpu, out[0].shape), &out[0]);
+      set_c16_if(am_shape_is_per_channel(out[0].shape, in[0].shape) && am_cpu_prefers_c16(cpu, out[0].shape),
+                 &out[0]);
       return;
     case AM_OP_max_pool2d:
       for (int i = 0; i < 2; i++) set_c16_if(first_c16, &out[i]);

@@ -39,7 +39,8 @@ static void blocked_strides(const am_view *out, const am_view *operand, int64_t 
   const am_shape s = out->shape;
   if (am_cpu_is_c16(operand)) {
     const int64_t spatial = s.dim[2] * s.dim[3];
-    const int64_t own[5] = {s.dim[1] * spatial, AM_CPU_LANES * spatial, AM_CPU_LANES * s.dim[3], AM_CPU_LANES, 1};
+    const int64_t own[5] = {s.dim[1] * spatial, AM_CPU_LANES * spatial, AM_CPU_LANES * s.dim[3], AM_CPU_LANES,
+                            1};
     for (int i = 0; i < 5; i++) stride[i] = own[i];
     return;
   }
@@ -93,7 +94,8 @@ am_cpu_nest am_cpu_nest_reorder(const am_view *out, const am_view *in) {
   return nest;
 }
 
-int64_t am_cpu_nest_rows(const am_cpu_nest *nest, int64_t at, int64_t end, int64_t offset[AM_CPU_NEST_OPERANDS]) {
+int64_t am_cpu_nest_rows(const am_cpu_nest *nest, int64_t at, int64_t end,
+                         int64_t offset[AM_CPU_NEST_OPERANDS]) {
   const int last = nest->ndim - 2;  // rows are counted along this dimension first
   for (int k = 0; k < AM_CPU_NEST_OPERANDS; k++) offset[k] = 0;
   int64_t rest = at;
@@ -120,7 +122,8 @@ typedef struct {
     const type *restrict s = (const type *)src;                                                     \
     for (int64_t i = 0; i < count; i++) d[i * dst_step] = s[i * src_step];                          \
   } while (0)
-static void copy_row(char *dst, const char *src, size_t size, int64_t count, int64_t dst_step, int64_t src_step) {
+static void copy_row(char *dst, const char *src, size_t size, int64_t count, int64_t dst_step,
+                     int64_t src_step) {
   if (dst_step == 1 && src_step == 1) {
     memcpy(dst, src, (size_t)count * size);
     return;

@@ -30,7 +30,8 @@ am_cpu_nest am_cpu_nest_reorder(const am_view *out, const am_view *in);
 // Rows are runs along the last dimension, numbered from outer to inner. Gives the offsets of row
 // `at` and how many rows, up to `end`, follow it with one stride per operand (that of the last but
 // one dimension). The nest has at least two dimensions.
-int64_t am_cpu_nest_rows(const am_cpu_nest *nest, int64_t at, int64_t end, int64_t offset[AM_CPU_NEST_OPERANDS]);
+int64_t am_cpu_nest_rows(const am_cpu_nest *nest, int64_t at, int64_t end,
+                         int64_t offset[AM_CPU_NEST_OPERANDS]);
 // Copies operand 1 to operand 0, elements of `size` bytes.
 void am_cpu_nest_copy(const am_cpu *cpu, const am_cpu_nest *nest, void *dst, const void *src, size_t size);
 

@@ -34,7 +34,8 @@ typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
 #define LOAD(x) (*(const lanes *)(x))
 
 // The last values of a run that do not fill the lanes, with those of `rest` behind them.
-static const float *padded(const float *x, int64_t count, const float rest[AM_CPU_LANES], float out[AM_CPU_LANES]) {
+static const float *padded(const float *x, int64_t count, const float rest[AM_CPU_LANES],
+                           float out[AM_CPU_LANES]) {
   for (int64_t j = 0; j < AM_CPU_LANES; j++) out[j] = j < count ? x[j] : rest[j];
   return out;
 }
@@ -47,7 +48,8 @@ static void add_piece(lane_sums *sums, const lanes *a, const lanes *b) {
 }
 
 // Adds x - pivot and its square. count is the number of values of the run.
-AM_CPU_KERNEL static void moments(const float *restrict x, int64_t count, const float *pivot, lane_sums *sums) {
+AM_CPU_KERNEL static void moments(const float *restrict x, int64_t count, const float *pivot,
+                                  lane_sums *sums) {
   const lanes middle = LOAD(pivot);
   for (int64_t i = 0; i < count;) {
     lanes a = {0}, b = {0};
@@ -165,7 +167,8 @@ static void norm_range(const void *arg, int64_t begin, int64_t end) {
     spread(im, k->out_a, b, mean);
     spread(im, k->out_b, b, scale);
     spread(im, k->beta, b, shift);
-    for (int64_t j = 0; j < AM_CPU_LANES; j++) scale[j] *= k->gamma[im->lanes == 1 ? b : b * AM_CPU_LANES + j];
+    for (int64_t j = 0; j < AM_CPU_LANES; j++)
+      scale[j] *= k->gamma[im->lanes == 1 ? b : b * AM_CPU_LANES + j];
     for (int64_t i = 0; i < im->n; i++) {
       affine_run(k->x + run_at(im, i, b), k->y + run_at(im, i, b), run, mean, scale, shift);
     }
@@ -178,7 +181,8 @@ static void norm_grad_range(const void *arg, int64_t begin, int64_t end) {
   const int64_t run = im->spatial * im->lanes;
   const double count = (double)(im->n * im->spatial);
   for (int64_t b = begin; b < end; b++) {
-    float mean[AM_CPU_LANES], inv_std[AM_CPU_LANES], scale[AM_CPU_LANES], from_dy[AM_CPU_LANES], from_x[AM_CPU_LANES];
+    float mean[AM_CPU_LANES], inv_std[AM_CPU_LANES], scale[AM_CPU_LANES], from_dy[AM_CPU_LANES],
+        from_x[AM_CPU_LANES];
     lane_sums sums = {{0}, {0}};
     spread(im, k->mean, b, mean);
     spread(im, k->inv_std, b, inv_std);
@@ -234,8 +238,8 @@ am_err am_cpu_batch_norm_grad(void *ctx, const am_norm_desc *desc, const am_view
 }
 
 am_err am_cpu_scale_shift(void *ctx, const am_no_desc *desc, const am_view *in, am_view *out) {
-  const norm_args k = {.im = am_cpu_image_of(&in[0]), .x = in[0].data, .gamma = in[1].data, .beta = in[2].data,
-                       .y = out[0].data};
+  const norm_args k = {.im = am_cpu_image_of(&in[0]), .x = in[0].data, .gamma = in[1].data,
+                       .beta = in[2].data, .y = out[0].data};
   am_cpu_for(ctx, k.im.n * k.im.blocks, am_cpu_grain(k.im.spatial * k.im.lanes), scale_shift_range, &k);
   return AM_OK;
 }

@@ -45,10 +45,10 @@ AM_CPU_KERNEL static void sgd_first_range(const void *arg, int64_t begin, int64_
 }
 
 am_err am_cpu_sgd_step(void *ctx, const am_sgd_desc *desc, const am_view *in, am_view *out) {
-  const sgd_args k = {.grad = in[0].data, .param = out[0].data, .momentum = out[1].data, .lr = (float)desc->lr,
-                      .decay = (float)desc->weight_decay, .keep = (float)desc->momentum,
-                      .take = (float)(1.0 - desc->dampening), .has_momentum = desc->momentum != 0,
-                      .nesterov = desc->nesterov};
+  const sgd_args k = {.grad = in[0].data, .param = out[0].data, .momentum = out[1].data,
+                      .lr = (float)desc->lr, .decay = (float)desc->weight_decay,
+                      .keep = (float)desc->momentum, .take = (float)(1.0 - desc->dampening),
+                      .has_momentum = desc->momentum != 0, .nesterov = desc->nesterov};
   const bool first = k.has_momentum && desc->step <= 1;
   am_cpu_for(ctx, am_cpu_count(&in[0]), AM_CPU_GRAIN, first ? sgd_first_range : sgd_range, &k);
   return AM_OK;

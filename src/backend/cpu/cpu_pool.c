@@ -176,7 +176,8 @@ POOL_RANGES(c16, AM_CPU_LANES)
 static void over_planes(const am_cpu *cpu, const am_view *large, am_cpu_range_fn plain, am_cpu_range_fn c16,
                         const pool_args *args) {
   const am_cpu_image im = am_cpu_image_of(large);
-  am_cpu_for(cpu, im.n * im.blocks, am_cpu_grain(im.spatial * im.lanes), am_cpu_is_c16(large) ? c16 : plain, args);
+  am_cpu_for(cpu, im.n * im.blocks, am_cpu_grain(im.spatial * im.lanes), am_cpu_is_c16(large) ? c16 : plain,
+             args);
 }
 
 am_err am_cpu_max_pool2d(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {

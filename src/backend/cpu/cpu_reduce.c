@@ -61,7 +61,8 @@ static void sum_by_runs(const void *arg, int64_t begin, int64_t end) {
   for (int64_t o = begin; o < end; o++) {
     const float *x = k->x + nest_offset(&k->kept, k->kept.ndim - 1, o, 1);
     double sum = 0;
-    for (int64_t r = 0; r < k->reduced_count / run; r++) sum += sum_run(x + nest_offset(&k->reduced, last - 1, r, 1), run);
+    for (int64_t r = 0; r < k->reduced_count / run; r++)
+      sum += sum_run(x + nest_offset(&k->reduced, last - 1, r, 1), run);
     k->y[o] = (float)sum;
   }
 }
@@ -151,7 +152,8 @@ am_err am_cpu_reduce(void *ctx, const am_reduce_desc *desc, const am_view *in, a
   am_cpu_nest_finish(&k.kept);
   am_cpu_nest_finish(&k.reduced);
   const bool sum = desc->kind == AM_RED_SUM;
-  const am_cpu_range_fn fn = columns ? (sum ? sum_by_columns : max_by_columns) : (sum ? sum_by_runs : max_by_runs);
+  const am_cpu_range_fn fn =
+      columns ? (sum ? sum_by_columns : max_by_columns) : (sum ? sum_by_runs : max_by_runs);
   am_cpu_for(ctx, outputs, am_cpu_grain(k.reduced_count), fn, &k);
   return AM_OK;
 }

@@ -14,16 +14,18 @@ AM_CPU_KERNEL static void transpose_tile(const word *src, int64_t src_stride, wo
   for (int i = 0; i < TILE; i++) row[i] = *(const words *)(src + i * src_stride);
   for (int pass = 0; pass < 4; pass++) {
     for (int i = 0; i < TILE / 2; i++) {
-      mixed[2 * i] = __builtin_shufflevector(row[i], row[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      mixed[2 * i + 1] =
-          __builtin_shufflevector(row[i], row[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      mixed[2 * i] =
+          __builtin_shufflevector(row[i], row[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      mixed[2 * i + 1] = __builtin_shufflevector(row[i], row[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13,
+                                                 29, 14, 30, 15, 31);
     }
     memcpy(row, mixed, sizeof row);
   }
   for (int i = 0; i < TILE; i++) *(words *)(dst + i * dst_stride) = row[i];
 }
 
-void am_cpu_transpose(int64_t rows, int64_t cols, const void *from, int64_t src_stride, void *to, int64_t dst_stride) {
+void am_cpu_transpose(int64_t rows, int64_t cols, const void *from, int64_t src_stride, void *to,
+                      int64_t dst_stride) {
   const word *src = from;
   word *dst = to;
   const int64_t whole_rows = rows - rows % TILE, whole_cols = cols - cols % TILE;
@@ -33,7 +35,8 @@ void am_cpu_transpose(int64_t rows, int64_t cols, const void *from, int64_t src_
     }
   }
   for (int64_t r = 0; r < rows; r++) {
-    for (int64_t c = r < whole_rows ? whole_cols : 0; c < cols; c++) dst[c * dst_stride + r] = src[r * src_stride + c];
+    for (int64_t c = r < whole_rows ? whole_cols : 0; c < cols; c++)
+      dst[c * dst_stride + r] = src[r * src_stride + c];
   }
 }
 

@@ -24,8 +24,8 @@ static am_cpu_nest copy_nest_of(am_shape shape, const int64_t *dst_stride, const
 }
 
 // A block of `shape`, inside the plain array `dst` from element dst_first and inside `src` likewise.
-static void copy_block(const am_cpu *cpu, am_shape shape, const am_view *dst, int64_t dst_first, const am_view *src,
-                       int64_t src_first) {
+static void copy_block(const am_cpu *cpu, am_shape shape, const am_view *dst, int64_t dst_first,
+                       const am_view *src, int64_t src_first) {
   int64_t dst_stride[AM_MAX_DIM], src_stride[AM_MAX_DIM];
   const size_t size = am_dtype_size(dst->dtype);
   row_major(dst->shape, dst_stride);
@@ -91,9 +91,11 @@ am_err am_cpu_gather_rows(void *ctx, const am_no_desc *desc, const am_view *in, 
   const size_t bytes = (size_t)row_length(in[0].shape) * am_dtype_size(in[0].dtype);
   const int64_t rows = in[0].shape.dim[0];
   for (int64_t i = 0; i < am_cpu_count(&in[1]); i++) {
-    AM_CHECK(index[i] >= 0 && index[i] < rows, AM_ERR_ARG, "gather_rows: index %d at %lld, but there are %lld rows",
-             (int)index[i], (long long)i, (long long)rows);
-    memcpy((char *)out[0].data + (size_t)i * bytes, (const char *)in[0].data + (size_t)index[i] * bytes, bytes);
+    AM_CHECK(index[i] >= 0 && index[i] < rows, AM_ERR_ARG,
+             "gather_rows: index %d at %lld, but there are %lld rows", (int)index[i], (long long)i,
+             (long long)rows);
+    memcpy((char *)out[0].data + (size_t)i * bytes, (const char *)in[0].data + (size_t)index[i] * bytes,
+           bytes);
   }
   return AM_OK;
 }

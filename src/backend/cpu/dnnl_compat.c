@@ -23,17 +23,17 @@ static dnnl_status_t create_pd(dnnl_engine_t engine, const am_dnnl_conv *conv, d
   dnnl_alg_kind_t alg = conv->winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
   switch (conv->kind) {
     case AM_DNNL_FORWARD:
-      return dnnl_convolution_forward_primitive_desc_create(out, engine, dnnl_forward_training, alg, x, w, NULL, y,
-                                                            conv->stride, conv->dilation, conv->pad_before,
-                                                            conv->pad_after, attr);
+      return dnnl_convolution_forward_primitive_desc_create(out, engine, dnnl_forward_training, alg, x, w,
+                                                            NULL, y, conv->stride, conv->dilation,
+                                                            conv->pad_before, conv->pad_after, attr);
     case AM_DNNL_GRAD_INPUT:
       return dnnl_convolution_backward_data_primitive_desc_create(out, engine, alg, x, w, y, conv->stride,
                                                                   conv->dilation, conv->pad_before,
                                                                   conv->pad_after, NULL, attr);
     default:
-      return dnnl_convolution_backward_weights_primitive_desc_create(out, engine, alg, x, w, NULL, y,
-                                                                     conv->stride, conv->dilation,
-                                                                     conv->pad_before, conv->pad_after, NULL, attr);
+      return dnnl_convolution_backward_weights_primitive_desc_create(
+          out, engine, alg, x, w, NULL, y, conv->stride, conv->dilation, conv->pad_before, conv->pad_after,
+          NULL, attr);
   }
 }
 
@@ -43,9 +43,11 @@ dnnl_status_t am_dnnl_conv_pd(dnnl_engine_t engine, const am_dnnl_conv *conv, dn
   dnnl_status_t status = dnnl_memory_desc_create_with_tag(&x, 4, conv->x, dnnl_f32, conv->x_tag);
   if (status == dnnl_success)
     status = dnnl_memory_desc_create_with_tag(&w, 4, conv->w, dnnl_f32, dnnl_format_tag_any);
-  if (status == dnnl_success) status = dnnl_memory_desc_create_with_tag(&y, 4, conv->y, dnnl_f32, conv->y_tag);
+  if (status == dnnl_success)
+    status = dnnl_memory_desc_create_with_tag(&y, 4, conv->y, dnnl_f32, conv->y_tag);
   if (status == dnnl_success) status = dnnl_primitive_attr_create(&attr);
-  if (status == dnnl_success) status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+  if (status == dnnl_success)
+    status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
   if (status == dnnl_success) status = create_pd(engine, conv, x, w, y, attr, out);
   if (attr) dnnl_primitive_attr_destroy(attr);
   if (x) dnnl_memory_desc_destroy(x);
@@ -79,8 +81,8 @@ static dnnl_status_t init_op(const am_dnnl_conv *conv, dnnl_convolution_desc_t *
                                                         conv->stride, conv->dilation, conv->pad_before,
                                                         conv->pad_after);
     case AM_DNNL_GRAD_INPUT:
-      return dnnl_dilated_convolution_backward_data_desc_init(op, alg, &x, &w, &y, conv->stride, conv->dilation,
-                                                              conv->pad_before, conv->pad_after);
+      return dnnl_dilated_convolution_backward_data_desc_init(
+          op, alg, &x, &w, &y, conv->stride, conv->dilation, conv->pad_before, conv->pad_after);
     default:
       return dnnl_dilated_convolution_backward_weights_desc_init(op, alg, &x, &w, NULL, &y, conv->stride,
                                                                  conv->dilation, conv->pad_before,
@@ -93,7 +95,8 @@ dnnl_status_t am_dnnl_conv_pd(dnnl_engine_t engine, const am_dnnl_conv *conv, dn
   dnnl_primitive_attr_t attr = NULL;
   dnnl_status_t status = init_op(conv, &op);
   if (status == dnnl_success) status = dnnl_primitive_attr_create(&attr);
-  if (status == dnnl_success) status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+  if (status == dnnl_success)
+    status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
   if (status == dnnl_success) status = dnnl_primitive_desc_create(out, &op, attr, engine, NULL);
   if (attr) dnnl_primitive_attr_destroy(attr);
   return status;
