@@ -98,7 +98,7 @@ int am_str_distance(const char *a, const char *b) {
 
 const char *am_str_nearest(const char *word, const char *const *words, int64_t count) {
   const char *best = NULL;
-  int best_distance = 4;
+  int best_distance = 1 + (int)am_min_i64(3, ((int64_t)strlen(word) + 1) / 2);
   for (int64_t i = 0; i < count; i++) {
     int d = am_str_distance(word, words[i]);
     if (d < best_distance) {

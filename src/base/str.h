@@ -27,7 +27,7 @@ bool am_str_starts(const char *text, const char *prefix);
 bool am_str_ends(const char *text, const char *suffix);
 // Edit distance of two words, case-insensitive: for "did you mean".
 int am_str_distance(const char *a, const char *b);
-// The nearest of `count` words to `word` within distance 3, or NULL.
+// The nearest of `count` words to `word` within distance 3 and half its length, or NULL.
 const char *am_str_nearest(const char *word, const char *const *words, int64_t count);
 
 #endif

@@ -186,12 +186,12 @@ static void text_shows_what_is_missing(void **state) {
   am_results_free(r);
 }
 
-static char *read_file(const char *dir, const char *name, size_t *bytes) {
-  char *path = NULL, *data = NULL;
+static void read_file(const char *dir, const char *name, char **text) {
+  char *path = NULL;
+  size_t bytes = 0;
   am_ok(am_path_join(dir, name, &path));
-  am_ok(am_file_read(path, 1 << 24, &data, bytes));
+  am_ok(am_file_read(path, 1 << 24, text, &bytes));
   free(path);
-  return data;
 }
 
 static void files_hold_the_contract(void **state) {
@@ -200,8 +200,8 @@ static void files_hold_the_contract(void **state) {
   publish(r, "real", "accuracy", 0.5, 0.05, "a \"quoted\", reason");
   am_ok(am_results_compute_rows(r, "real"));
   am_ok(am_report_write(r, am_test_dir()));
-  size_t bytes;
-  char *csv = read_file(am_test_dir(), "table.csv", &bytes);
+  char *csv = NULL;
+  read_file(am_test_dir(), "table.csv", &csv);
   const char head[] = "arm,model,split,metric,unit,n_seeds,ours_mean,ours_sd,published,difference,verdict,";
   assert_memory_equal(csv, head, sizeof head - 1);
   const char *line = strchr(csv, '\n') + 1;
@@ -210,7 +210,8 @@ static void files_hold_the_contract(void **state) {
   free(csv);
   const char *const other[] = {"table.txt", "table.md", "table.tex", "report.html"};
   for (int i = 0; i < AM_COUNT_OF(other); i++) {
-    char *text = read_file(am_test_dir(), other[i], &bytes);
+    char *text = NULL;
+    read_file(am_test_dir(), other[i], &text);
     assert_non_null(strstr(text, "accuracy"));
     assert_non_null(strstr(text, "not reproducible"));
     free(text);
@@ -226,8 +227,8 @@ static void html_escapes_foreign_text(void **state) {
   am_ok(am_results_set_attr(r, "config", "{\"name\":\"<i>\"}"));
   am_ok(am_results_compute_rows(r, "real"));
   am_ok(am_report_write(r, am_test_dir()));
-  size_t bytes;
-  char *text = read_file(am_test_dir(), "report.html", &bytes);
+  char *text = NULL;
+  read_file(am_test_dir(), "report.html", &text);
   assert_null(strstr(text, "<script"));
   assert_null(strstr(text, "<b>x"));
   assert_null(strstr(text, "<i>"));
