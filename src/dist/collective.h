@@ -16,14 +16,17 @@ int64_t am_partition_owner(int64_t total, int64_t parts, int64_t index);
 //   every rank and may be local[0].
 // A rank first adds what forms a whole subtree of its own slices, then ranks exchange chunks, add
 // the rest in tree order, and gather. Collective(c).
-AM_MUST_USE am_err am_reduce_slices_f32(am_comm *c, float *const *local, int64_t slices, int64_t count, float *out);
-AM_MUST_USE am_err am_reduce_slices_f64(am_comm *c, double *const *local, int64_t slices, int64_t count, double *out);
+AM_MUST_USE am_err am_reduce_slices_f32(am_comm *c, float *const *local, int64_t slices, int64_t count,
+                                        float *out);
+AM_MUST_USE am_err am_reduce_slices_f64(am_comm *c, double *const *local, int64_t slices, int64_t count,
+                                        double *out);
 
 // The same in the background, for overlap with backward: begin as soon as a bucket is complete on
 // this rank, in the same order on every rank; progress between layers; wait before the step. The
 // buffers belong to the reduction until then.
 typedef struct am_reduction am_reduction;
-AM_MUST_USE am_err am_reduction_begin(am_comm *c, float *const *local, int64_t slices, int64_t count, float *out, am_reduction **r);
+AM_MUST_USE am_err am_reduction_begin(am_comm *c, float *const *local, int64_t slices, int64_t count,
+                                      float *out, am_reduction **r);
 AM_MUST_USE am_err am_reduction_progress(am_reduction *r, bool *done);
 AM_MUST_USE am_err am_reduction_wait(am_reduction *r);  // and gives it back, also on error
 

@@ -78,7 +78,8 @@ static am_err share_hosts(am_job *job) {
   AM_TRY(AM_NEW_ARRAY(&job->host, job->size));
   read_host(job->host[job->rank]);
   if (job->size == 1) return AM_OK;
-  AM_TRY_MPI(MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, job->host, AM_HOST_BYTES, MPI_CHAR, MPI_COMM_WORLD));
+  AM_TRY_MPI(
+      MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, job->host, AM_HOST_BYTES, MPI_CHAR, MPI_COMM_WORLD));
   return AM_OK;
 }
 

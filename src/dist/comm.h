@@ -32,7 +32,7 @@ void am_comm_abort(am_comm *world, int exit_code);
 
 int am_comm_rank(const am_comm *c);
 int am_comm_size(const am_comm *c);
-int am_comm_local_rank(const am_comm *c);   // of this process among the ranks of this host
+int am_comm_local_rank(const am_comm *c);  // of this process among the ranks of this host
 const char *am_comm_host(const am_comm *c);
 // Collective(parent): ranks with equal color form a group, ordered by rank. color < 0: no group, *out = NULL.
 AM_MUST_USE am_err am_comm_split(am_comm *parent, int color, am_comm **out);
@@ -43,11 +43,12 @@ void am_comm_free(am_comm *c);  // Collective(c); groups only, the world goes wi
 // a rank calls the roll: ranks that wait, or work and poll between steps, answer, and the wait goes
 // on; a rank that does not answer ends the job. Errors: AM_ERR_PEER names the rank and its host.
 void am_comm_deadline(am_comm *c, double timeout_sec);
-AM_MUST_USE am_err am_comm_barrier(am_comm *c);                                              // Collective
-AM_MUST_USE am_err am_comm_bcast(am_comm *c, void *data, size_t bytes, int root);            // Collective
-AM_MUST_USE am_err am_comm_gather(am_comm *c, const void *data, size_t bytes, void *all, int root);  // Collective: all = size*bytes on root
-AM_MUST_USE am_err am_comm_all_gather(am_comm *c, const void *data, size_t bytes, void *all);  // Collective
-AM_MUST_USE am_err am_comm_max_i64(am_comm *c, int64_t *value);                              // Collective
+AM_MUST_USE am_err am_comm_barrier(am_comm *c);
+AM_MUST_USE am_err am_comm_bcast(am_comm *c, void *data, size_t bytes, int root);
+// `bytes` from every rank; all holds size * bytes, on root or on every rank.
+AM_MUST_USE am_err am_comm_gather(am_comm *c, const void *data, size_t bytes, void *all, int root);
+AM_MUST_USE am_err am_comm_all_gather(am_comm *c, const void *data, size_t bytes, void *all);
+AM_MUST_USE am_err am_comm_max_i64(am_comm *c, int64_t *value);
 
 // ---- one error on every rank (agree.c) ----
 // Collective(c): every rank leaves with the same code. When it is not AM_OK, the record of the

@@ -13,32 +13,32 @@ struct am_reduction;  // reduce.c
 
 // The process in its job: shared by the world and its groups.
 typedef struct am_job {
-  bool mpi;                     // false: one rank without MPI
+  bool mpi;  // false: one rank without MPI
   int rank, size, local_rank;
   char (*host)[AM_HOST_BYTES];  // owned: of every rank
   MPI_Comm leave;               // for leave.c alone: in step whatever happened before
   bool incomplete;              // some rank did not come to the end
   double deadline_sec;
-  struct am_peers *peers;       // owned; NULL with one rank
+  struct am_peers *peers;  // owned; NULL with one rank
 } am_job;
 
 struct am_comm {
-  am_job *job;                  // borrowed; owned by the world
-  MPI_Comm mpi;                 // MPI_COMM_NULL when size is 1
+  am_job *job;   // borrowed; owned by the world
+  MPI_Comm mpi;  // MPI_COMM_NULL when size is 1
   int rank, size;
-  int *job_rank;                // owned: rank in the job of each member
-  bool broken;                  // a collective was abandoned: its members are out of step
-  int reduction_count;          // begun so far: part of message tags
-  struct am_reduction *idle;    // owned: finished reductions whose buffers are used again
+  int *job_rank;              // owned: rank in the job of each member
+  bool broken;                // a collective was abandoned: its members are out of step
+  int reduction_count;        // begun so far: part of message tags
+  struct am_reduction *idle;  // owned: finished reductions whose buffers are used again
 };
 
 am_err am_mpi_fail(int rc, const char *call, const char *file, int line, const char *func);
-#define AM_TRY_MPI(call)                                                               \
-  do {                                                                                 \
-    int am_mpi_rc_ = (call);                                                           \
-    if (am_mpi_rc_ != MPI_SUCCESS) {                                                   \
-      return am_mpi_fail(am_mpi_rc_, #call, __FILE__, __LINE__, __func__);             \
-    }                                                                                  \
+#define AM_TRY_MPI(call)                                                   \
+  do {                                                                     \
+    int am_mpi_rc_ = (call);                                               \
+    if (am_mpi_rc_ != MPI_SUCCESS) {                                       \
+      return am_mpi_fail(am_mpi_rc_, #call, __FILE__, __LINE__, __func__); \
+    }                                                                      \
   } while (0)
 
 // AM_ERR_PEER when a collective of c was abandoned earlier.

@@ -21,8 +21,8 @@ typedef enum { NOTICE_FAILED = 1, NOTICE_ROLL_CALL, NOTICE_PRESENT } notice_kind
 
 typedef struct {
   int32_t kind;
-  int32_t round;         // roll call, present: which roll call
-  double waiting_sec;    // present: in the current wait; 0 while working
+  int32_t round;                       // roll call, present: which roll call
+  double waiting_sec;                  // present: in the current wait; 0 while working
   char message[AM_ERR_MESSAGE_BYTES];  // failed: "rank R on HOST: ..."
 } notice;
 
@@ -38,16 +38,16 @@ typedef struct am_peers {
   notice inbox;
   MPI_Request inbox_request;
   outgoing *sent;
-  bool told;             // the others know that this rank failed
-  bool failed;           // some other rank did, or accused one
-  am_err_record failure; // what is known: from a notice, or from the roll call of this rank
-  double waiting_since;  // 0: not waiting
+  bool told;              // the others know that this rank failed
+  bool failed;            // some other rank did, or accused one
+  am_err_record failure;  // what is known: from a notice, or from the roll call of this rank
+  double waiting_since;   // 0: not waiting
   // the roll call of this rank
   int round;
-  double called_at;      // 0: none is running
-  double quiet_until;    // no roll call before this time
-  bool *present;         // owned: answered this round
-  double *waiting_sec;   // owned: as they said
+  double called_at;     // 0: none is running
+  double quiet_until;   // no roll call before this time
+  bool *present;        // owned: answered this round
+  double *waiting_sec;  // owned: as they said
 } am_peers;
 
 // The process is in one job at most; am_peer_check has no communicator at hand.
@@ -209,8 +209,8 @@ static am_err name_silent(am_job *job, const char *what) {
     err = am_str_printf(&names, "%srank %d on %s", names.length ? ", " : "", r, job->host[r]);
   }
   if (!err) {
-    err = AM_FAIL(AM_ERR_PEER, "%s gave no sign of life for %.0f s; rank %d on %s waits for %s", am_str_get(&names),
-                  job->deadline_sec, job->rank, job->host[job->rank], what);
+    err = AM_FAIL(AM_ERR_PEER, "%s gave no sign of life for %.0f s; rank %d on %s waits for %s",
+                  am_str_get(&names), job->deadline_sec, job->rank, job->host[job->rank], what);
   }
   am_str_fini(&names);
   return err;
@@ -229,8 +229,10 @@ am_err am_peers_watch(am_job *job, double since_sec, const char *what) {
     all_wait = all_wait && p->waiting_sec[r] >= 0.9 * job->deadline_sec;
   }
   if (all_present && all_wait) {
-    return accuse(job, AM_FAIL(AM_ERR_PEER, "all %d ranks have waited for each other for %.0f s; rank %d on %s waits for %s",
-                               job->size, job->deadline_sec, job->rank, job->host[job->rank], what));
+    return accuse(
+        job,
+        AM_FAIL(AM_ERR_PEER, "all %d ranks have waited for each other for %.0f s; rank %d on %s waits for %s",
+                job->size, job->deadline_sec, job->rank, job->host[job->rank], what));
   }
   if (all_present) {
     p->called_at = 0;
@@ -261,7 +263,8 @@ void am_peer_notify(am_comm *world) {
   if (am_str_starts(mine->message, "rank ")) {
     memcpy(n.message, mine->message, sizeof n.message);
   } else {
-    snprintf(n.message, sizeof n.message, "rank %d on %s: %s", job->rank, job->host[job->rank], mine->message);
+    snprintf(n.message, sizeof n.message, "rank %d on %s: %s", job->rank, job->host[job->rank],
+             mine->message);
   }
   send_to_others(job, &n);
   p->told = true;

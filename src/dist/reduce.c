@@ -22,26 +22,26 @@ typedef struct {
 } element;
 
 typedef struct {
-  int64_t at;    // position in the tree
-  char *data;    // borrowed: first element
+  int64_t at;  // position in the tree
+  char *data;  // borrowed: first element
 } node;
 
 typedef enum { EXCHANGE, GATHER, DONE } phase;
 
 struct am_reduction {
-  am_comm *comm;            // borrowed
+  am_comm *comm;  // borrowed
   const element *element;
   int64_t slices, count;
-  char *out;                // borrowed
+  char *out;  // borrowed
   phase phase;
   int gather_tag;
-  node *node;               // owned; of all ranks, over this rank's chunk
+  node *node;  // owned; of all ranks, over this rank's chunk
   int64_t node_count, node_capacity;
-  node *own;                // owned; of this rank, over all elements
+  node *own;  // owned; of this rank, over all elements
   int64_t own_count, own_capacity;
-  char *scratch;            // owned: chunks received from others
+  char *scratch;  // owned: chunks received from others
   int64_t scratch_capacity;
-  MPI_Request *request;     // owned; receives first
+  MPI_Request *request;  // owned; receives first
   int64_t request_count, receive_count, request_capacity;
   struct am_reduction *next;  // in the communicator's idle list
 };
@@ -63,13 +63,14 @@ static void add_f64(void *sum, const void *other, int64_t n) {
 // Adds nodes (ascending positions, covering [.., end) of `slices`) pairwise as far as the tree
 // allows; the list shrinks to the roots that remain. A node is whole when its subtree ends before
 // `end`, or when nothing follows at all. With element NULL only positions are worked out.
-static void fold(node *list, int64_t *list_count, int64_t end, int64_t slices, const element *e, int64_t count) {
+static void fold(node *list, int64_t *list_count, int64_t end, int64_t slices, const element *e,
+                 int64_t count) {
   enum { BLOCK = 4096 };  // elements: both operands stay in the first-level cache
-  for (int64_t stride = 1; stride < slices && *list_count > 1; stride *= 2) {
+  for (int64_t stride = 1; stride < slices; stride *= 2) {
     int64_t kept = 0;
     for (int64_t i = 0; i < *list_count; i++) {
-      bool pair = i + 1 < *list_count && list[i].at % (2 * stride) == 0 && list[i + 1].at == list[i].at + stride &&
-                  (list[i + 1].at + stride <= end || end == slices);
+      bool pair = i + 1 < *list_count && list[i].at % (2 * stride) == 0 &&
+                  list[i + 1].at == list[i].at + stride && (list[i + 1].at + stride <= end || end == slices);
       list[kept++] = list[i];
       if (!pair) continue;
       for (int64_t b = 0; e && b < count; b += BLOCK) {
@@ -103,7 +104,8 @@ enum { GATHER_TAG = 1024, GATHER_TAGS = 16384 };  // exchange tags are node numb
 
 static am_err receive(am_reduction *r, void *data, int64_t count, int from, int tag) {
   AM_TRY(AM_GROW(&r->request, &r->request_capacity, r->request_count + 1));
-  AM_TRY_MPI(MPI_Irecv(data, (int)count, r->element->type, from, tag, r->comm->mpi, &r->request[r->request_count]));
+  AM_TRY_MPI(
+      MPI_Irecv(data, (int)count, r->element->type, from, tag, r->comm->mpi, &r->request[r->request_count]));
   r->request_count++;
   r->receive_count++;
   return AM_OK;
@@ -111,7 +113,8 @@ static am_err receive(am_reduction *r, void *data, int64_t count, int from, int 
 
 static am_err send(am_reduction *r, const void *data, int64_t count, int to, int tag) {
   AM_TRY(AM_GROW(&r->request, &r->request_capacity, r->request_count + 1));
-  AM_TRY_MPI(MPI_Isend(data, (int)count, r->element->type, to, tag, r->comm->mpi, &r->request[r->request_count]));
+  AM_TRY_MPI(
+      MPI_Isend(data, (int)count, r->element->type, to, tag, r->comm->mpi, &r->request[r->request_count]));
   r->request_count++;
   return AM_OK;
 }
@@ -233,8 +236,8 @@ static am_err fold_own(am_reduction *r, void *const *local) {
   return AM_OK;
 }
 
-static am_err begin(am_comm *c, const element *e, void *const *local, int64_t slices, int64_t count, void *out,
-                    am_reduction **result) {
+static am_err begin(am_comm *c, const element *e, void *const *local, int64_t slices, int64_t count,
+                    void *out, am_reduction **result) {
   AM_TRY(am_comm_usable(c));
   AM_CHECK(slices >= 1 && count >= 0 && count <= INT32_MAX, AM_ERR_ARG,
            "reducing %lld slices of %lld elements: from 1 slice and at most %d elements", (long long)slices,
@@ -302,11 +305,13 @@ done:
 static const element f32_element = {sizeof(float), MPI_FLOAT, add_f32};
 static const element f64_element = {sizeof(double), MPI_DOUBLE, add_f64};
 
-am_err am_reduction_begin(am_comm *c, float *const *local, int64_t slices, int64_t count, float *out, am_reduction **r) {
+am_err am_reduction_begin(am_comm *c, float *const *local, int64_t slices, int64_t count, float *out,
+                          am_reduction **r) {
   return begin(c, &f32_element, (void *const *)local, slices, count, out, r);
 }
 
-static am_err reduce_now(am_comm *c, const element *e, void *const *local, int64_t slices, int64_t count, void *out) {
+static am_err reduce_now(am_comm *c, const element *e, void *const *local, int64_t slices, int64_t count,
+                         void *out) {
   am_reduction *r = NULL;
   AM_TRY(begin(c, e, local, slices, count, out, &r));
   return am_reduction_wait(r);

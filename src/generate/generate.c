@@ -13,8 +13,8 @@ static am_err check_block(const am_sample_block *b) {
   const am_model *m = b->generator;
   AM_CHECK(m->def->role == AM_ROLE_GENERATOR, AM_ERR_ARG, "%s is not a generator", m->def->name);
   AM_CHECK(b->batch_size > 0 && b->first >= 0 && b->count >= 0, AM_ERR_ARG,
-           "samples %lld + %lld in batches of %lld: expected no negative number and a batch", (long long)b->first,
-           (long long)b->count, (long long)b->batch_size);
+           "samples %lld + %lld in batches of %lld: expected no negative number and a batch",
+           (long long)b->first, (long long)b->count, (long long)b->batch_size);
   return AM_OK;
 }
 
@@ -22,8 +22,12 @@ static am_err check_block(const am_sample_block *b) {
 static am_err run_group(const am_sample_block *b, am_graph *g, int64_t group, float *host) {
   am_model *m = b->generator;
   uint64_t first = (uint64_t)(group * b->batch_size);
-  am_random_desc latent = {.kind = AM_RAND_NORMAL, .dtype = AM_F32, .shape = AM_SHAPE(b->batch_size, m->cfg.latent),
-                           .seed = b->seed, .index = first, .purpose = AM_RNG_LATENT};
+  am_random_desc latent = {.kind = AM_RAND_NORMAL,
+                           .dtype = AM_F32,
+                           .shape = AM_SHAPE(b->batch_size, m->cfg.latent),
+                           .seed = b->seed,
+                           .index = first,
+                           .purpose = AM_RNG_LATENT};
   am_pass pass = {.graph = g, .train = b->batch_statistics, .seed = b->seed, .index = first};
   am_tensor *z = NULL, *y = NULL;
   am_err err = am_random(g, latent, &z);
@@ -81,9 +85,15 @@ enum { COLUMN_SEED, COLUMN_RUN, COLUMN_GENERATOR, COLUMNS };
 
 am_err am_generate_block(const am_sample_block *b, const char *shard_path) {
   const am_model_cfg *cfg = &b->generator->cfg;
-  am_shard_desc desc = {.encoding = AM_ENCODING_RAW, .height = cfg->size, .width = cfg->size, .channels = cfg->channels,
-                        .class_count = b->class_count, .class_name = b->class_name, .column_count = COLUMNS,
-                        .column_name = {[COLUMN_SEED] = "seed", [COLUMN_RUN] = "run", [COLUMN_GENERATOR] = "generator"}};
+  am_shard_desc desc = {
+      .encoding = AM_ENCODING_RAW,
+      .height = cfg->size,
+      .width = cfg->size,
+      .channels = cfg->channels,
+      .class_count = b->class_count,
+      .class_name = b->class_name,
+      .column_count = COLUMNS,
+      .column_name = {[COLUMN_SEED] = "seed", [COLUMN_RUN] = "run", [COLUMN_GENERATOR] = "generator"}};
   int64_t column[COLUMNS] = {(int64_t)b->seed, b->run, b->generator_index}, floats = image_floats(b);
   am_err err = AM_OK;
   am_shard_writer *w = NULL;

@@ -18,8 +18,10 @@ typedef struct {
   const char *const *class_name;
   int64_t class_count;
 } am_sample_block;
-// One shard: u8 = round(255 * clamp((x + 1)/2)), columns seed, run, generator. Local. With batch statistics the batch is the group of
-// batch_size consecutive sample indices, whatever the block, so an image never depends on ranks.
+// One shard: u8 = round(255 * clamp((x + 1)/2)), columns seed, run, generator. Local. With batch
+// statistics the batch is the group of batch_size consecutive sample indices, whatever the block, so an
+// image never depends on ranks. Errors: AM_ERR_NUMERIC an image with a value that is not a number;
+// AM_ERR_IO; AM_ERR_PEER another rank failed meanwhile.
 AM_MUST_USE am_err am_generate_block(const am_sample_block *block, const char *shard_path);
 // The images alone: f32 (count, c, h, w) in [-1, 1] to host memory.
 AM_MUST_USE am_err am_generate_images(const am_sample_block *block, float *out);

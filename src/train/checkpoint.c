@@ -22,9 +22,9 @@ typedef struct {
 } blob;
 
 struct am_checkpoint {
-  blob *blob;             // owned
+  blob *blob;  // owned
   int64_t count, capacity;
-  char *state;            // owned
+  char *state;  // owned
   int64_t state_bytes, state_capacity;
 };
 
@@ -41,8 +41,9 @@ void am_checkpoint_free(am_checkpoint *c) {
 
 // A blob of `bytes` to fill, borrowed until the next one is added.
 static am_err add_blob(am_checkpoint *c, const char *name, size_t bytes, char **data) {
-  AM_CHECK(strlen(name) < NAME_BYTES && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.") == strlen(name),
-           AM_ERR_DATA, "\"%.80s\" cannot name a part of a checkpoint", name);
+  AM_CHECK(
+      strlen(name) < NAME_BYTES && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.") == strlen(name),
+      AM_ERR_DATA, "\"%.80s\" cannot name a part of a checkpoint", name);
   int64_t offset = (int64_t)am_align_up((size_t)c->state_bytes, ALIGNMENT), end = offset + (int64_t)bytes;
   AM_TRY(AM_GROW(&c->blob, &c->capacity, c->count + 1));
   AM_TRY(AM_GROW(&c->state, &c->state_capacity, end));
@@ -86,7 +87,9 @@ am_err am_checkpoint_get(const am_checkpoint *c, const char *name, void *data, s
   return AM_OK;
 }
 
-static size_t tensor_bytes(const am_tensor *t) { return (size_t)am_tensor_count(t) * am_dtype_size(t->dtype); }
+static size_t tensor_bytes(const am_tensor *t) {
+  return (size_t)am_tensor_count(t) * am_dtype_size(t->dtype);
+}
 
 am_err am_checkpoint_put_tensor(am_checkpoint *c, const char *name, am_tensor *t) {
   char *data = NULL;
@@ -102,7 +105,9 @@ am_err am_checkpoint_get_tensor(const am_checkpoint *c, const char *name, am_ten
 
 // ---- networks and optimisers ----
 
-typedef struct { char text[NAME_BYTES]; } part_name;
+typedef struct {
+  char text[NAME_BYTES];
+} part_name;
 static part_name part(const char *name, const char *what) {
   part_name p;
   snprintf(p.text, sizeof p.text, "%s.%s", name, what);
@@ -111,7 +116,8 @@ static part_name part(const char *name, const char *what) {
 
 am_err am_checkpoint_put_params(am_checkpoint *c, const char *name, am_params *ps) {
   AM_TRY(am_checkpoint_put_tensor(c, part(name, "values").text, am_params_values(ps)));
-  if (am_params_buffers(ps)) AM_TRY(am_checkpoint_put_tensor(c, part(name, "buffers").text, am_params_buffers(ps)));
+  if (am_params_buffers(ps))
+    AM_TRY(am_checkpoint_put_tensor(c, part(name, "buffers").text, am_params_buffers(ps)));
   int64_t count = am_params_count(ps);
   char *data = NULL;
   AM_TRY(add_blob(c, part(name, "counters").text, (size_t)count * sizeof(int64_t), &data));
@@ -122,7 +128,8 @@ am_err am_checkpoint_put_params(am_checkpoint *c, const char *name, am_params *p
 
 am_err am_checkpoint_get_params(const am_checkpoint *c, const char *name, am_params *ps) {
   AM_TRY(am_checkpoint_get_tensor(c, part(name, "values").text, am_params_values(ps)));
-  if (am_params_buffers(ps)) AM_TRY(am_checkpoint_get_tensor(c, part(name, "buffers").text, am_params_buffers(ps)));
+  if (am_params_buffers(ps))
+    AM_TRY(am_checkpoint_get_tensor(c, part(name, "buffers").text, am_params_buffers(ps)));
   int64_t count = am_params_count(ps);
   const void *data = NULL;
   AM_TRY(find_sized(c, part(name, "counters").text, (size_t)count * sizeof(int64_t), &data));
@@ -135,7 +142,8 @@ static const char *const state_name[2] = {"state0", "state1"};
 am_err am_checkpoint_put_optim(am_checkpoint *c, const char *name, am_optim *o) {
   am_tensor *state[2];
   int count = am_optim_state(o, state);
-  for (int i = 0; i < count; i++) AM_TRY(am_checkpoint_put_tensor(c, part(name, state_name[i]).text, state[i]));
+  for (int i = 0; i < count; i++)
+    AM_TRY(am_checkpoint_put_tensor(c, part(name, state_name[i]).text, state[i]));
   int64_t steps = am_optim_steps(o);
   return am_checkpoint_put(c, part(name, "steps").text, &steps, sizeof steps);
 }
@@ -143,7 +151,8 @@ am_err am_checkpoint_put_optim(am_checkpoint *c, const char *name, am_optim *o) 
 am_err am_checkpoint_get_optim(const am_checkpoint *c, const char *name, am_optim *o) {
   am_tensor *state[2];
   int count = am_optim_state(o, state);
-  for (int i = 0; i < count; i++) AM_TRY(am_checkpoint_get_tensor(c, part(name, state_name[i]).text, state[i]));
+  for (int i = 0; i < count; i++)
+    AM_TRY(am_checkpoint_get_tensor(c, part(name, state_name[i]).text, state[i]));
   int64_t steps = 0;
   AM_TRY(am_checkpoint_get(c, part(name, "steps").text, &steps, sizeof steps));
   am_optim_set_steps(o, steps);
@@ -153,8 +162,8 @@ am_err am_checkpoint_get_optim(const am_checkpoint *c, const char *name, am_opti
 // ---- numbers of slices ----
 
 // Every rank sends as many rows as the largest share: am_comm_gather takes equal parts.
-am_err am_checkpoint_put_slices(am_checkpoint *c, const char *name, am_comm *comm, int64_t slices, const double *rows,
-                                int64_t count) {
+am_err am_checkpoint_put_slices(am_checkpoint *c, const char *name, am_comm *comm, int64_t slices,
+                                const double *rows, int64_t count) {
   am_err err = AM_OK;
   int64_t size = am_comm_size(comm), most = am_ceil_div(slices, size), first, local;
   size_t row_bytes = (size_t)count * sizeof *rows;
@@ -177,8 +186,8 @@ done:
   return err;
 }
 
-am_err am_checkpoint_get_slices(const am_checkpoint *c, const char *name, am_comm *comm, int64_t slices, double *rows,
-                                int64_t count) {
+am_err am_checkpoint_get_slices(const am_checkpoint *c, const char *name, am_comm *comm, int64_t slices,
+                                double *rows, int64_t count) {
   const void *data = NULL;
   int64_t first, local;
   size_t row_bytes = (size_t)count * sizeof *rows;
@@ -201,11 +210,12 @@ static am_err write_file(const char *dir, const char *name, const void *data, si
 static am_err write_index(const am_checkpoint *c, const char *dir, const char *identity, int64_t step) {
   am_err err = AM_OK;
   am_str text = {0};
-  AM_GO(done, am_str_printf(&text, MAGIC "\nstep %" PRId64 "\nidentity %s\nbytes %" PRId64 "\n", step, identity, c->state_bytes));
+  AM_GO(done, am_str_printf(&text, MAGIC "\nstep %" PRId64 "\nidentity %s\nbytes %" PRId64 "\n", step,
+                            identity, c->state_bytes));
   for (int64_t i = 0; i < c->count; i++) {
     const blob *b = &c->blob[i];
-    AM_GO(done, am_str_printf(&text, "blob %s %" PRId64 " %" PRId64 " %08" PRIx32 "\n", b->name, b->offset, b->bytes,
-                              am_crc32c(0, c->state + b->offset, (size_t)b->bytes)));
+    AM_GO(done, am_str_printf(&text, "blob %s %" PRId64 " %" PRId64 " %08" PRIx32 "\n", b->name, b->offset,
+                              b->bytes, am_crc32c(0, c->state + b->offset, (size_t)b->bytes)));
   }
   AM_GO(done, am_str_printf(&text, "crc %08" PRIx32 "\n", am_crc32c(0, text.text, (size_t)text.length)));
   AM_GO(done, write_file(dir, "index.txt", text.text, (size_t)text.length));
@@ -292,11 +302,13 @@ static am_err read_state(am_checkpoint *c, const char *dir, const char *line) {
   char *path = NULL;
   size_t have = 0;
   int64_t bytes = 0;
-  AM_CHECK(sscanf(line, "bytes %" SCNd64, &bytes) == 1, AM_ERR_DATA, "line \"%.80s\" is not understood", line);
+  AM_CHECK(sscanf(line, "bytes %" SCNd64, &bytes) == 1, AM_ERR_DATA, "line \"%.80s\" is not understood",
+           line);
   AM_GO(done, am_path_join(dir, "state.bin", &path));
   AM_GO(done, am_file_read(path, STATE_LIMIT, &c->state, &have));
   c->state_bytes = c->state_capacity = (int64_t)have;
-  AM_CHECK_GO(done, c->state_bytes == bytes, AM_ERR_DATA, "%s has %zu bytes, expected %" PRId64, path, have, bytes);
+  AM_CHECK_GO(done, c->state_bytes == bytes, AM_ERR_DATA, "%s has %zu bytes, expected %" PRId64, path, have,
+              bytes);
 done:
   free(path);
   return err;
@@ -305,10 +317,11 @@ done:
 static am_err read_blob(am_checkpoint *c, const char *dir, const char *line) {
   blob b = {0};
   uint32_t crc = 0;
-  AM_CHECK(sscanf(line, "blob %63s %" SCNd64 " %" SCNd64 " %" SCNx32, b.name, &b.offset, &b.bytes, &crc) == 4, AM_ERR_DATA,
-           "line \"%.80s\" is not understood", line);
-  AM_CHECK(b.offset >= 0 && b.bytes >= 0 && b.offset <= c->state_bytes && b.bytes <= c->state_bytes - b.offset, AM_ERR_DATA,
-           "%s lies outside state.bin", b.name);
+  AM_CHECK(sscanf(line, "blob %63s %" SCNd64 " %" SCNd64 " %" SCNx32, b.name, &b.offset, &b.bytes, &crc) == 4,
+           AM_ERR_DATA, "line \"%.80s\" is not understood", line);
+  AM_CHECK(
+      b.offset >= 0 && b.bytes >= 0 && b.offset <= c->state_bytes && b.bytes <= c->state_bytes - b.offset,
+      AM_ERR_DATA, "%s lies outside state.bin", b.name);
   AM_CHECK(am_crc32c(0, c->state + b.offset, (size_t)b.bytes) == crc, AM_ERR_DATA,
            "%s in %s/state.bin is corrupt: its checksum differs", b.name, dir);
   AM_TRY(AM_GROW(&c->blob, &c->capacity, c->count + 1));
@@ -321,7 +334,8 @@ static am_err check_index(const char *path, char *text) {
   char *last = strstr(text, "\ncrc ");
   uint32_t crc = 0;
   AM_CHECK(last && sscanf(last + 1, "crc %" SCNx32, &crc) == 1, AM_ERR_DATA, "%s has no checksum", path);
-  AM_CHECK(am_crc32c(0, text, (size_t)(last + 1 - text)) == crc, AM_ERR_DATA, "%s is corrupt: its checksum differs", path);
+  AM_CHECK(am_crc32c(0, text, (size_t)(last + 1 - text)) == crc, AM_ERR_DATA,
+           "%s is corrupt: its checksum differs", path);
   last[1] = '\0';
   return AM_OK;
 }
@@ -336,13 +350,16 @@ static am_err read_step(const char *dir, const char *identity, bool *other, am_c
   AM_GO(done, am_file_read(path, INDEX_LIMIT, &text, &bytes));
   AM_GO(done, check_index(path, text));
   char *cursor = text;
-  AM_CHECK_GO(done, next_line(&cursor, &line) && strcmp(line, MAGIC) == 0, AM_ERR_DATA, "%s does not begin with %s", path,
-              MAGIC);
-  AM_CHECK_GO(done, next_line(&cursor, &line) && am_str_starts(line, "step "), AM_ERR_DATA, "%s names no step", path);
-  AM_CHECK_GO(done, next_line(&cursor, &line) && am_str_starts(line, "identity "), AM_ERR_DATA, "%s names no training", path);
+  AM_CHECK_GO(done, next_line(&cursor, &line) && strcmp(line, MAGIC) == 0, AM_ERR_DATA,
+              "%s does not begin with %s", path, MAGIC);
+  AM_CHECK_GO(done, next_line(&cursor, &line) && am_str_starts(line, "step "), AM_ERR_DATA,
+              "%s names no step", path);
+  AM_CHECK_GO(done, next_line(&cursor, &line) && am_str_starts(line, "identity "), AM_ERR_DATA,
+              "%s names no training", path);
   if (strcmp(line + strlen("identity "), identity) != 0) {
     *other = true;
-    err = AM_FAIL(AM_ERR_DATA, "%s belongs to another training (%s), this is %s", dir, line + strlen("identity "), identity);
+    err = AM_FAIL(AM_ERR_DATA, "%s belongs to another training (%s), this is %s", dir,
+                  line + strlen("identity "), identity);
     goto done;
   }
   AM_GO(done, am_checkpoint_new(&c));
@@ -384,7 +401,9 @@ static am_err read_newest(const char *dir, const char *identity, am_checkpoint *
 static am_err share(am_comm *comm, am_checkpoint *mine, am_checkpoint **out) {
   am_err err = AM_OK;
   am_checkpoint *c = mine;
-  struct { int64_t count, state_bytes; } size = {-1, 0};
+  struct {
+    int64_t count, state_bytes;
+  } size = {-1, 0};
   if (mine) size.count = mine->count, size.state_bytes = mine->state_bytes;
   AM_GO(done, am_comm_bcast(comm, &size, sizeof size, 0));
   if (size.count < 0) return AM_OK;

@@ -2,8 +2,9 @@
 //
 //   DIR/step-000000041000/      the newest: state after 41,000 steps
 //   DIR/step-000000036920/      the one before it
-//     index.txt                 "augmint-checkpoint 1", "step N", "identity TEXT", "bytes SIZE of state.bin",
-//                               one line "blob NAME OFFSET BYTES CRC32C" each, last "crc CRC32C" of the text above
+//     index.txt                 "augmint-checkpoint 1", "step N", "identity TEXT", "bytes SIZE" of state.bin,
+//                               one line "blob NAME OFFSET BYTES CRC32C" each, last "crc CRC32C" of the
+//                               text above
 //     state.bin                 the blobs, each on a 64-byte boundary, little-endian as in memory
 //
 // What training draws at random is a function of (seed, step), so its position is enough: no
@@ -41,15 +42,17 @@ AM_MUST_USE am_err am_checkpoint_get_tensor(const am_checkpoint *c, const char *
 AM_MUST_USE am_err am_checkpoint_get_params(const am_checkpoint *c, const char *name, am_params *ps);
 AM_MUST_USE am_err am_checkpoint_get_optim(const am_checkpoint *c, const char *name, am_optim *o);
 // Local: the rows of this rank's slices, whatever the number of ranks that wrote them.
-AM_MUST_USE am_err am_checkpoint_get_slices(const am_checkpoint *c, const char *name, am_comm *comm, int64_t slices,
-                                            double *rows, int64_t count);
+AM_MUST_USE am_err am_checkpoint_get_slices(const am_checkpoint *c, const char *name, am_comm *comm,
+                                            int64_t slices, double *rows, int64_t count);
 // The bytes of a blob, borrowed; NULL when there is none.
 const void *am_checkpoint_find(const am_checkpoint *c, const char *name, size_t *bytes);
 
 // Local: one rank writes. `identity` (one line) says which training this is.
-AM_MUST_USE am_err am_checkpoint_write(const am_checkpoint *c, const char *dir, const char *identity, int64_t step);
+AM_MUST_USE am_err am_checkpoint_write(const am_checkpoint *c, const char *dir, const char *identity,
+                                       int64_t step);
 // Collective(comm): rank 0 reads the newest good one, everybody receives it; *out = NULL when there
 // is none. Errors: AM_ERR_DATA the folder belongs to another training.
-AM_MUST_USE am_err am_checkpoint_read(am_comm *comm, const char *dir, const char *identity, am_checkpoint **out);
+AM_MUST_USE am_err am_checkpoint_read(am_comm *comm, const char *dir, const char *identity,
+                                      am_checkpoint **out);
 
 #endif

@@ -23,16 +23,18 @@ typedef struct {
   am_ema *ema;                 // owned; NULL without
   am_evaluator *watch;         // owned; NULL without
   am_lr_cfg schedule;
-  double lr;                   // of the last update
+  double lr;  // of the last update
   int64_t first_slice, local_slices;
-  double *sums;                // owned: (local_slices, SUM_COUNT)
-  double **sum_row;            // owned: its rows
-  float *logits;               // owned: (batch_size, classes)
+  double *sums;      // owned: (local_slices, SUM_COUNT)
+  double **sum_row;  // owned: its rows
+  float *logits;     // owned: (batch_size, classes)
 } classifier;
 
 // ---- one slice ----
 
-typedef struct { int64_t first, count; } rows;
+typedef struct {
+  int64_t first, count;
+} rows;
 
 static am_err load_images(classifier *c, const am_batch *batch, rows r, am_tensor **x) {
   const am_classify_job *job = c->job;
@@ -51,7 +53,8 @@ static am_err load_images(classifier *c, const am_batch *batch, rows r, am_tenso
 static am_err compute_loss(classifier *c, const int32_t *label, am_tensor *logits, am_tensor **loss) {
   const am_train_cfg *cfg = &c->job->cfg;
   am_tensor *target = NULL;
-  AM_TRY(am_one_hot(c->graph, label, logits->shape.dim[0], logits->shape.dim[1], cfg->label_smoothing, &target));
+  AM_TRY(
+      am_one_hot(c->graph, label, logits->shape.dim[0], logits->shape.dim[1], cfg->label_smoothing, &target));
   if (strcmp(cfg->loss, "double_softmax") == 0) return am_loss_double_softmax(c->graph, logits, target, loss);
   return am_loss_cross_entropy(c->graph, logits, target, loss);
 }
@@ -63,20 +66,25 @@ static am_err backward(classifier *c, const am_step *at, int64_t local, int64_t 
   int leaves;
   bool last = at->group_last && local == c->local_slices - 1;
   AM_TRY(am_fill(c->graph, loss->dtype, loss->shape, (double)count / (double)at->group_rows, &seed));
-  am_grad_desc d = {.y = &loss, .y_count = 1, .seed = &seed, .x = am_params_leaves(c->job->model->params, &leaves),
-                    .sink = am_ddp_sinks(c->ddp, local), .accumulate = !at->group_first,
-                    .on_ready = last ? am_ddp_ready : NULL, .user = c->ddp};
+  am_grad_desc d = {.y = &loss,
+                    .y_count = 1,
+                    .seed = &seed,
+                    .x = am_params_leaves(c->job->model->params, &leaves),
+                    .sink = am_ddp_sinks(c->ddp, local),
+                    .accumulate = !at->group_first,
+                    .on_ready = last ? am_ddp_ready : NULL,
+                    .user = c->ddp};
   d.x_count = leaves;
   return am_grad(c->graph, &d, NULL);
 }
 
-static am_err count_results(classifier *c, const am_step *at, int64_t local, const int32_t *label, am_tensor *logits,
-                            am_tensor *loss) {
+static am_err count_results(classifier *c, const am_step *at, int64_t local, const int32_t *label,
+                            am_tensor *logits, am_tensor *loss) {
   double mean = 0;
   int64_t n = logits->shape.dim[0], classes = logits->shape.dim[1];
   AM_TRY(am_tensor_item(loss, &mean));
-  AM_CHECK(isfinite(mean), AM_ERR_NUMERIC, "%s: the loss is %g at epoch %" PRId64 " step %" PRId64, c->job->label, mean,
-           at->epoch + 1, at->step + 1);
+  AM_CHECK(isfinite(mean), AM_ERR_NUMERIC, "%s: the loss is %g at epoch %" PRId64 " step %" PRId64,
+           c->job->label, mean, at->epoch + 1, at->step + 1);
   AM_TRY(am_tensor_to_host(logits, c->logits));
   double *sum = c->sum_row[local];
   sum[SUM_LOSS] += mean * (double)n;
@@ -108,7 +116,10 @@ static am_err slice_step(classifier *c, const am_step *at, const am_batch *batch
   if (r.count == 0) return skip_slice(c, at, local);
   am_tensor *x = NULL, *logits = NULL, *loss = NULL;
   const int32_t *label = batch->label + r.first;
-  am_pass pass = {.graph = c->graph, .train = true, .update_stats = c->first_slice + local == 0, .seed = c->job->seed,
+  am_pass pass = {.graph = c->graph,
+                  .train = true,
+                  .update_stats = c->first_slice + local == 0,
+                  .seed = c->job->seed,
                   .index = ((uint64_t)at->batch_number << 20) + (uint64_t)r.first};
   AM_TRY(load_images(c, batch, r, &x));
   AM_TRY(am_model_forward(c->job->model, &pass, x, &logits));
@@ -142,8 +153,17 @@ static am_err classifier_step(void *self, const am_step *at, const am_batch *bat
 
 // ---- epochs ----
 
-enum { COLUMN_EPOCH, COLUMN_LR, COLUMN_LOSS, COLUMN_ACCURACY, COLUMN_WATCH_LOSS, COLUMN_WATCH_ACCURACY, COLUMNS };
-static const char *const column_name[COLUMNS] = {"epoch", "lr", "train_loss", "train_accuracy", "watch_loss", "watch_accuracy"};
+enum {
+  COLUMN_EPOCH,
+  COLUMN_LR,
+  COLUMN_LOSS,
+  COLUMN_ACCURACY,
+  COLUMN_WATCH_LOSS,
+  COLUMN_WATCH_ACCURACY,
+  COLUMNS
+};
+static const char *const column_name[COLUMNS] = {"epoch",          "lr",         "train_loss",
+                                                 "train_accuracy", "watch_loss", "watch_accuracy"};
 
 // The network of every rank becomes rank 0's, running statistics included.
 static am_err share_network(classifier *c) {
@@ -152,7 +172,8 @@ static am_err share_network(classifier *c) {
 }
 
 static am_err evaluate_watched(classifier *c, double *loss, double *accuracy) {
-  const char *name[] = {strcmp(c->job->cfg.loss, "double_softmax") == 0 ? "double_softmax_loss" : "loss", "accuracy"};
+  const char *name[] = {strcmp(c->job->cfg.loss, "double_softmax") == 0 ? "double_softmax_loss" : "loss",
+                        "accuracy"};
   double mean[2];
   *loss = *accuracy = NAN;
   if (!c->watch) return AM_OK;
@@ -183,6 +204,7 @@ static am_err classifier_end_epoch(void *self, int64_t epoch, double *row) {
 
 static am_err classifier_finish(void *self) {
   classifier *c = self;
+  AM_TRY(am_ddp_check_equal(c->ddp));
   AM_TRY(share_network(c));
   return c->ema ? am_ema_swap(c->ema, c->job->model->params) : AM_OK;
 }
@@ -203,6 +225,7 @@ static am_err classifier_describe(void *self, am_str *text) {
 
 static am_err classifier_save(void *self, am_checkpoint *ck) {
   classifier *c = self;
+  AM_TRY(am_ddp_check_equal(c->ddp));
   AM_TRY(am_checkpoint_put_slices(ck, "sums", c->job->comm, c->job->cfg.slices, c->sums, SUM_COUNT));
   if (am_comm_rank(c->job->comm) != 0) return AM_OK;
   AM_TRY(am_checkpoint_put_params(ck, "model", c->job->model->params));
@@ -243,7 +266,8 @@ static am_err parse_milestones(const char *text, int64_t updates, am_lr_cfg *out
     long long epoch = strtoll(at, &end, 10);
     AM_CHECK(end != at && epoch >= 0 && (*end == ',' || *end == '\0'), AM_ERR_CONFIG,
              "milestones is \"%s\", expected epochs separated by commas", text);
-    AM_CHECK(out->milestone_count < AM_LR_MILESTONES, AM_ERR_CONFIG, "milestones names more than %d epochs", AM_LR_MILESTONES);
+    AM_CHECK(out->milestone_count < AM_LR_MILESTONES, AM_ERR_CONFIG, "milestones names more than %d epochs",
+             AM_LR_MILESTONES);
     out->milestone[out->milestone_count++] = epoch * updates;
     at = *end == ',' ? end + 1 : end;
     while (*at == ' ') at++;
@@ -253,8 +277,13 @@ static am_err parse_milestones(const char *text, int64_t updates, am_lr_cfg *out
 
 // Epochs to updates.
 static am_err make_schedule(const am_train_cfg *cfg, int64_t updates, am_lr_cfg *out) {
-  static const struct { const char *name; am_lr_kind kind; } kinds[] = {
-      {"constant", AM_LR_CONSTANT}, {"step", AM_LR_STEP}, {"multistep", AM_LR_MULTISTEP}, {"cosine", AM_LR_COSINE}};
+  static const struct {
+    const char *name;
+    am_lr_kind kind;
+  } kinds[] = {{"constant", AM_LR_CONSTANT},
+               {"step", AM_LR_STEP},
+               {"multistep", AM_LR_MULTISTEP},
+               {"cosine", AM_LR_COSINE}};
   *out = (am_lr_cfg){.gamma = cfg->gamma, .min_lr = cfg->min_lr};
   for (int64_t i = 0; i < AM_COUNT_OF(kinds); i++) {
     if (strcmp(cfg->schedule, kinds[i].name) == 0) out->kind = kinds[i].kind;
@@ -274,8 +303,8 @@ static am_err balanced_weights(const am_dataset *data, double **out) {
   AM_GO(done, AM_NEW_ARRAY(&weight, n));
   for (int64_t i = 0; i < n; i++) {
     int32_t label = am_dataset_label(data, i);
-    AM_CHECK_GO(done, label >= 0 && label < classes, AM_ERR_DATA, "image %" PRId64 " has label %d, there are %" PRId64 " classes",
-                i, (int)label, classes);
+    AM_CHECK_GO(done, label >= 0 && label < classes, AM_ERR_DATA,
+                "image %" PRId64 " has label %d, there are %" PRId64 " classes", i, (int)label, classes);
     count[label]++;
   }
   for (int64_t i = 0; i < n; i++) weight[i] = 1.0 / (double)count[am_dataset_label(data, i)];
@@ -292,10 +321,11 @@ static am_err classifier_init(classifier *c, const am_classify_job *job) {
   am_params *ps = job->model->params;
   int64_t steps = job->cfg.drop_last ? am_dataset_count(job->data) / job->cfg.batch_size
                                      : am_ceil_div(am_dataset_count(job->data), job->cfg.batch_size);
-  AM_CHECK(job->cfg.slices <= job->cfg.batch_size, AM_ERR_CONFIG, "%" PRId64 " slices cannot share a batch of %" PRId64,
-           job->cfg.slices, job->cfg.batch_size);
+  AM_CHECK(job->cfg.slices <= job->cfg.batch_size, AM_ERR_CONFIG,
+           "%" PRId64 " slices cannot share a batch of %" PRId64, job->cfg.slices, job->cfg.batch_size);
   AM_CHECK(job->model->cfg.classes == am_dataset_classes(job->data), AM_ERR_CONFIG,
-           "the network has %" PRId64 " classes, the data %" PRId64, job->model->cfg.classes, am_dataset_classes(job->data));
+           "the network has %" PRId64 " classes, the data %" PRId64, job->model->cfg.classes,
+           am_dataset_classes(job->data));
   AM_TRY(make_schedule(&job->cfg, am_ceil_div(steps, job->cfg.accumulate), &c->schedule));
   AM_TRY(am_graph_new(job->device, &c->graph));
   AM_TRY(am_ddp_new(job->comm, ps, job->cfg.slices, &c->ddp));
@@ -323,8 +353,10 @@ static void classifier_fini(classifier *c) {
 }
 
 static am_err describe_identity(const am_classify_job *job, char **out) {
-  return am_str_format(out, "classifier %s %" PRId64 " elements seed %" PRIu64 " images %" PRId64 " batch %" PRId64 " slices %" PRId64
-                       " accumulate %" PRId64 " epochs %" PRId64 " optimizer %s lr %.17g loss %s",
+  return am_str_format(out,
+                       "classifier %s %" PRId64 " elements seed %" PRIu64 " images %" PRId64 " batch %" PRId64
+                       " slices %" PRId64 " accumulate %" PRId64 " epochs %" PRId64
+                       " optimizer %s lr %.17g loss %s",
                        job->model->def->name, am_params_trainable_elements(job->model->params), job->seed,
                        am_dataset_count(job->data), job->cfg.batch_size, job->cfg.slices, job->cfg.accumulate,
                        job->cfg.epochs, job->optimizer.kind, job->optimizer.lr, job->cfg.loss);
@@ -338,13 +370,25 @@ am_err am_train_classifier(const am_classify_job *job, am_history **history) {
   if (!err && strcmp(job->cfg.sampler, "balanced") == 0) err = balanced_weights(job->data, &weight);
   if (!err) err = describe_identity(job, &identity);
   AM_GO(done, am_agree(job->comm, err));
-  am_trainer_cfg cfg = {
-      .comm = job->comm, .data = job->data, .epochs = job->cfg.epochs, .accumulate = job->cfg.accumulate,
-      .loader = {.batch_size = job->cfg.batch_size, .shuffle = true, .drop_last = job->cfg.drop_last, .seed = job->seed,
-                 .workers = job->loader_workers, .weight = weight, .transform = job->transform,
-                 .rows = am_ddp_rows, .rows_user = c.ddp},
-      .checkpoint_sec = job->cfg.checkpoint_sec, .checkpoint_dir = job->checkpoint_dir, .identity = identity,
-      .label = job->label, .objective = &objective, .self = &c};
+  am_trainer_cfg cfg = {.comm = job->comm,
+                        .data = job->data,
+                        .epochs = job->cfg.epochs,
+                        .accumulate = job->cfg.accumulate,
+                        .loader = {.batch_size = job->cfg.batch_size,
+                                   .shuffle = true,
+                                   .drop_last = job->cfg.drop_last,
+                                   .seed = job->seed,
+                                   .workers = job->loader_workers,
+                                   .weight = weight,
+                                   .transform = job->transform,
+                                   .rows = am_ddp_rows,
+                                   .rows_user = c.ddp},
+                        .checkpoint_sec = job->cfg.checkpoint_sec,
+                        .checkpoint_dir = job->checkpoint_dir,
+                        .identity = identity,
+                        .label = job->label,
+                        .objective = &objective,
+                        .self = &c};
   AM_GO(done, am_trainer_run(&cfg, history));
 done:
   classifier_fini(&c);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "dist/collective.h"
@@ -15,18 +16,18 @@ typedef struct {
 } bucket;
 
 struct am_ddp {
-  am_comm *comm;        // borrowed
-  am_params *params;    // borrowed
+  am_comm *comm;      // borrowed
+  am_params *params;  // borrowed
   int64_t slices, first, local;
   int leaf_count;
-  am_tensor **flat;     // owned: flat gradients of local slice k
-  am_tensor ***sink;    // owned: views into flat[k]
-  bucket *bucket;       // owned, last layers first
+  am_tensor **flat;   // owned: flat gradients of local slice k
+  am_tensor ***sink;  // owned: views into flat[k]
+  bucket *bucket;     // owned, last layers first
   int64_t bucket_count, bucket_capacity;
-  int *bucket_of;       // owned: of each leaf
-  int64_t begun;        // buckets 0 .. begun-1 are being reduced
-  float **chunk;        // owned: start of a bucket in each local slice
-  am_err failed;        // of a reduction begun by am_ddp_ready
+  int *bucket_of;  // owned: of each leaf
+  int64_t begun;   // buckets 0 .. begun-1 are being reduced
+  float **chunk;   // owned: start of a bucket in each local slice
+  am_err failed;   // of a reduction begun by am_ddp_ready
   am_err_record failure;
 };
 
@@ -87,8 +88,8 @@ am_err am_ddp_new(am_comm *c, am_params *ps, int64_t slices, am_ddp **out) {
   am_ddp *d = NULL;
   const am_tensor *values = am_params_values(ps);
   // A card needs a reduction of its own; until there is one, only a single slice runs there.
-  AM_CHECK(slices * am_comm_size(c) == 1 || strcmp(am_device_kind(values->device), "cuda") != 0, AM_ERR_UNSUPPORTED,
-           "slices on several ranks are not supported on a cuda device");
+  AM_CHECK(slices * am_comm_size(c) == 1 || strcmp(am_device_kind(values->device), "cuda") != 0,
+           AM_ERR_UNSUPPORTED, "slices on several ranks are not supported on a cuda device");
   AM_CHECK(values->dtype == AM_F32, AM_ERR_UNSUPPORTED, "gradients of type %s cannot be reduced",
            am_dtype_name(values->dtype));
   AM_TRY(AM_NEW(&d));
@@ -223,4 +224,25 @@ am_err am_ddp_share_buffers(am_ddp *d) {
   size_t bytes = (size_t)am_tensor_count(buffers) * am_dtype_size(buffers->dtype);
   AM_TRY(am_comm_bcast(d->comm, host_data(buffers), bytes, 0));
   return share_counters(d);
+}
+
+am_err am_ddp_check_equal(am_ddp *d) {
+  int size = am_comm_size(d->comm);
+  if (size == 1) return AM_OK;
+  am_err err = AM_OK;
+  uint32_t *all = NULL;
+  am_tensor *values = am_params_values(d->params);
+  size_t bytes = (size_t)am_tensor_count(values) * am_dtype_size(values->dtype);
+  uint32_t mine = am_crc32c(0, host_data(values), bytes);
+  AM_GO(done, am_agree(d->comm, AM_NEW_ARRAY(&all, size)));
+  AM_GO(done, am_comm_all_gather(d->comm, &mine, sizeof mine, all));
+  for (int r = 1; r < size; r++) {
+    AM_CHECK_GO(done, all[r] == all[0], AM_ERR_DEVICE,
+                "the weights of rank %d of %d in this training differ from those of rank 0: "
+                "a fault of memory, processor or library",
+                r, size);
+  }
+done:
+  free(all);
+  return err;
 }

@@ -32,5 +32,8 @@ void am_ddp_ready(void *ddp, int leaf);
 AM_MUST_USE am_err am_ddp_join(am_ddp *d, am_err mine);
 // Collective: buffers and counters (running statistics, kept by slice 0) of rank 0 to all.
 AM_MUST_USE am_err am_ddp_share_buffers(am_ddp *d);
+// Collective: the weights of all ranks must be bit for bit the same; before anything is kept of them.
+// Errors: AM_ERR_DEVICE names the first rank that differs from rank 0.
+AM_MUST_USE am_err am_ddp_check_equal(am_ddp *d);
 
 #endif

@@ -8,24 +8,29 @@
 #include "metrics/metrics.h"
 
 struct am_evaluator {
-  am_model *model;      // borrowed
-  am_dataset *data;     // borrowed
+  am_model *model;   // borrowed
+  am_dataset *data;  // borrowed
   am_transform transform;
   int64_t batch_size, channels, height, width, classes;
-  am_graph *graph;      // owned, not recording
-  uint8_t *pixel;       // owned: one image
-  float *input;         // owned: (batch_size, c, h, w)
-  float *logits;        // owned: (batch_size, classes)
-  int32_t *label;       // owned: (batch_size)
+  am_graph *graph;  // owned, not recording
+  uint8_t *pixel;   // owned: one image
+  float *input;     // owned: (batch_size, c, h, w)
+  float *logits;    // owned: (batch_size, classes)
+  int32_t *label;   // owned: (batch_size)
 };
 
-am_err am_evaluator_new(am_model *model, am_dataset *data, am_transform transform, int64_t batch_size, am_evaluator **out) {
+am_err am_evaluator_new(am_model *model, am_dataset *data, am_transform transform, int64_t batch_size,
+                        am_evaluator **out) {
   am_err err = AM_OK;
   am_evaluator *e = NULL;
   am_device *dev = am_params_values(model->params)->device;
   AM_CHECK(model->def->role == AM_ROLE_CLASSIFIER, AM_ERR_ARG, "%s is not a classifier", model->def->name);
   AM_TRY(AM_NEW(&e));
-  *e = (am_evaluator){.model = model, .data = data, .transform = transform, .batch_size = batch_size, .classes = model->cfg.classes};
+  *e = (am_evaluator){.model = model,
+                      .data = data,
+                      .transform = transform,
+                      .batch_size = batch_size,
+                      .classes = model->cfg.classes};
   am_dataset_image_shape(data, &e->height, &e->width, &e->channels);
   AM_GO(done, am_graph_new(dev, &e->graph));
   am_graph_record(e->graph, false);
@@ -74,8 +79,9 @@ am_err am_evaluator_block(am_evaluator *e, int64_t first, int64_t count, float *
   AM_GO(done, am_tensor_from_host(am_graph_device(g), AM_F32, shape, e->input, &x));
   AM_GO(done, am_graph_own(g, x));
   AM_GO(done, am_model_forward(e->model, &pass, x, &y));
-  AM_CHECK_GO(done, am_tensor_count(y) == e->batch_size * e->classes, AM_ERR_INTERNAL, "%s gives %lld logits for %lld images",
-              e->model->def->name, (long long)am_tensor_count(y), (long long)e->batch_size);
+  AM_CHECK_GO(done, am_tensor_count(y) == e->batch_size * e->classes, AM_ERR_INTERNAL,
+              "%s gives %lld logits for %lld images", e->model->def->name, (long long)am_tensor_count(y),
+              (long long)e->batch_size);
   AM_GO(done, am_tensor_to_host(y, e->logits));
   memcpy(logits, e->logits, (size_t)(count * e->classes) * sizeof *logits);
 done:
@@ -84,7 +90,8 @@ done:
 }
 
 // Sums of one block, in out[0..count).
-static am_err block_sums(am_evaluator *e, int64_t block, const am_metric *const *metric, int count, float *logits, double *out) {
+static am_err block_sums(am_evaluator *e, int64_t block, const am_metric *const *metric, int count,
+                         float *logits, double *out) {
   int64_t first = block * e->batch_size, n = am_min_i64(e->batch_size, am_dataset_count(e->data) - first);
   AM_TRY(am_evaluator_block(e, first, n, logits));
   for (int64_t i = 0; i < n; i++) e->label[i] = am_dataset_label(e->data, first + i);
@@ -103,7 +110,8 @@ am_err am_evaluator_means(am_evaluator *e, am_comm *c, const char *const *name, 
   float *logits = NULL;
   int64_t items = am_dataset_count(e->data), blocks = am_ceil_div(items, e->batch_size), first, mine;
   am_err err = AM_OK;
-  AM_CHECK(count <= MAX_METRICS && items > 0, AM_ERR_ARG, "%d metrics of %lld images", count, (long long)items);
+  AM_CHECK(count <= MAX_METRICS && items > 0, AM_ERR_ARG, "%d metrics of %lld images", count,
+           (long long)items);
   am_partition(blocks, am_comm_size(c), am_comm_rank(c), &first, &mine);
   AM_GO(agree, AM_NEW_ARRAY(&sums, mine * count));
   AM_GO(agree, AM_NEW_ARRAY(&block_sum, mine));
@@ -126,11 +134,13 @@ agree:
   return err;
 }
 
-am_err am_classifier_logits(am_model *model, am_dataset *data, am_transform transform, int64_t batch_size, float *logits) {
+am_err am_classifier_logits(am_model *model, am_dataset *data, am_transform transform, int64_t batch_size,
+                            float *logits) {
   am_evaluator *e = NULL;
   am_err err = am_evaluator_new(model, data, transform, batch_size, &e);
   for (int64_t at = 0; at < am_dataset_count(data) && !err; at += batch_size) {
-    err = am_evaluator_block(e, at, am_min_i64(batch_size, am_dataset_count(data) - at), logits + at * e->classes);
+    err = am_evaluator_block(e, at, am_min_i64(batch_size, am_dataset_count(data) - at),
+                             logits + at * e->classes);
   }
   am_evaluator_free(e);
   return err;

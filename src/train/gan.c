@@ -22,25 +22,27 @@ enum { SUM_D_LOSS, SUM_G_LOSS, SUM_D_REAL, SUM_D_FAKE, SUM_IMAGES, SUM_COUNT };
 
 // A slice between the two halves of a step: G's pass is recorded once and used by both.
 typedef struct {
-  am_graph *graph;    // owned
-  am_tensor *fake;    // borrowed from the graph
+  am_graph *graph;       // owned
+  am_tensor *fake;       // borrowed from the graph
   int64_t first, count;  // rows of the batch
 } gan_slice;
 
 typedef struct {
-  const am_gan_job *job;  // borrowed
-  am_ddp *d_ddp, *g_ddp;      // owned
-  am_optim *d_optim, *g_optim;  // owned
+  const am_gan_job *job;                  // borrowed
+  am_ddp *d_ddp, *g_ddp;                  // owned
+  am_optim *d_optim, *g_optim;            // owned
   uint64_t real_seed, fake_seed, g_seed;  // dropout of the three passes through D
   int64_t first_slice, local_slices;
-  gan_slice *slice;   // owned: of this rank
-  double *sums;       // owned: (local_slices, SUM_COUNT)
-  double **sum_row;   // owned: its rows
-  float *target;      // owned: (2, batch_size): of real and of generated images
-  float *logits;      // owned: (batch_size)
+  gan_slice *slice;  // owned: of this rank
+  double *sums;      // owned: (local_slices, SUM_COUNT)
+  double **sum_row;  // owned: its rows
+  float *target;     // owned: (2, batch_size): of real and of generated images
+  float *logits;     // owned: (batch_size)
 } gan;
 
-static uint64_t stream_of(const am_step *at, int64_t row) { return ((uint64_t)at->batch_number << 20) + (uint64_t)row; }
+static uint64_t stream_of(const am_step *at, int64_t row) {
+  return ((uint64_t)at->batch_number << 20) + (uint64_t)row;
+}
 
 // ---- targets ----
 
@@ -52,7 +54,8 @@ static void draw_targets(gan *m, const am_step *at, const gan_slice *s) {
     am_rng rng = am_rng_at(m->job->seed, AM_RNG_LABEL_NOISE, stream_of(at, s->first + i));
     double as_real = am_rng_range(&rng, cfg->real_label_min, cfg->real_label_max);
     double as_fake = am_rng_range(&rng, cfg->fake_label_min, cfg->fake_label_max);
-    bool swap_real = am_rng_uniform(&rng) < cfg->label_flip, swap_fake = am_rng_uniform(&rng) < cfg->label_flip;
+    bool swap_real = am_rng_uniform(&rng) < cfg->label_flip,
+         swap_fake = am_rng_uniform(&rng) < cfg->label_flip;
     real[i] = (float)(swap_real ? as_fake : as_real);
     fake[i] = (float)(swap_fake ? as_real : as_fake);
   }
@@ -72,7 +75,8 @@ static am_err from_host(am_graph *g, am_shape shape, const float *host, am_tenso
 static double sigmoid(double x) { return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)); }
 
 // Adds the loss and, when asked, the probability of every row to *loss and *probability.
-static am_err count_rows(gan *m, const am_step *at, am_tensor *logits, const float *target, double *loss, double *probability) {
+static am_err count_rows(gan *m, const am_step *at, am_tensor *logits, const float *target, double *loss,
+                         double *probability) {
   double sum = 0;
   AM_TRY(am_tensor_to_host(logits, m->logits));
   for (int64_t i = 0; i < am_tensor_count(logits); i++) {
@@ -80,8 +84,8 @@ static am_err count_rows(gan *m, const am_step *at, am_tensor *logits, const flo
     sum += fmax(x, 0) - x * t + log1p(exp(-fabs(x)));
     if (probability) *probability += sigmoid(x);
   }
-  AM_CHECK(isfinite(sum), AM_ERR_NUMERIC, "%s: a loss is %g at epoch %" PRId64 " step %" PRId64, m->job->label, sum,
-           at->epoch + 1, at->step + 1);
+  AM_CHECK(isfinite(sum), AM_ERR_NUMERIC, "%s: a loss is %g at epoch %" PRId64 " step %" PRId64,
+           m->job->label, sum, at->epoch + 1, at->step + 1);
   *loss += sum;
   return AM_OK;
 }
@@ -89,18 +93,26 @@ static am_err count_rows(gan *m, const am_step *at, am_tensor *logits, const flo
 // ---- passes ----
 
 static am_pass pass_of(const gan *m, const am_step *at, const gan_slice *s, uint64_t seed) {
-  return (am_pass){.graph = s->graph, .train = true, .update_stats = m->first_slice == 0 && s == m->slice, .seed = seed,
+  return (am_pass){.graph = s->graph,
+                   .train = true,
+                   .update_stats = m->first_slice == 0 && s == m->slice,
+                   .seed = seed,
                    .index = stream_of(at, s->first)};
 }
 
 // Gradients of (rows of the slice / rows of the batch) * mean loss of the slice.
-static am_err backward(const am_step *at, const gan_slice *s, am_params *ps, am_ddp *ddp, int64_t local, bool accumulate,
-                       bool last, am_tensor *loss) {
+static am_err backward(const am_step *at, const gan_slice *s, am_params *ps, am_ddp *ddp, int64_t local,
+                       bool accumulate, bool last, am_tensor *loss) {
   am_tensor *seed = NULL;
   int leaves;
   AM_TRY(am_fill(s->graph, loss->dtype, loss->shape, (double)s->count / (double)at->group_rows, &seed));
-  am_grad_desc d = {.y = &loss, .y_count = 1, .seed = &seed, .x = am_params_leaves(ps, &leaves),
-                    .sink = am_ddp_sinks(ddp, local), .accumulate = accumulate, .on_ready = last ? am_ddp_ready : NULL,
+  am_grad_desc d = {.y = &loss,
+                    .y_count = 1,
+                    .seed = &seed,
+                    .x = am_params_leaves(ps, &leaves),
+                    .sink = am_ddp_sinks(ddp, local),
+                    .accumulate = accumulate,
+                    .on_ready = last ? am_ddp_ready : NULL,
                     .user = ddp};
   d.x_count = leaves;
   return am_grad(s->graph, &d, NULL);
@@ -108,8 +120,12 @@ static am_err backward(const am_step *at, const gan_slice *s, am_params *ps, am_
 
 static am_err generate(gan *m, const am_step *at, gan_slice *s) {
   const am_gan_job *job = m->job;
-  am_random_desc noise = {.kind = AM_RAND_NORMAL, .dtype = AM_F32, .shape = AM_SHAPE(s->count, job->generator->cfg.latent),
-                          .seed = job->seed, .index = stream_of(at, s->first), .purpose = AM_RNG_NOISE};
+  am_random_desc noise = {.kind = AM_RAND_NORMAL,
+                          .dtype = AM_F32,
+                          .shape = AM_SHAPE(s->count, job->generator->cfg.latent),
+                          .seed = job->seed,
+                          .index = stream_of(at, s->first),
+                          .purpose = AM_RNG_NOISE};
   am_pass pass = pass_of(m, at, s, job->seed);
   am_tensor *z = NULL;
   AM_TRY(am_random(s->graph, noise, &z));
@@ -117,10 +133,10 @@ static am_err generate(gan *m, const am_step *at, gan_slice *s) {
 }
 
 typedef struct {
-  uint64_t seed;        // of dropout
+  uint64_t seed;  // of dropout
   const float *target;
-  int sum;              // where the mean probability is counted
-  bool first, last;     // of the two passes whose gradients are added
+  int sum;           // where the mean probability is counted
+  bool first, last;  // of the two passes whose gradients are added
 } d_pass;
 
 static am_err discriminate(gan *m, const am_step *at, int64_t local, am_tensor *images, d_pass p) {
@@ -151,7 +167,8 @@ static am_err discriminator_half(gan *m, const am_step *at, const am_batch *batc
   AM_TRY(generate(m, at, s));
   AM_TRY(am_detach(s->graph, s->fake, &detached));
   m->sum_row[local][SUM_IMAGES] += (double)s->count;
-  return discriminate(m, at, local, detached, (d_pass){m->fake_seed, m->target + s->count, SUM_D_FAKE, .last = true});
+  return discriminate(m, at, local, detached,
+                      (d_pass){m->fake_seed, m->target + s->count, SUM_D_FAKE, .last = true});
 }
 
 static am_err generator_half(gan *m, const am_step *at, int64_t local) {
@@ -163,7 +180,8 @@ static am_err generator_half(gan *m, const am_step *at, int64_t local) {
   AM_TRY(count_rows(m, at, logits, NULL, &m->sum_row[local][SUM_G_LOSS], NULL));
   AM_TRY(am_fill(s->graph, AM_F32, AM_SHAPE(s->count), 1, &target));
   AM_TRY(am_loss_bce_logits(s->graph, logits, target, &loss));
-  return backward(at, s, m->job->generator->params, m->g_ddp, local, false, local == m->local_slices - 1, loss);
+  return backward(at, s, m->job->generator->params, m->g_ddp, local, false, local == m->local_slices - 1,
+                  loss);
 }
 
 // ---- one step ----
@@ -223,8 +241,14 @@ static am_err gan_end_epoch(void *self, int64_t epoch, double *row) {
   return AM_OK;
 }
 
+static am_err check_equal(gan *m) {
+  AM_TRY(am_ddp_check_equal(m->d_ddp));
+  return am_ddp_check_equal(m->g_ddp);
+}
+
 static am_err gan_finish(void *self) {
   gan *m = self;
+  AM_TRY(check_equal(m));
   AM_TRY(am_ddp_share_buffers(m->d_ddp));
   return am_ddp_share_buffers(m->g_ddp);
 }
@@ -234,14 +258,15 @@ static am_err gan_describe(void *self, am_str *text) {
   double sum[SUM_COUNT] = {0};
   for (int64_t k = 0; k < m->local_slices * SUM_COUNT; k++) sum[k % SUM_COUNT] += m->sums[k];
   double n = fmax(sum[SUM_IMAGES], 1);
-  return am_str_printf(text, "d_loss %.4g g_loss %.4g d_real %.3f d_fake %.3f", sum[SUM_D_LOSS] / n, sum[SUM_G_LOSS] / n,
-                       sum[SUM_D_REAL] / n, sum[SUM_D_FAKE] / n);
+  return am_str_printf(text, "d_loss %.4g g_loss %.4g d_real %.3f d_fake %.3f", sum[SUM_D_LOSS] / n,
+                       sum[SUM_G_LOSS] / n, sum[SUM_D_REAL] / n, sum[SUM_D_FAKE] / n);
 }
 
 // ---- checkpoints ----
 
 static am_err gan_save(void *self, am_checkpoint *ck) {
   gan *m = self;
+  AM_TRY(check_equal(m));
   AM_TRY(am_checkpoint_put_slices(ck, "sums", m->job->comm, m->job->cfg.slices, m->sums, SUM_COUNT));
   if (am_comm_rank(m->job->comm) != 0) return AM_OK;
   AM_TRY(am_checkpoint_put_params(ck, "generator", m->job->generator->params));
@@ -273,7 +298,8 @@ static const am_objective objective = {
 // ---- the job ----
 
 // As torchvision's ToTensor and Normalize(0.5, 0.5): u8 (h, w, c) to f32 (c, h, w) in [-1, 1].
-static am_err to_minus_one_one(const void *user, const am_image *image, uint64_t seed, uint64_t stream, float *out) {
+static am_err to_minus_one_one(const void *user, const am_image *image, uint64_t seed, uint64_t stream,
+                               float *out) {
   (void)user, (void)seed, (void)stream;
   int64_t plane = image->height * image->width;
   for (int64_t i = 0; i < plane; i++) {
@@ -289,20 +315,26 @@ static am_err check_networks(const am_gan_job *job) {
   int64_t height, width, channels;
   am_dataset_image_shape(job->data, &height, &width, &channels);
   const am_model_cfg *g = &job->generator->cfg, *d = &job->discriminator->cfg;
-  AM_CHECK(job->generator->def->role == AM_ROLE_GENERATOR && job->discriminator->def->role == AM_ROLE_DISCRIMINATOR,
+  AM_CHECK(job->generator->def->role == AM_ROLE_GENERATOR &&
+               job->discriminator->def->role == AM_ROLE_DISCRIMINATOR,
            AM_ERR_CONFIG, "%s and %s are no generator and discriminator", job->generator->def->name,
            job->discriminator->def->name);
-  AM_CHECK(height == g->size && width == g->size && channels == g->channels && d->size == g->size && d->channels == g->channels,
-           AM_ERR_CONFIG, "images are %" PRId64 " x %" PRId64 " x %" PRId64 ", %s makes %" PRId64 " x %" PRId64 " x %" PRId64, height,
-           width, channels, job->generator->def->name, g->size, g->size, g->channels);
-  AM_CHECK(job->cfg.slices <= job->cfg.batch_size, AM_ERR_CONFIG, "%" PRId64 " slices cannot share a batch of %" PRId64,
-           job->cfg.slices, job->cfg.batch_size);
+  AM_CHECK(height == g->size && width == g->size && channels == g->channels && d->size == g->size &&
+               d->channels == g->channels,
+           AM_ERR_CONFIG,
+           "images are %" PRId64 " x %" PRId64 " x %" PRId64 ", %s makes %" PRId64 " x %" PRId64
+           " x %" PRId64,
+           height, width, channels, job->generator->def->name, g->size, g->size, g->channels);
+  AM_CHECK(job->cfg.slices <= job->cfg.batch_size, AM_ERR_CONFIG,
+           "%" PRId64 " slices cannot share a batch of %" PRId64, job->cfg.slices, job->cfg.batch_size);
   return AM_OK;
 }
 
 static am_err gan_init(gan *m, const am_gan_job *job) {
-  *m = (gan){.job = job, .real_seed = am_seed_derive(job->seed, "dropout/real"),
-             .fake_seed = am_seed_derive(job->seed, "dropout/fake"), .g_seed = am_seed_derive(job->seed, "dropout/generator")};
+  *m = (gan){.job = job,
+             .real_seed = am_seed_derive(job->seed, "dropout/real"),
+             .fake_seed = am_seed_derive(job->seed, "dropout/fake"),
+             .g_seed = am_seed_derive(job->seed, "dropout/generator")};
   am_optim_cfg optim = am_optimizer_to_optim(&job->optimizer);
   AM_TRY(check_networks(job));
   AM_TRY(am_ddp_new(job->comm, job->discriminator->params, job->cfg.slices, &m->d_ddp));
@@ -335,12 +367,14 @@ static void gan_fini(gan *m) {
 }
 
 static am_err describe_identity(const am_gan_job *job, char **out) {
-  return am_str_format(out, "gan %s %s %" PRId64 "+%" PRId64 " elements seed %" PRIu64 " images %" PRId64 " batch %" PRId64
-                       " slices %" PRId64 " optimizer %s lr %.17g",
+  return am_str_format(out,
+                       "gan %s %s %" PRId64 "+%" PRId64 " elements seed %" PRIu64 " images %" PRId64
+                       " batch %" PRId64 " slices %" PRId64 " optimizer %s lr %.17g",
                        job->generator->def->name, job->discriminator->def->name,
                        am_params_trainable_elements(job->generator->params),
-                       am_params_trainable_elements(job->discriminator->params), job->seed, am_dataset_count(job->data),
-                       job->cfg.batch_size, job->cfg.slices, job->optimizer.kind, job->optimizer.lr);
+                       am_params_trainable_elements(job->discriminator->params), job->seed,
+                       am_dataset_count(job->data), job->cfg.batch_size, job->cfg.slices, job->optimizer.kind,
+                       job->optimizer.lr);
 }
 
 am_err am_fit_gan(const am_gan_job *job, am_history **history) {
@@ -352,12 +386,22 @@ am_err am_fit_gan(const am_gan_job *job, am_history **history) {
   if (!err) err = describe_identity(job, &identity);
   AM_GO(done, am_agree(job->comm, err));
   am_trainer_cfg cfg = {
-      .comm = job->comm, .data = job->data, .epochs = job->cfg.epochs, .accumulate = 1,
-      .loader = {.batch_size = job->cfg.batch_size, .shuffle = true, .seed = job->seed,
+      .comm = job->comm,
+      .data = job->data,
+      .epochs = job->cfg.epochs,
+      .accumulate = 1,
+      .loader = {.batch_size = job->cfg.batch_size,
+                 .shuffle = true,
+                 .seed = job->seed,
                  .transform = {.apply = to_minus_one_one, .out_height = height, .out_width = width},
-                 .rows = am_ddp_rows, .rows_user = m.d_ddp},
-      .checkpoint_sec = job->cfg.checkpoint_sec, .checkpoint_dir = job->checkpoint_dir, .identity = identity,
-      .label = job->label, .objective = &objective, .self = &m};
+                 .rows = am_ddp_rows,
+                 .rows_user = m.d_ddp},
+      .checkpoint_sec = job->cfg.checkpoint_sec,
+      .checkpoint_dir = job->checkpoint_dir,
+      .identity = identity,
+      .label = job->label,
+      .objective = &objective,
+      .self = &m};
   AM_GO(done, am_trainer_run(&cfg, history));
 done:
   gan_fini(&m);

@@ -43,4 +43,6 @@ am_err am_history_add(am_history *h, const double *row) {
 int64_t am_history_rows(const am_history *h) { return h->rows; }
 int am_history_columns(const am_history *h) { return h->columns; }
 const char *am_history_name(const am_history *h, int column) { return h->name[column]; }
-double am_history_at(const am_history *h, int64_t row, int column) { return h->value[row * h->columns + column]; }
+double am_history_at(const am_history *h, int64_t row, int column) {
+  return h->value[row * h->columns + column];
+}

@@ -9,15 +9,15 @@
 
 // Where a step stands. A group is the `accumulate` batches whose gradients make one update.
 typedef struct {
-  int64_t epoch, step;       // step: batch of the epoch
-  int64_t batch_number;      // batches before this one since the start of training
-  int64_t update;            // updates before this one
+  int64_t epoch, step;   // step: batch of the epoch
+  int64_t batch_number;  // batches before this one since the start of training
+  int64_t update;        // updates before this one
   bool group_first, group_last;
-  int64_t group_rows;        // images in the whole group
+  int64_t group_rows;  // images in the whole group
 } am_step;
 
 typedef struct am_objective {
-  int column_count;          // of the history; column[0] is "epoch"
+  int column_count;  // of the history; column[0] is "epoch"
   const char *const *column;
   // Collective: the work of one batch on this rank, with the update when it is the last of its
   // group. batch NULL: this rank failed before; it takes part in the reductions and returns
@@ -27,7 +27,8 @@ typedef struct am_objective {
   AM_MUST_USE am_err (*end_epoch)(void *self, int64_t epoch, double *row);
   // Collective, after the last epoch: every rank's network becomes the result.
   AM_MUST_USE am_err (*finish)(void *self);
-  // Collective: everything the objective must remember; only rank 0's is kept.
+  // Collective: checks that the ranks agree, and everything the objective must remember; only rank 0's is
+  // kept.
   AM_MUST_USE am_err (*save)(void *self, am_checkpoint *c);
   AM_MUST_USE am_err (*restore)(void *self, const am_checkpoint *c);
   // "loss 1.83 top1 0.41": what the progress line shows.

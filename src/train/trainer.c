@@ -22,7 +22,7 @@ typedef struct {
   int64_t epoch, step;        // the next batch
   double saved_sec;           // time of the last checkpoint
   am_progress progress;
-  double shown_sec;           // the last progress line
+  double shown_sec;  // the last progress line
   int64_t shown_images, images;
 } trainer;
 
@@ -38,14 +38,20 @@ static am_step step_now(const trainer *t) {
   if (end == t->steps && !cfg->loader.drop_last) {
     rows -= t->steps * cfg->loader.batch_size - am_dataset_count(cfg->data);
   }
-  return (am_step){.epoch = t->epoch, .step = t->step, .batch_number = global_step(t),
-                   .update = t->epoch * t->updates + group, .group_first = t->step == first,
-                   .group_last = t->step == end - 1, .group_rows = rows};
+  return (am_step){.epoch = t->epoch,
+                   .step = t->step,
+                   .batch_number = global_step(t),
+                   .update = t->epoch * t->updates + group,
+                   .group_first = t->step == first,
+                   .group_last = t->step == end - 1,
+                   .group_rows = rows};
 }
 
 // ---- checkpoints ----
 
-typedef struct { int64_t epoch, step; } position;
+typedef struct {
+  int64_t epoch, step;
+} position;
 
 static am_err put_history(const am_history *h, am_checkpoint *c) {
   am_err err = AM_OK;
@@ -63,9 +69,10 @@ static am_err put_history(const am_history *h, am_checkpoint *c) {
 static am_err get_history(am_history *h, const am_checkpoint *c) {
   size_t bytes = 0, row_bytes = (size_t)am_history_columns(h) * sizeof(double);
   const double *value = am_checkpoint_find(c, "history", &bytes);
-  AM_CHECK(value && bytes % row_bytes == 0, AM_ERR_DATA, "the history of the checkpoint has %zu bytes, expected rows of %zu",
-           bytes, row_bytes);
-  for (size_t r = 0; r < bytes / row_bytes; r++) AM_TRY(am_history_add(h, value + r * row_bytes / sizeof *value));
+  AM_CHECK(value && bytes % row_bytes == 0, AM_ERR_DATA,
+           "the history of the checkpoint has %zu bytes, expected rows of %zu", bytes, row_bytes);
+  for (size_t r = 0; r < bytes / row_bytes; r++)
+    AM_TRY(am_history_add(h, value + r * row_bytes / sizeof *value));
   return AM_OK;
 }
 
@@ -86,7 +93,8 @@ static am_err save_checkpoint(trainer *t) {
   if (!err && am_comm_rank(cfg->comm) == 0) {
     double start = am_clock_sec();
     err = am_checkpoint_write(c, cfg->checkpoint_dir, cfg->identity, global_step(t));
-    AM_DEBUG("%s: checkpoint at step %" PRId64 " in %.2f s", cfg->label, global_step(t), am_clock_sec() - start);
+    AM_DEBUG("%s: checkpoint at step %" PRId64 " in %.2f s", cfg->label, global_step(t),
+             am_clock_sec() - start);
   }
   am_checkpoint_free(c);
   t->saved_sec = am_clock_sec();
@@ -97,14 +105,14 @@ static am_err restore(trainer *t, const am_checkpoint *c) {
   position at = {0};
   AM_TRY(am_checkpoint_get(c, "position", &at, sizeof at));
   AM_CHECK(at.epoch >= 0 && at.step >= 0 && at.step < am_max_i64(t->steps, 1), AM_ERR_DATA,
-           "the checkpoint stands at epoch %" PRId64 " step %" PRId64 ", an epoch has %" PRId64 " steps", at.epoch, at.step,
-           t->steps);
+           "the checkpoint stands at epoch %" PRId64 " step %" PRId64 ", an epoch has %" PRId64 " steps",
+           at.epoch, at.step, t->steps);
   AM_TRY(t->cfg->objective->restore(t->cfg->self, c));
   AM_TRY(get_history(t->history, c));
   t->epoch = at.epoch;
   t->step = at.step;
-  AM_INFO("%s: continues at epoch %" PRId64 "/%" PRId64 " step %" PRId64 "/%" PRId64, t->cfg->label, t->epoch + 1,
-          t->cfg->epochs, t->step, t->steps);
+  AM_INFO("%s: continues at epoch %" PRId64 "/%" PRId64 " step %" PRId64 "/%" PRId64, t->cfg->label,
+          t->epoch + 1, t->cfg->epochs, t->step, t->steps);
   return AM_OK;
 }
 
@@ -123,7 +131,8 @@ static am_err resume(trainer *t) {
 
 static am_err show_progress(trainer *t) {
   const am_trainer_cfg *cfg = t->cfg;
-  if (am_comm_rank(cfg->comm) != 0 || !am_log_wants(AM_LOG_INFO) || !am_progress_due(&t->progress)) return AM_OK;
+  if (am_comm_rank(cfg->comm) != 0 || !am_log_wants(AM_LOG_INFO) || !am_progress_due(&t->progress))
+    return AM_OK;
   am_err err = AM_OK;
   am_str text = {0};
   char left[32] = "-";
@@ -133,7 +142,8 @@ static am_err show_progress(trainer *t) {
   if (rate > 0) am_clock_span(images_left / rate, left);
   AM_GO(done, cfg->objective->describe(cfg->self, &text));
   AM_INFO("%s: epoch %" PRId64 "/%" PRId64 " step %" PRId64 "/%" PRId64 " %s %.0f img/s eta %s", cfg->label,
-          am_min_i64(t->epoch + 1, cfg->epochs), cfg->epochs, t->step, t->steps, am_str_get(&text), rate, left);
+          am_min_i64(t->epoch + 1, cfg->epochs), cfg->epochs, t->step, t->steps, am_str_get(&text), rate,
+          left);
   t->shown_sec = now;
   t->shown_images = t->images;
 done:
@@ -178,8 +188,9 @@ static am_err boundary(trainer *t, const am_step *at, am_err err) {
   if (t->step == t->steps) AM_TRY(end_epoch(t));
   bool over = t->epoch == cfg->epochs;
   if (any && !over) AM_TRY(save_checkpoint(t));
-  AM_CHECK(!(any & FLAG_STOP) || over, AM_ERR_STOPPED, "%s: stopped by a signal at epoch %" PRId64 " step %" PRId64 "%s",
-           cfg->label, t->epoch + 1, t->step, cfg->checkpoint_dir ? ", a checkpoint is saved" : "");
+  AM_CHECK(!(any & FLAG_STOP) || over, AM_ERR_STOPPED,
+           "%s: stopped by a signal at epoch %" PRId64 " step %" PRId64 "%s", cfg->label, t->epoch + 1,
+           t->step, cfg->checkpoint_dir ? ", a checkpoint is saved" : "");
   return show_progress(t);
 }
 

@@ -8,8 +8,8 @@
 #include "train/train.h"
 
 typedef struct {
-  am_comm *comm;               // borrowed
-  am_dataset *data;            // borrowed
+  am_comm *comm;     // borrowed
+  am_dataset *data;  // borrowed
   am_loader_cfg loader;
   int64_t epochs, accumulate;
   int64_t checkpoint_sec;
@@ -17,7 +17,7 @@ typedef struct {
   const char *identity;        // one line: which training this is
   const char *label;           // for progress lines
   const am_objective *objective;
-  void *self;                  // the objective's
+  void *self;  // the objective's
 } am_trainer_cfg;
 
 // Collective. *history belongs to the caller. Errors: AM_ERR_STOPPED a signal was agreed on;

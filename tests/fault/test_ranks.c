@@ -64,8 +64,14 @@ static const struct {
   const char *name;
   am_err (*run)(am_comm *world);
 } ways[] = {
-    {"fail_alone", fail_alone}, {"fail_together", fail_together}, {"fail_alike", fail_alike}, {"die", die},
-    {"hang", hang}, {"wait_for_each_other", wait_for_each_other}, {"stop", stop}, {"fail_late", fail_late},
+    {"fail_alone", fail_alone},
+    {"fail_together", fail_together},
+    {"fail_alike", fail_alike},
+    {"die", die},
+    {"hang", hang},
+    {"wait_for_each_other", wait_for_each_other},
+    {"stop", stop},
+    {"fail_late", fail_late},
 };
 
 // What app/main.c does with the ranks and the error.
@@ -112,7 +118,8 @@ static void expect(const char *way, int want_code, const char *message) {
   int code;
   run_ranks(way, output, sizeof output, &code);
   if (code != want_code || !strstr(output, message) || lines_with(output, "augmint: error:") != 1) {
-    fail_msg("%s: exit code %d (expected %d), expected one message with \"%s\", got:\n%s", way, code, want_code, message, output);
+    fail_msg("%s: exit code %d (expected %d), expected one message with \"%s\", got:\n%s", way, code,
+             want_code, message, output);
   }
 }
 
@@ -166,10 +173,14 @@ int main(int argc, char **argv) {
   if (argc == 3 && strcmp(argv[1], "rank") == 0) return rank_program(argc, argv, argv[2]);
   self = argv[0];
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(names_a_rank_that_fails_alone), cmocka_unit_test(names_the_origin_of_an_agreed_error),
-      cmocka_unit_test(says_once_what_all_ranks_found), cmocka_unit_test(waits_for_an_error_that_comes_late),
-      cmocka_unit_test(names_a_rank_that_hangs), cmocka_unit_test(tells_ranks_that_wait_for_each_other),
-      cmocka_unit_test(stops_on_a_signal_to_one_rank), cmocka_unit_test(ends_when_a_rank_dies),
+      cmocka_unit_test(names_a_rank_that_fails_alone),
+      cmocka_unit_test(names_the_origin_of_an_agreed_error),
+      cmocka_unit_test(says_once_what_all_ranks_found),
+      cmocka_unit_test(waits_for_an_error_that_comes_late),
+      cmocka_unit_test(names_a_rank_that_hangs),
+      cmocka_unit_test(tells_ranks_that_wait_for_each_other),
+      cmocka_unit_test(stops_on_a_signal_to_one_rank),
+      cmocka_unit_test(ends_when_a_rank_dies),
   };
   return cmocka_run_group_tests_name("ranks", tests, NULL, NULL);
 }

@@ -18,18 +18,23 @@ enum { SLICES = 3, EPOCHS = 8 };
 static int64_t images_until_signal = -1;
 
 // The given transform, with a stop signal to this process at one image.
-static am_err signalling_transform(const void *user, const am_image *image, uint64_t seed, uint64_t stream, float *out) {
-  if (images_until_signal >= 0 && images_until_signal-- == 0) kill(getpid(), SIGUSR1);  // loader threads block signals
+static am_err signalling_transform(const void *user, const am_image *image, uint64_t seed, uint64_t stream,
+                                   float *out) {
+  if (images_until_signal >= 0 && images_until_signal-- == 0)
+    kill(getpid(), SIGUSR1);  // loader threads block signals
   return tiny_transform(user, image, seed, stream, out);
 }
 
-static am_err run_training(am_comm *comm, const char *kind, const char *dir, const char *checkpoints, char hash[2][65]) {
+static am_err run_training(am_comm *comm, const char *kind, const char *dir, const char *checkpoints,
+                           char hash[2][65]) {
   am_dataset *data = tiny_data(dir);
   am_history *history = NULL;
   tiny_options o = {.slices = SLICES, .epochs = EPOCHS, .checkpoint_dir = checkpoints, .extras = true};
-  o.transform = (am_transform){.apply = signalling_transform, .out_height = TINY_SIZE, .out_width = TINY_SIZE};
+  o.transform =
+      (am_transform){.apply = signalling_transform, .out_height = TINY_SIZE, .out_width = TINY_SIZE};
   memset(hash, 0, 2 * 65);
-  am_err err = strcmp(kind, "gan") == 0 ? tiny_fit(comm, data, o, hash, &history) : tiny_train(comm, data, o, hash[0], &history);
+  am_err err = strcmp(kind, "gan") == 0 ? tiny_fit(comm, data, o, hash, &history)
+                                        : tiny_train(comm, data, o, hash[0], &history);
   am_history_free(history);
   am_dataset_free(data);
   return err;
@@ -58,17 +63,18 @@ static const char *self;
 static char dir[512], reference[256];
 
 typedef struct {
-  int ranks;               // 0: without mpirun
-  const char *fault;       // AUGMINT_FAULT, "" for none
+  int ranks;          // 0: without mpirun
+  const char *fault;  // AUGMINT_FAULT, "" for none
   int signal_rank;
-  int64_t signal_image;    // -1: no signal
+  int64_t signal_image;  // -1: no signal
 } launch;
 
 static int run(const char *kind, launch l, char *output, size_t bytes) {
   char command[2048], mpirun[64] = "";
   if (l.ranks) snprintf(mpirun, sizeof mpirun, "mpirun -n %d ", l.ranks);
-  snprintf(command, sizeof command, "AUGMINT_FAULT='%s' %s'%s' rank %s '%s' %d %lld 2>&1 </dev/null", l.fault ? l.fault : "",
-           mpirun, self, kind, dir, l.signal_rank, (long long)(l.signal_image ? l.signal_image : -1));
+  snprintf(command, sizeof command, "AUGMINT_FAULT='%s' %s'%s' rank %s '%s' %d %lld 2>&1 </dev/null",
+           l.fault ? l.fault : "", mpirun, self, kind, dir, l.signal_rank,
+           (long long)(l.signal_image ? l.signal_image : -1));
   FILE *pipe = popen(command, "r");
   assert_non_null(pipe);
   size_t used = fread(output, 1, bytes - 1, pipe);
@@ -94,7 +100,8 @@ static void interrupt(const char *kind, launch l, int want_code, const char *mes
   static char output[65536];
   int code = run(kind, l, output, sizeof output);
   if ((want_code >= 0 && code != want_code) || code == 0 || !strstr(output, message)) {
-    fail_msg("%s on %d ranks: exit code %d, expected %d and \"%s\", got:\n%s", kind, l.ranks, code, want_code, message, output);
+    fail_msg("%s on %d ranks: exit code %d, expected %d and \"%s\", got:\n%s", kind, l.ranks, code, want_code,
+             message, output);
   }
 }
 
@@ -102,7 +109,8 @@ static void ends_like_the_reference(const char *kind, launch l, const char *mess
   static char output[65536];
   int code = run(kind, l, output, sizeof output);
   if (code != 0 || !strstr(output, reference) || !strstr(output, message)) {
-    fail_msg("%s on %d ranks: exit code %d, expected %s and \"%s\", got:\n%s", kind, l.ranks, code, reference, message, output);
+    fail_msg("%s on %d ranks: exit code %d, expected %s and \"%s\", got:\n%s", kind, l.ranks, code, reference,
+             message, output);
   }
 }
 
@@ -120,7 +128,8 @@ static void gan_goes_on_after_a_kill(void **state) { (void)state, killed_rank("g
 static void classifier_goes_on_after_a_signal(void **state) {
   (void)state;
   begin("classifier");
-  interrupt("classifier", (launch){.ranks = 2, .signal_rank = 1, .signal_image = 45}, 75, "stopped by a signal");
+  interrupt("classifier", (launch){.ranks = 2, .signal_rank = 1, .signal_image = 45}, 75,
+            "stopped by a signal");
   ends_like_the_reference("classifier", (launch){.ranks = 3}, "continues at epoch");
 }
 
@@ -184,17 +193,20 @@ static void falls_back_to_the_checkpoint_before(void **state) {
   (void)state;
   char newest[1200];
   begin("classifier");
-  interrupt("classifier", (launch){.ranks = 2, .signal_rank = 1, .signal_image = 45}, 75, "stopped by a signal");
+  interrupt("classifier", (launch){.ranks = 2, .signal_rank = 1, .signal_image = 45}, 75,
+            "stopped by a signal");
   newest_checkpoint(0, newest, sizeof newest);
   spoil(newest, "state.bin");
-  ends_like_the_reference("classifier", (launch){.ranks = 2}, "/state.bin is corrupt: its checksum differs); the one before it is taken");
+  ends_like_the_reference("classifier", (launch){.ranks = 2},
+                          "/state.bin is corrupt: its checksum differs); the one before it is taken");
 }
 
 static void starts_again_without_a_good_checkpoint(void **state) {
   (void)state;
   char path[1200];
   begin("classifier");
-  interrupt("classifier", (launch){.ranks = 2, .signal_rank = 1, .signal_image = 45}, 75, "stopped by a signal");
+  interrupt("classifier", (launch){.ranks = 2, .signal_rank = 1, .signal_image = 45}, 75,
+            "stopped by a signal");
   newest_checkpoint(0, path, sizeof path);
   spoil(path, "index.txt");
   newest_checkpoint(1, path, sizeof path);

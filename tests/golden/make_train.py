@@ -1,7 +1,8 @@
-"""Makes train.safetensors: whole trainings of a small classifier and a small GAN as PyTorch runs them, in f64, from the
-same images, initial weights, orders and latents. The random numbers are Philox4x32-10 written out again below, so the
-file also pins the streams. Slices are written out as DistributedDataParallel's ranks: BatchNorm of each part by itself,
-gradients weighted by the rows of the part. Needs torch, numpy, safetensors; torch 2.15 made the stored file.
+"""Makes train.safetensors: whole trainings of a small classifier and a small GAN as PyTorch runs them,
+in f64, from the same images, initial weights, orders and latents. The random numbers are Philox4x32-10
+written out again below, so the file also pins the streams. Slices are written out as the ranks of
+DistributedDataParallel: BatchNorm of each part by itself, gradients weighted by the rows of the part.
+Needs torch, numpy, safetensors; torch 2.15 made the stored file.
 
     python3 tests/golden/make_train.py
 """
@@ -81,13 +82,14 @@ def images():
 
 
 def initialise(network, seed, draw):
-    """draw(name, tensor) gives a function of a stream, or None to keep the value; f32 as stored by the suite."""
+    """draw(name, tensor) gives a function of a stream, or None to keep the value; f32 as the suite has it."""
     with torch.no_grad():
         for index, (name, p) in enumerate(network.state_dict().items()):
             rule = draw(name, p)
             if rule:
                 s = Stream(seed, INIT, index)
-                p.copy_(torch.tensor([rule(s) for _ in range(p.numel())]).reshape(p.shape).to(torch.float32))
+                drawn = torch.tensor([rule(s) for _ in range(p.numel())])
+                p.copy_(drawn.reshape(p.shape).to(torch.float32))
     return network.double()
 
 
@@ -128,8 +130,11 @@ class Tiny(torch.nn.Module):
 
 
 def train_classifier(slices):
-    bounds = {"conv.weight": 1 / math.sqrt(27), "fc.weight": 1 / math.sqrt(384), "fc.bias": 1 / math.sqrt(384)}
-    net = initialise(Tiny(), 5, lambda name, p: (lambda s: s.uniform(-bounds[name], bounds[name])) if name in bounds else None)
+    bounds = {"conv.weight": 27**-0.5, "fc.weight": 384**-0.5, "fc.bias": 384**-0.5}
+
+    def weights(name, p):
+        return (lambda s: s.uniform(-bounds[name], bounds[name])) if name in bounds else None
+    net = initialise(Tiny(), 5, weights)
     x, y = images()
     x = x / 128 - 1
     epochs, accumulate, warmup, lr, min_lr = 4, 2, 1, 0.05, 0.005

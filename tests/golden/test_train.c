@@ -25,7 +25,8 @@ static void end(bench *b) {
 }
 
 // Every `stride`-th element, relative to the largest one.
-static void close_to(const bench *b, const char *name, const double *got, int64_t count, int64_t stride, double tolerance) {
+static void close_to(const bench *b, const char *name, const double *got, int64_t count, int64_t stride,
+                     double tolerance) {
   double *want = golden_values(&b->file, name), largest = 0;
   int64_t wanted = am_shape_count(golden_entry(&b->file, name)->shape);
   assert_int_equal(wanted, (count + stride - 1) / stride);
@@ -33,7 +34,8 @@ static void close_to(const bench *b, const char *name, const double *got, int64_
   for (int64_t i = 0; i < wanted; i++) {
     double value = got[i * stride];
     if (!(fabs(value - want[i]) <= tolerance * largest)) {
-      fail_msg("%s[%lld] is %.9g, PyTorch has %.9g (largest %.3g)", name, (long long)i, value, want[i], largest);
+      fail_msg("%s[%lld] is %.9g, PyTorch has %.9g (largest %.3g)", name, (long long)i, value, want[i],
+               largest);
     }
   }
   free(want);
@@ -52,7 +54,8 @@ static void tensor_close(const bench *b, const char *name, am_tensor *t, int64_t
 }
 
 // BatchNorm's buffers come layer by layer in PyTorch: mean and variance in turn, as declared here.
-static void params_close(const bench *b, const char *prefix, am_params *ps, int64_t stride, double tolerance) {
+static void params_close(const bench *b, const char *prefix, am_params *ps, int64_t stride,
+                         double tolerance) {
   char name[64];
   snprintf(name, sizeof name, "%s.values", prefix);
   tensor_close(b, name, am_params_values(ps), stride, tolerance);
@@ -71,7 +74,8 @@ static void history_close(const bench *b, const char *prefix, am_history *h, dou
     for (int64_t k = 0; k < shape.dim[1]; k++) {
       double got = am_history_at(h, r, (int)k), expected = want[r * shape.dim[1] + k];
       if (!(fabs(got - expected) <= tolerance * fmax(1, fabs(expected)))) {
-        fail_msg("%s row %lld, %s: %.9g, PyTorch has %.9g", prefix, (long long)r, am_history_name(h, (int)k), got, expected);
+        fail_msg("%s row %lld, %s: %.9g, PyTorch has %.9g", prefix, (long long)r, am_history_name(h, (int)k),
+                 got, expected);
       }
     }
   }
@@ -85,12 +89,21 @@ static void check_classifier(const char *kind, int64_t slices) {
   bench b = begin(kind);
   am_model *m = tiny_classifier(b.file.device);
   m->cfg.dropout = 0;
-  am_transform transform = {.apply = tiny_transform, .user = &plain, .out_height = TINY_SIZE, .out_width = TINY_SIZE};
-  am_classify_job job = {.comm = b.world, .device = b.file.device, .model = m, .data = b.data, .transform = transform,
-                         .eval_transform = transform, .watch = b.data, .seed = 11, .label = "golden"};
+  am_transform transform = {
+      .apply = tiny_transform, .user = &plain, .out_height = TINY_SIZE, .out_width = TINY_SIZE};
+  am_classify_job job = {.comm = b.world,
+                         .device = b.file.device,
+                         .model = m,
+                         .data = b.data,
+                         .transform = transform,
+                         .eval_transform = transform,
+                         .watch = b.data,
+                         .seed = 11,
+                         .label = "golden"};
   am_ok(am_bind(NULL, &am_train_schema, NULL, &job.cfg));
   am_ok(am_optimizer_bind(NULL, &job.optimizer));
-  job.optimizer = (am_optimizer_cfg){.kind = "sgd", .lr = 0.05, .momentum = 0.9, .nesterov = true, .weight_decay = 1e-3};
+  job.optimizer =
+      (am_optimizer_cfg){.kind = "sgd", .lr = 0.05, .momentum = 0.9, .nesterov = true, .weight_decay = 1e-3};
   job.cfg.epochs = 4;
   job.cfg.batch_size = 8;
   job.cfg.slices = slices;
@@ -129,9 +142,15 @@ static void its_slices_are_ranks_of_ddp(void **state) {
 static void check_gan(const char *kind, int64_t slices) {
   bench b = begin(kind);
   am_model *g = NULL, *d = NULL;
-  am_ok(am_model_new("dcgan_p4_g", &(am_model_cfg){.size = TINY_SIZE, .width = 4, .latent = 6}, b.file.device, 3, &g));
+  am_ok(am_model_new("dcgan_p4_g", &(am_model_cfg){.size = TINY_SIZE, .width = 4, .latent = 6}, b.file.device,
+                     3, &g));
   am_ok(am_model_new("dcgan_p4_d", &(am_model_cfg){.size = TINY_SIZE, .width = 4}, b.file.device, 4, &d));
-  am_gan_job job = {.comm = b.world, .device = b.file.device, .generator = g, .discriminator = d, .data = b.data, .seed = 17,
+  am_gan_job job = {.comm = b.world,
+                    .device = b.file.device,
+                    .generator = g,
+                    .discriminator = d,
+                    .data = b.data,
+                    .seed = 17,
                     .label = "golden"};
   am_ok(am_bind(NULL, &am_fit_schema, NULL, &job.cfg));
   job.optimizer = (am_optimizer_cfg){.kind = "sgd", .lr = 0.02, .momentum = 0.9};

@@ -16,13 +16,13 @@
 static am_comm *world;
 static bool am_mpi_test_passed;
 
-#define AM_MPI_TEST(name)            \
-  static void name##_body(void);     \
-  static void name(void **state) {   \
-    (void)state;                     \
-    name##_body();                   \
-    am_mpi_test_passed = true;       \
-  }                                  \
+#define AM_MPI_TEST(name)          \
+  static void name##_body(void);   \
+  static void name(void **state) { \
+    (void)state;                   \
+    name##_body();                 \
+    am_mpi_test_passed = true;     \
+  }                                \
   static void name##_body(void)
 
 static inline int am_mpi_test_begin(void **state) {

@@ -21,7 +21,8 @@ static float value_of(int64_t slice, int64_t i) {
 }
 
 // Fills this rank's slices; row k of *data, and pointers to the rows.
-static void make_slices(int64_t slices, int64_t count, float **data, float ***row, int64_t *first, int64_t *local) {
+static void make_slices(int64_t slices, int64_t count, float **data, float ***row, int64_t *first,
+                        int64_t *local) {
   am_partition(slices, am_comm_size(world), am_comm_rank(world), first, local);
   am_ok(AM_NEW_ARRAY(data, *local * count));
   am_ok(AM_NEW_ARRAY(row, *local));
@@ -107,7 +108,8 @@ AM_MPI_TEST(partition_covers_everything_once) {
         int64_t first, count;
         am_partition(total, parts, p, &first, &count);
         assert_int_equal(first, next);
-        for (int64_t i = first; i < first + count; i++) assert_int_equal(am_partition_owner(total, parts, i), p);
+        for (int64_t i = first; i < first + count; i++)
+          assert_int_equal(am_partition_owner(total, parts, i), p);
         next += count;
       }
       assert_int_equal(next, total);

@@ -102,6 +102,40 @@ AM_MPI_TEST(learns) {
   am_dataset_free(data);
 }
 
+// ---- a rank whose weights went wrong ----
+
+static am_model *flipped_model;
+static int64_t images_until_flip;
+
+// Changes one weight of this rank, as a fault of its memory would.
+static am_err flipping_transform(const void *user, const am_image *image, uint64_t seed, uint64_t stream,
+                                 float *out) {
+  if (images_until_flip-- == 0) {
+    am_tensor *weight = NULL;
+    float value = 0;
+    AM_TRY(am_tensor_view(am_params_values(flipped_model->params), 3, AM_SHAPE(1), &weight));
+    am_err err = am_tensor_copy_from_host(weight, &value);
+    am_tensor_release(weight);
+    AM_TRY(err);
+  }
+  return tiny_transform(user, image, seed, stream, out);
+}
+
+AM_MPI_TEST(notices_weights_that_differ) {
+  am_dataset *data = tiny_data(am_test_dir());
+  am_history *h = NULL;
+  char hash[65];
+  int last = am_comm_size(world) - 1;
+  tiny_options o = {.slices = 3, .epochs = 2, .seen = &flipped_model};
+  o.transform = (am_transform){.apply = flipping_transform, .out_height = TINY_SIZE, .out_width = TINY_SIZE};
+  images_until_flip = last > 0 && am_comm_rank(world) == last ? 4 : -1;
+  am_err err = tiny_train(world, data, o, hash, &h);
+  if (last == 0) am_ok(err);
+  if (last > 0) am_fails(err, AM_ERR_DEVICE, "differ from those of rank 0");
+  am_history_free(h);
+  am_dataset_free(data);
+}
+
 AM_MPI_TEST(evaluation_does_not_depend_on_ranks) {
   static const char *const name[] = {"loss", "accuracy"};
   static const int plain = 1;
@@ -110,7 +144,8 @@ AM_MPI_TEST(evaluation_does_not_depend_on_ranks) {
   am_device *dev = NULL;
   am_ok(am_device_open(NULL, &dev));
   am_model *m = tiny_classifier(dev);
-  am_transform transform = {.apply = tiny_transform, .user = &plain, .out_height = TINY_SIZE, .out_width = TINY_SIZE};
+  am_transform transform = {
+      .apply = tiny_transform, .user = &plain, .out_height = TINY_SIZE, .out_width = TINY_SIZE};
   am_evaluator *e = NULL;
   double shared[2], single[2];
   am_ok(am_evaluator_new(m, data, transform, 4, &e));
@@ -136,10 +171,19 @@ AM_MPI_TEST(evaluation_does_not_depend_on_ranks) {
 
 // ---- pools ----
 
-static void block_file(am_model *g, am_device *dev, int64_t first, int64_t count, bool batch_statistics, const char *path) {
+static void block_file(am_model *g, am_device *dev, int64_t first, int64_t count, bool batch_statistics,
+                       const char *path) {
   static const char *const classes[] = {"cow"};
-  am_sample_block b = {.generator = g, .device = dev, .batch_statistics = batch_statistics, .batch_size = 4, .seed = 8,
-                       .first = first, .count = count, .run = 2, .class_name = classes, .class_count = 1};
+  am_sample_block b = {.generator = g,
+                       .device = dev,
+                       .batch_statistics = batch_statistics,
+                       .batch_size = 4,
+                       .seed = 8,
+                       .first = first,
+                       .count = count,
+                       .run = 2,
+                       .class_name = classes,
+                       .class_count = 1};
   am_ok(am_generate_block(&b, path));
 }
 
@@ -157,12 +201,18 @@ static void check_pool(bool batch_statistics) {
     block_file(g, dev, block * BLOCK, BLOCK, batch_statistics, mine);
     am_ok(am_sha256_file(mine, hex));
     memcpy(theirs, hex, sizeof theirs);
-    am_ok(am_comm_bcast(world, theirs, sizeof theirs, (int)(am_partition_owner(BLOCKS, am_comm_size(world), block))));
+    am_ok(am_comm_bcast(world, theirs, sizeof theirs,
+                        (int)(am_partition_owner(BLOCKS, am_comm_size(world), block))));
     assert_string_equal(hex, theirs);
   }
   float cut[2 * TINY_PIXELS], whole[7 * TINY_PIXELS];
-  am_sample_block b = {.generator = g, .device = dev, .batch_statistics = batch_statistics, .batch_size = 4, .seed = 8,
-                       .first = 3, .count = 2};
+  am_sample_block b = {.generator = g,
+                       .device = dev,
+                       .batch_statistics = batch_statistics,
+                       .batch_size = 4,
+                       .seed = 8,
+                       .first = 3,
+                       .count = 2};
   am_ok(am_generate_images(&b, cut));
   b.first = 0;
   b.count = 7;
@@ -184,6 +234,7 @@ int main(int argc, char **argv) {
       am_mpi_test(gan_has_the_same_bits_on_any_ranks),
       am_mpi_test(slices_matter),
       am_mpi_test(learns),
+      am_mpi_test(notices_weights_that_differ),
       am_mpi_test(evaluation_does_not_depend_on_ranks),
       am_mpi_test(pools_are_the_same_bytes_on_any_ranks),
   };

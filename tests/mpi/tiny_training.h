@@ -25,8 +25,12 @@ static inline void tiny_image(int64_t i, int32_t label, uint8_t *pixel) {
 
 static inline am_dataset *tiny_data(const char *dir) {
   static const char *const classes[] = {"bottom", "top"};
-  am_shard_desc desc = {.encoding = AM_ENCODING_RAW, .height = TINY_SIZE, .width = TINY_SIZE, .channels = 3,
-                        .class_count = 2, .class_name = classes};
+  am_shard_desc desc = {.encoding = AM_ENCODING_RAW,
+                        .height = TINY_SIZE,
+                        .width = TINY_SIZE,
+                        .channels = 3,
+                        .class_count = 2,
+                        .class_name = classes};
   am_shard_writer *w = NULL;
   am_dataset *data = NULL;
   char *path = NULL;
@@ -45,11 +49,13 @@ static inline am_dataset *tiny_data(const char *dir) {
 }
 
 // To about -1 .. 1, with noise from the stream, so that a wrong stream shows in the weights.
-static inline am_err tiny_transform(const void *user, const am_image *image, uint64_t seed, uint64_t stream, float *out) {
+static inline am_err tiny_transform(const void *user, const am_image *image, uint64_t seed, uint64_t stream,
+                                    float *out) {
   am_rng rng = am_rng_at(seed, AM_RNG_AUGMENT, stream);
   double noise = user ? 0 : 0.1 * am_rng_normal(&rng);  // `user`: any address, for plain pixels
   for (int64_t p = 0; p < TINY_SIZE * TINY_SIZE; p++) {
-    for (int c = 0; c < 3; c++) out[c * TINY_SIZE * TINY_SIZE + p] = (float)(image->pixel[3 * p + c] / 128.0 - 1 + noise);
+    for (int c = 0; c < 3; c++)
+      out[c * TINY_SIZE * TINY_SIZE + p] = (float)(image->pixel[3 * p + c] / 128.0 - 1 + noise);
   }
   return AM_OK;
 }
@@ -65,7 +71,8 @@ typedef struct {
 
 static inline am_err tiny_build(am_model *m) {
   tiny_net *n = (tiny_net *)m;
-  AM_TRY(am_conv_init(&n->conv, m->params, "conv", (am_conv_cfg){.in = 3, .out = 6, .kernel = 3, .stride = 2, .pad = 1}));
+  AM_TRY(am_conv_init(&n->conv, m->params, "conv",
+                      (am_conv_cfg){.in = 3, .out = 6, .kernel = 3, .stride = 2, .pad = 1}));
   AM_TRY(am_batch_norm_init(&n->bn, m->params, "bn", (am_batch_norm_cfg){.channels = 6}));
   return am_linear_init(&n->fc, m->params, "fc", (am_linear_cfg){.in = 6 * 64, .out = 2});
 }
@@ -80,8 +87,11 @@ static inline am_err tiny_forward(am_model *m, am_pass *pass, am_tensor *x, am_t
   return am_linear_forward(&n->fc, pass, x, y);
 }
 
-static const am_model_def tiny_def = {.name = "tiny", .role = AM_ROLE_CLASSIFIER, .struct_bytes = sizeof(tiny_net),
-                                      .build = tiny_build, .forward = tiny_forward};
+static const am_model_def tiny_def = {.name = "tiny",
+                                      .role = AM_ROLE_CLASSIFIER,
+                                      .struct_bytes = sizeof(tiny_net),
+                                      .build = tiny_build,
+                                      .forward = tiny_forward};
 
 static inline am_model *tiny_classifier(am_device *dev) {
   am_model *m = NULL;
@@ -99,21 +109,30 @@ static inline am_model *tiny_classifier(am_device *dev) {
 typedef struct {
   int64_t slices, epochs;
   const char *checkpoint_dir;
-  bool extras;  // accumulation, clipping, EMA, smoothing, balanced sampling, a watched set
+  bool extras;             // accumulation, clipping, EMA, smoothing, balanced sampling, a watched set
   am_transform transform;  // {0}: tiny_transform
+  am_model **seen;         // receives the network while it is trained; may be NULL
 } tiny_options;
 
-static inline am_err tiny_train(am_comm *comm, am_dataset *data, tiny_options o, char hash[65], am_history **history) {
+static inline am_err tiny_train(am_comm *comm, am_dataset *data, tiny_options o, char hash[65],
+                                am_history **history) {
   am_device *dev = NULL;
   am_ok(am_device_open(NULL, &dev));
   am_model *m = tiny_classifier(dev);
+  if (o.seen) *o.seen = m;
   static const int plain = 1;
   am_transform transform = {.apply = tiny_transform, .out_height = TINY_SIZE, .out_width = TINY_SIZE};
   am_transform eval_transform = transform;
   eval_transform.user = &plain;
-  am_classify_job job = {.comm = comm, .device = dev, .model = m, .data = data,
-                         .transform = o.transform.apply ? o.transform : transform, .eval_transform = eval_transform,
-                         .seed = 11, .checkpoint_dir = o.checkpoint_dir, .label = "train tiny"};
+  am_classify_job job = {.comm = comm,
+                         .device = dev,
+                         .model = m,
+                         .data = data,
+                         .transform = o.transform.apply ? o.transform : transform,
+                         .eval_transform = eval_transform,
+                         .seed = 11,
+                         .checkpoint_dir = o.checkpoint_dir,
+                         .label = "train tiny"};
   am_ok(am_bind(NULL, &am_train_schema, NULL, &job.cfg));
   am_ok(am_optimizer_bind(NULL, &job.optimizer));
   job.cfg.epochs = o.epochs;
@@ -138,14 +157,22 @@ static inline am_err tiny_train(am_comm *comm, am_dataset *data, tiny_options o,
   return err;
 }
 
-static inline am_err tiny_fit(am_comm *comm, am_dataset *data, tiny_options o, char hash[2][65], am_history **history) {
+static inline am_err tiny_fit(am_comm *comm, am_dataset *data, tiny_options o, char hash[2][65],
+                              am_history **history) {
   am_device *dev = NULL;
   am_model *g = NULL, *d = NULL;
   am_ok(am_device_open(NULL, &dev));
   am_ok(am_model_new("dcgan_p2_g", &(am_model_cfg){.size = TINY_SIZE, .width = 8, .latent = 6}, dev, 3, &g));
-  am_ok(am_model_new("dcgan_p2_d", &(am_model_cfg){.size = TINY_SIZE, .width = 8, .dropout = 0.2}, dev, 4, &d));
-  am_gan_job job = {.comm = comm, .device = dev, .generator = g, .discriminator = d, .data = data, .seed = 17,
-                    .checkpoint_dir = o.checkpoint_dir, .label = "fit tiny"};
+  am_ok(
+      am_model_new("dcgan_p2_d", &(am_model_cfg){.size = TINY_SIZE, .width = 8, .dropout = 0.2}, dev, 4, &d));
+  am_gan_job job = {.comm = comm,
+                    .device = dev,
+                    .generator = g,
+                    .discriminator = d,
+                    .data = data,
+                    .seed = 17,
+                    .checkpoint_dir = o.checkpoint_dir,
+                    .label = "fit tiny"};
   am_ok(am_bind(NULL, &am_fit_schema, NULL, &job.cfg));
   am_ok(am_optimizer_bind(NULL, &job.optimizer));
   job.cfg.epochs = o.epochs;
