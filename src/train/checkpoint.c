@@ -13,6 +13,7 @@
 
 enum { NAME_BYTES = 64, ALIGNMENT = 64, GENERATIONS = 2 };
 #define MAGIC "augmint-checkpoint 1"
+#define CRC_LINE "crc %08" PRIx32 "\n"
 static const size_t INDEX_LIMIT = 1 << 20;
 static const size_t STATE_LIMIT = (size_t)1 << 40;
 
@@ -210,14 +211,14 @@ static am_err write_file(const char *dir, const char *name, const void *data, si
 static am_err write_index(const am_checkpoint *c, const char *dir, const char *identity, int64_t step) {
   am_err err = AM_OK;
   am_str text = {0};
-  AM_GO(done, am_str_printf(&text, MAGIC "\nstep %" PRId64 "\nidentity %s\nbytes %" PRId64 "\n", step,
-                            identity, c->state_bytes));
+  AM_GO(done, am_str_printf(&text, MAGIC "\nstep %" PRId64 "\nidentity %s\n", step, identity));
+  AM_GO(done, am_str_printf(&text, "state %" PRId64 " %08" PRIx32 "\n", c->state_bytes,
+                            am_crc32c(0, c->state, (size_t)c->state_bytes)));
   for (int64_t i = 0; i < c->count; i++) {
     const blob *b = &c->blob[i];
-    AM_GO(done, am_str_printf(&text, "blob %s %" PRId64 " %" PRId64 " %08" PRIx32 "\n", b->name, b->offset,
-                              b->bytes, am_crc32c(0, c->state + b->offset, (size_t)b->bytes)));
+    AM_GO(done, am_str_printf(&text, "blob %s %" PRId64 " %" PRId64 "\n", b->name, b->offset, b->bytes));
   }
-  AM_GO(done, am_str_printf(&text, "crc %08" PRIx32 "\n", am_crc32c(0, text.text, (size_t)text.length)));
+  AM_GO(done, am_str_printf(&text, CRC_LINE, am_crc32c(0, text.text, (size_t)text.length)));
   AM_GO(done, write_file(dir, "index.txt", text.text, (size_t)text.length));
 done:
   am_str_fini(&text);
@@ -302,40 +303,39 @@ static am_err read_state(am_checkpoint *c, const char *dir, const char *line) {
   char *path = NULL;
   size_t have = 0;
   int64_t bytes = 0;
-  AM_CHECK(sscanf(line, "bytes %" SCNd64, &bytes) == 1, AM_ERR_DATA, "line \"%.80s\" is not understood",
-           line);
+  uint32_t crc = 0;
+  AM_CHECK(sscanf(line, "state %" SCNd64 " %" SCNx32, &bytes, &crc) == 2, AM_ERR_DATA,
+           "line \"%.80s\" is not understood", line);
   AM_GO(done, am_path_join(dir, "state.bin", &path));
   AM_GO(done, am_file_read(path, STATE_LIMIT, &c->state, &have));
   c->state_bytes = c->state_capacity = (int64_t)have;
   AM_CHECK_GO(done, c->state_bytes == bytes, AM_ERR_DATA, "%s has %zu bytes, expected %" PRId64, path, have,
               bytes);
+  AM_CHECK_GO(done, am_crc32c(0, c->state, have) == crc, AM_ERR_DATA, "%s is corrupt: its checksum differs",
+              path);
 done:
   free(path);
   return err;
 }
 
-static am_err read_blob(am_checkpoint *c, const char *dir, const char *line) {
+static am_err read_blob(am_checkpoint *c, const char *line) {
   blob b = {0};
-  uint32_t crc = 0;
-  AM_CHECK(sscanf(line, "blob %63s %" SCNd64 " %" SCNd64 " %" SCNx32, b.name, &b.offset, &b.bytes, &crc) == 4,
-           AM_ERR_DATA, "line \"%.80s\" is not understood", line);
-  AM_CHECK(
-      b.offset >= 0 && b.bytes >= 0 && b.offset <= c->state_bytes && b.bytes <= c->state_bytes - b.offset,
-      AM_ERR_DATA, "%s lies outside state.bin", b.name);
-  AM_CHECK(am_crc32c(0, c->state + b.offset, (size_t)b.bytes) == crc, AM_ERR_DATA,
-           "%s in %s/state.bin is corrupt: its checksum differs", b.name, dir);
+  AM_CHECK(sscanf(line, "blob %63s %" SCNd64 " %" SCNd64, b.name, &b.offset, &b.bytes) == 3, AM_ERR_DATA,
+           "line \"%.80s\" is not understood", line);
+  AM_CHECK(b.offset >= 0 && b.offset % ALIGNMENT == 0 && b.bytes >= 0 && b.offset <= c->state_bytes &&
+               b.bytes <= c->state_bytes - b.offset,
+           AM_ERR_DATA, "%s lies outside state.bin", b.name);
   AM_TRY(AM_GROW(&c->blob, &c->capacity, c->count + 1));
   c->blob[c->count++] = b;
   return AM_OK;
 }
 
-// The text above the last line must match the sum in it.
+// The last line must be the sum of the text above it; it is cut off.
 static am_err check_index(const char *path, char *text) {
-  char *last = strstr(text, "\ncrc ");
-  uint32_t crc = 0;
-  AM_CHECK(last && sscanf(last + 1, "crc %" SCNx32, &crc) == 1, AM_ERR_DATA, "%s has no checksum", path);
-  AM_CHECK(am_crc32c(0, text, (size_t)(last + 1 - text)) == crc, AM_ERR_DATA,
-           "%s is corrupt: its checksum differs", path);
+  char *last = strstr(text, "\ncrc "), want[32];
+  AM_CHECK(last, AM_ERR_DATA, "%s has no checksum", path);
+  snprintf(want, sizeof want, CRC_LINE, am_crc32c(0, text, (size_t)(last + 1 - text)));
+  AM_CHECK(strcmp(last + 1, want) == 0, AM_ERR_DATA, "%s is corrupt: its checksum differs", path);
   last[1] = '\0';
   return AM_OK;
 }
@@ -365,7 +365,7 @@ static am_err read_step(const char *dir, const char *identity, bool *other, am_c
   AM_GO(done, am_checkpoint_new(&c));
   AM_CHECK_GO(done, next_line(&cursor, &line), AM_ERR_DATA, "%s names no size", path);
   AM_GO(done, read_state(c, dir, line));
-  while (next_line(&cursor, &line)) AM_GO(done, read_blob(c, dir, line));
+  while (next_line(&cursor, &line)) AM_GO(done, read_blob(c, line));
   *out = c;
   c = NULL;
 done:

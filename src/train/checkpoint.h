@@ -2,9 +2,8 @@
 //
 //   DIR/step-000000041000/      the newest: state after 41,000 steps
 //   DIR/step-000000036920/      the one before it
-//     index.txt                 "augmint-checkpoint 1", "step N", "identity TEXT", "bytes SIZE" of state.bin,
-//                               one line "blob NAME OFFSET BYTES CRC32C" each, last "crc CRC32C" of the
-//                               text above
+//     index.txt                 "augmint-checkpoint 1", "step N", "identity TEXT", "state BYTES CRC32C", one
+//                               line "blob NAME OFFSET BYTES" each, last "crc CRC32C" of the text above
 //     state.bin                 the blobs, each on a 64-byte boundary, little-endian as in memory
 //
 // What training draws at random is a function of (seed, step), so its position is enough: no
