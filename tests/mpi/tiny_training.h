@@ -114,42 +114,46 @@ typedef struct {
   am_model **seen;         // receives the network while it is trained; may be NULL
 } tiny_options;
 
-static inline am_err tiny_train(am_comm *comm, am_dataset *data, tiny_options o, char hash[65],
-                                am_history **history) {
-  am_device *dev = NULL;
-  am_ok(am_device_open(NULL, &dev));
-  am_model *m = tiny_classifier(dev);
-  if (o.seen) *o.seen = m;
+static inline am_classify_job tiny_classify_job(am_comm *comm, am_device *dev, am_model *m, am_dataset *data,
+                                                tiny_options o) {
   static const int plain = 1;
   am_transform transform = {.apply = tiny_transform, .out_height = TINY_SIZE, .out_width = TINY_SIZE};
-  am_transform eval_transform = transform;
-  eval_transform.user = &plain;
   am_classify_job job = {.comm = comm,
                          .device = dev,
                          .model = m,
                          .data = data,
                          .transform = o.transform.apply ? o.transform : transform,
-                         .eval_transform = eval_transform,
+                         .eval_transform = transform,
                          .seed = 11,
                          .checkpoint_dir = o.checkpoint_dir,
                          .label = "train tiny"};
+  job.eval_transform.user = &plain;
   am_ok(am_bind(NULL, &am_train_schema, NULL, &job.cfg));
   am_ok(am_optimizer_bind(NULL, &job.optimizer));
   job.cfg.epochs = o.epochs;
   job.cfg.batch_size = 8;
   job.cfg.slices = o.slices;
   job.cfg.checkpoint_sec = 0;  // after every step
-  if (o.extras) {
-    job.cfg.accumulate = 2;
-    job.cfg.clip_norm = 0.5;
-    job.cfg.ema = 0.9;
-    job.cfg.label_smoothing = 0.1;
-    job.cfg.schedule = "cosine";
-    job.cfg.warmup_epochs = 1;
-    job.cfg.sampler = "balanced";
-    job.watch = data;
-    job.loader_workers = 1;
-  }
+  if (!o.extras) return job;
+  job.cfg.accumulate = 2;
+  job.cfg.clip_norm = 0.5;
+  job.cfg.ema = 0.9;
+  job.cfg.label_smoothing = 0.1;
+  job.cfg.schedule = "cosine";
+  job.cfg.warmup_epochs = 1;
+  job.cfg.sampler = "balanced";
+  job.watch = data;
+  job.loader_workers = 1;
+  return job;
+}
+
+static inline am_err tiny_train(am_comm *comm, am_dataset *data, tiny_options o, char hash[65],
+                                am_history **history) {
+  am_device *dev = NULL;
+  am_ok(am_device_open(NULL, &dev));
+  am_model *m = tiny_classifier(dev);
+  if (o.seen) *o.seen = m;
+  am_classify_job job = tiny_classify_job(comm, dev, m, data, o);
   am_err err = am_train_classifier(&job, history);
   if (!err) am_ok(am_params_hash(m->params, hash));
   am_model_free(m);
@@ -157,14 +161,14 @@ static inline am_err tiny_train(am_comm *comm, am_dataset *data, tiny_options o,
   return err;
 }
 
-static inline am_err tiny_fit(am_comm *comm, am_dataset *data, tiny_options o, char hash[2][65],
-                              am_history **history) {
-  am_device *dev = NULL;
-  am_model *g = NULL, *d = NULL;
-  am_ok(am_device_open(NULL, &dev));
-  am_ok(am_model_new("dcgan_p2_g", &(am_model_cfg){.size = TINY_SIZE, .width = 8, .latent = 6}, dev, 3, &g));
+static inline void tiny_gan(am_device *dev, am_model **g, am_model **d) {
+  am_ok(am_model_new("dcgan_p2_g", &(am_model_cfg){.size = TINY_SIZE, .width = 8, .latent = 6}, dev, 3, g));
   am_ok(
-      am_model_new("dcgan_p2_d", &(am_model_cfg){.size = TINY_SIZE, .width = 8, .dropout = 0.2}, dev, 4, &d));
+      am_model_new("dcgan_p2_d", &(am_model_cfg){.size = TINY_SIZE, .width = 8, .dropout = 0.2}, dev, 4, d));
+}
+
+static inline am_gan_job tiny_gan_job(am_comm *comm, am_device *dev, am_model *g, am_model *d,
+                                      am_dataset *data, tiny_options o) {
   am_gan_job job = {.comm = comm,
                     .device = dev,
                     .generator = g,
@@ -182,6 +186,16 @@ static inline am_err tiny_fit(am_comm *comm, am_dataset *data, tiny_options o, c
   job.cfg.real_label_min = 0.8;
   job.cfg.fake_label_max = 0.2;
   job.cfg.label_flip = 0.05;
+  return job;
+}
+
+static inline am_err tiny_fit(am_comm *comm, am_dataset *data, tiny_options o, char hash[2][65],
+                              am_history **history) {
+  am_device *dev = NULL;
+  am_model *g = NULL, *d = NULL;
+  am_ok(am_device_open(NULL, &dev));
+  tiny_gan(dev, &g, &d);
+  am_gan_job job = tiny_gan_job(comm, dev, g, d, data, o);
   am_err err = am_fit_gan(&job, history);
   if (!err) am_ok(am_params_hash(g->params, hash[0]));
   if (!err) am_ok(am_params_hash(d->params, hash[1]));
