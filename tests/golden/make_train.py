@@ -77,8 +77,8 @@ def images():
     for i, label in enumerate(labels):
         s = Stream(99, TEST, i)
         pixels.append([s.below(156) + (100 if (p < half) == (label == 1) else 0) for p in range(2 * half)])
-        pixels.append([s.below(156) + (100 if (p < half) == (label == 1) else 0)
-                       for p in range(2 * half)])
+    x = torch.tensor(pixels, dtype=torch.float64).reshape(IMAGES, SIZE, SIZE, 3)
+    x = x.permute(0, 3, 1, 2).contiguous()
     return x, torch.tensor(labels)
 
 
