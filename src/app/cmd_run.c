@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "base/version.h"
 #include "report/collect.h"
+#include "sweep/cost.h"
 #include "sweep/runner.h"
 
 // Left free on the disk beyond what the missing shards need.
@@ -62,8 +63,8 @@ static am_err do_missing(const am_app *app, am_session *s, am_run_summary *summa
   err = open_log(app, s);
   if (!err) err = check_disk(app, s->plan);
   if (!err) err = am_app_device(app, s->e->cfg.threads, &device);
-  if (!err) err = am_plan_check_networks(s->plan, device);
   AM_GO(done, am_agree(app->world, err));
+  AM_GO(done, am_plan_weigh(s->plan, device, app->world));
   AM_INFO("device: %s", am_device_describe(device));
   am_runner runner = {.plan = s->plan, .store = s->store, .dirs = s->dirs, .device = device, .world = app->world};
   AM_GO(done, am_run_local(&runner, summary));

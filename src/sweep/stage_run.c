@@ -20,8 +20,8 @@ static const int64_t EVALUATE_BATCH = 64;
 
 // ---- shared ----
 
-static am_err new_network(const am_stage_env *env, const am_model_def *def, const am_network_cfg *network, int64_t draw,
-                          uint64_t seed, am_model **out) {
+am_err am_stage_network(const am_stage_env *env, const am_model_def *def, const am_network_cfg *network, int64_t draw,
+                        uint64_t seed, am_model **out) {
   am_model_cfg cfg = am_network_settings(network, def);
   cfg.channels = CHANNELS;
   cfg.size = env->plan->e->draw[draw].split[0].cfg.size;
@@ -82,8 +82,8 @@ static am_err run_fit(const am_stage_env *env, const am_stage *st, const char *o
   am_model *g = NULL, *d = NULL;
   am_dataset *data = NULL;
   am_history *history = NULL;
-  err = new_network(env, def->generator, &def->network, st->draw, am_seed_derive(st->seed, "generator"), &g);
-  if (!err) err = new_network(env, def->discriminator, &def->network, st->draw, am_seed_derive(st->seed, "discriminator"), &d);
+  err = am_stage_network(env, def->generator, &def->network, st->draw, am_seed_derive(st->seed, "generator"), &g);
+  if (!err) err = am_stage_network(env, def->discriminator, &def->network, st->draw, am_seed_derive(st->seed, "discriminator"), &d);
   if (!err) err = am_class_dataset(env, st->input[0], st->class_index, &data);
   AM_GO(done, am_agree(env->group, err));
   am_gan_job job = {.comm = env->group, .device = env->device, .generator = g, .discriminator = d, .data = data,
@@ -121,7 +121,7 @@ static am_err run_generate(const am_stage_env *env, const am_stage *st, const ch
   char *path = NULL;
   am_model *g = NULL;
   AM_GO(done, class_names(source, &name));
-  AM_GO(done, new_network(env, def->generator, &def->network, st->draw, 0, &g));
+  AM_GO(done, am_stage_network(env, def->generator, &def->network, st->draw, 0, &g));
   AM_GO(done, load_network(env, st->input[0], "generator.safetensors", g));
   AM_GO(done, am_str_format(&path, "%s/block-%08lld.h5", out_dir, (long long)am_pool_index(st->run, st->first)));
   am_sample_block block = {.generator = g, .device = env->device, .batch_statistics = pool->batch_statistics,
@@ -163,7 +163,7 @@ static am_err run_train(const am_stage_env *env, const am_stage *st, const char 
   am_dataset *data = NULL, *watch = NULL;
   am_pipeline *training = NULL, *plain = NULL;
   am_history *history = NULL;
-  err = new_network(env, def->def, &def->network, st->draw, am_seed_derive(st->seed, "model"), &m);
+  err = am_stage_network(env, def->def, &def->network, st->draw, am_seed_derive(st->seed, "model"), &m);
   if (!err) err = am_training_dataset(env, st, &data);
   if (!err) err = watched(env, st, &watch);
   if (!err) err = new_pipeline(e, arm->augment, &training);
@@ -220,7 +220,7 @@ static am_err run_evaluate(const am_stage_env *env, const am_stage *st, const ch
   am_dataset *data = NULL;
   am_pipeline *plain = NULL;
   float *logits = NULL;
-  AM_GO(done, new_network(env, def->def, &def->network, st->draw, 0, &m));
+  AM_GO(done, am_stage_network(env, def->def, &def->network, st->draw, 0, &m));
   AM_GO(done, load_network(env, st->input[0], "model.safetensors", m));
   AM_GO(done, st->split ? am_stage_dataset(env, st->input[1], &data)
                         : am_training_dataset(env, &env->plan->stage[st->input[0]], &data));
@@ -246,26 +246,4 @@ am_err am_stage_run(const am_stage_env *env, const am_stage *st, const char *out
     case AM_STAGE_EVALUATE: return run_evaluate(env, st, out_dir);
   }
   return AM_FAIL(AM_ERR_INTERNAL, "a stage of kind %d", (int)st->kind);
-}
-
-static am_err check_network(const am_stage_env *env, const char *what, const char *name, const am_model_def *def,
-                            const am_network_cfg *network) {
-  am_model *m = NULL;
-  am_err err = new_network(env, def, network, 0, 0, &m);
-  if (err) am_err_prefix("%s: %s.%s", env->plan->e->file, what, name);
-  am_model_free(m);
-  return err;
-}
-
-am_err am_plan_check_networks(const am_plan *p, am_device *device) {
-  am_stage_env env = {.plan = p, .device = device};
-  const am_experiment *e = p->e;
-  for (int64_t i = 0; i < e->generator_count; i++) {
-    const am_generator_def *g = &e->generator[i];
-    AM_TRY(check_network(&env, "generators", g->name, g->generator, &g->network));
-    AM_TRY(check_network(&env, "generators", g->name, g->discriminator, &g->network));
-  }
-  for (int64_t i = 0; i < e->model_count; i++)
-    AM_TRY(check_network(&env, "models", e->model[i].name, e->model[i].def, &e->model[i].network));
-  return AM_OK;
 }

@@ -23,8 +23,4 @@ typedef struct {
 AM_MUST_USE am_err am_stage_run(const am_stage_env *env, const am_stage *st, const char *out_dir,
                                 const char *checkpoint_dir);
 
-// Builds every network of the plan once, so that one that cannot be is found before any work.
-// Local. Errors: AM_ERR_CONFIG.
-AM_MUST_USE am_err am_plan_check_networks(const am_plan *p, am_device *device);
-
 #endif
