@@ -33,7 +33,7 @@ static void print_failures(FILE *out, const am_plan *p) {
       fprintf(out, "... and more\n");
       return;
     }
-    fprintf(out, "failed: %s: %s\n", p->stage[i].id, p->stage[i].error);
+    fprintf(out, "failed: %s\n", p->stage[i].error);
   }
 }
 

@@ -76,6 +76,7 @@ static am_err check_splits(const am_draw_def *d, const am_node *where) {
     if (s->cfg.size != train->cfg.size)
       return am_node_fail(am_node_get(where, s->name), "size is %lld, train has %lld", (long long)s->cfg.size,
                           (long long)train->cfg.size);
+    if (!s->class_name || !train->class_name) continue;  // the manifest's classes are compared once they are known
     bool same = s->class_count == train->class_count;
     for (int64_t k = 0; k < s->class_count && same; k++) same = strcmp(s->class_name[k], train->class_name[k]) == 0;
     if (!same) return am_node_fail(am_node_get(where, s->name), "classes differ from those of train");

@@ -47,12 +47,18 @@ done:
   return err;
 }
 
+// The message of an error says which stage it comes from, once.
+static void name_stage(const am_stage *st) {
+  if (!strstr(am_err_last()->message, st->id)) am_err_prefix("%s", st->id);
+}
+
 // Remembers why a stage failed; the run goes on.
 static am_err record_failure(const am_runner *r, am_stage *st, bool leader) {
+  name_stage(st);
   am_err_record why = *am_err_last();
   st->state = AM_STATE_FAILED;
   if (!leader) return AM_OK;
-  AM_WARN("%s failed: %s", st->id, why.message);
+  AM_WARN("failed: %s", why.message);
   return am_store_set_failure(r->store, st->address, why.message);
 }
 
@@ -87,7 +93,7 @@ static am_err run_stage(const am_runner *r, const am_stage_env *env, am_stage *s
     err = record_failure(r, st, leader);
     goto done;
   }
-  if (err && err != AM_ERR_STOPPED && err != AM_ERR_PEER) am_err_prefix("%s", st->id);
+  if (err && err != AM_ERR_STOPPED && err != AM_ERR_PEER) name_stage(st);
   AM_GO(done, err);
   if (leader) {
     double seconds = am_clock_sec() - start;
