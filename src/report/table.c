@@ -205,8 +205,10 @@ static am_err add_trouble(am_table *t, am_results *r) {
 static am_err add_facts(am_table *t, am_results *r) {
   design most = largest_design(am_results_frame(r, "rows"));
   const char *reference = am_results_attr(r, "reference");
-  AM_TRY(list_add(&t->facts, "%lld seed%s, %lld draw%s of the data", (long long)most.most_seeds,
-                  most.most_seeds == 1 ? "" : "s", (long long)most.most_draws, most.most_draws == 1 ? "" : "s"));
+  if (most.most_seeds > 0) {
+    AM_TRY(list_add(&t->facts, "%lld seed%s, %lld draw%s of the data", (long long)most.most_seeds,
+                    most.most_seeds == 1 ? "" : "s", (long long)most.most_draws, most.most_draws == 1 ? "" : "s"));
+  }
   if (t->has_versus) {
     AM_TRY(list_add(&t->facts, "differences to the arm `%s` are paired on the same %s, with 95 %% intervals", reference,
                     most.most_draws > 1 ? "draws and seeds" : "seeds"));
