@@ -9,8 +9,8 @@
 enum { SHEET_ROWS = 12, SHEET_COPIES = 7, TILE_PX = 96, MOST_COPIES = 1000 };
 
 typedef struct {
-  const am_node *list;     // borrowed
-  am_pipeline *pipeline;   // owned: for images of the last size
+  const am_node *list;    // borrowed
+  am_pipeline *pipeline;  // owned: for images of the last size
   int64_t width, height;
   int64_t size, copies, seed;
   am_sheet sheet;
@@ -20,7 +20,8 @@ typedef struct {
 static am_err find_list(const am_node *root, const am_node **out) {
   *out = root->kind == AM_NODE_MAP ? am_node_get(root, "augment") : root;
   if (!*out || (*out)->kind != AM_NODE_LIST) {
-    return am_node_fail(*out ? *out : root, "expected a list of transforms, as [horizontal_flip, {rotation: {degrees: 15}}]");
+    return am_node_fail(*out ? *out : root,
+                        "expected a list of transforms, as [horizontal_flip, {rotation: {degrees: 15}}]");
   }
   return AM_OK;
 }
@@ -42,8 +43,8 @@ static am_err copy_name(const char *path, int64_t copy, int64_t copies, char **o
   return am_str_format(out, "%.*s-%lld.png", stem, path, (long long)copy);
 }
 
-static am_err write_copy(augmenter *a, const am_image *image, const char *path, int64_t item, int64_t copy, bool on_sheet,
-                         const am_output *out) {
+static am_err write_copy(augmenter *a, const am_image *image, const char *path, int64_t item, int64_t copy,
+                         bool on_sheet, const am_output *out) {
   am_err err = AM_OK;
   am_image result = {0};
   char *name = NULL;
@@ -59,7 +60,8 @@ done:
   return err;
 }
 
-static am_err augment_one(augmenter *a, const am_image_files *files, const char *dir, int64_t i, const am_output *out) {
+static am_err augment_one(augmenter *a, const am_image_files *files, const char *dir, int64_t i,
+                          const am_output *out) {
   am_err err = AM_OK;
   am_image read = {0}, resized = {0};
   AM_GO(done, am_image_files_read(files, dir, i, &read));
@@ -96,7 +98,8 @@ static am_err run(am_app *app) {
   am_image_files files = {0};
   am_output out = {0};
   const am_option options[] = {
-      {"--policy", AM_OPTION_TEXT, &policy, "POLICY.yaml", "list of transforms, or an arm with the key `augment`"},
+      {"--policy", AM_OPTION_TEXT, &policy, "POLICY.yaml",
+       "list of transforms, or an arm with the key `augment`"},
       {"--images", AM_OPTION_TEXT, &dir, "DIR", "images to transform (with everything below)"},
       {"--out", AM_OPTION_TEXT, &out_dir, "DIR", "folder that the results go to, with contact-sheet.png"},
       {"--copies", AM_OPTION_I64, &a.copies, "N", "results per image (4)"},
@@ -106,10 +109,12 @@ static am_err run(am_app *app) {
   };
   AM_TRY(am_command_begin(app, options, AM_COUNT_OF(options), 0, 0, &go));
   if (!go) return AM_OK;
-  AM_CHECK(policy && dir && out_dir, AM_ERR_CONFIG, "augment needs --policy POLICY.yaml, --images DIR and --out DIR");
-  AM_CHECK(a.copies >= 1 && a.copies <= MOST_COPIES, AM_ERR_CONFIG, "--copies %lld, expected 1 to %d", (long long)a.copies,
-           MOST_COPIES);
-  AM_CHECK(a.size >= 0 && a.size <= 4096, AM_ERR_CONFIG, "--size %lld, expected 1 to 4096", (long long)a.size);
+  AM_CHECK(policy && dir && out_dir, AM_ERR_CONFIG,
+           "augment needs --policy POLICY.yaml, --images DIR and --out DIR");
+  AM_CHECK(a.copies >= 1 && a.copies <= MOST_COPIES, AM_ERR_CONFIG, "--copies %lld, expected 1 to %d",
+           (long long)a.copies, MOST_COPIES);
+  AM_CHECK(a.size >= 0 && a.size <= 4096, AM_ERR_CONFIG, "--size %lld, expected 1 to 4096",
+           (long long)a.size);
   AM_GO(done, am_yaml_read(policy, &root));
   AM_GO(done, find_list(root, &a.list));
   AM_GO(done, am_image_files_find(dir, &files));
@@ -117,7 +122,8 @@ static am_err run(am_app *app) {
   for (int64_t i = 0; i < files.count; i++) AM_GO(done, augment_one(&a, &files, dir, i, &out));
   AM_GO(done, write_sheet(&a, &out));
   AM_GO(done, am_output_commit(&out));
-  fprintf(app->out, "wrote %lld images and contact-sheet.png to %s\n", (long long)(files.count * a.copies), out_dir);
+  fprintf(app->out, "wrote %lld images and contact-sheet.png to %s\n", (long long)(files.count * a.copies),
+          out_dir);
 done:
   am_output_fini(&out);
   am_image_files_fini(&files);
@@ -131,8 +137,10 @@ const am_command am_cmd_augment = {
     .name = "augment",
     .usage = "--policy POLICY.yaml --images DIR --out DIR [--copies N] [--size PX] [--seed S]",
     .doc = "show what a policy of online transforms does to images",
-    .help = "A policy is what an arm has under `augment`:  [horizontal_flip, {rotation: {degrees: 15}}]\n"
-            "`augmint schema augment` lists the transforms and their settings. Normalisation is left out, so that\n"
-            "the results can be looked at. contact-sheet.png has a row for each of the first images: the image\n"
-            "itself, then its results.\n",
+    .help =
+        "A policy is what an arm has under `augment`:  [horizontal_flip, {rotation: {degrees: 15}}]\n"
+        "`augmint schema augment` lists the transforms and their settings. Normalisation is left out, so "
+        "that\n"
+        "the results can be looked at. contact-sheet.png has a row for each of the first images: the image\n"
+        "itself, then its results.\n",
     .run = run};

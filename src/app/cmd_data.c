@@ -88,7 +88,8 @@ static am_err link_tree(const char *from, const char *to) {
   char here[PATH_MAX], *whole = NULL;
   AM_CHECK(getcwd(here, sizeof here), AM_ERR_IO, "cannot tell the working folder: %s", strerror(errno));
   AM_TRY(am_path_join(here, from, &whole));
-  if (symlink(whole, to) != 0) err = AM_FAIL(AM_ERR_IO, "cannot link %s to %s: %s", to, whole, strerror(errno));
+  if (symlink(whole, to) != 0)
+    err = AM_FAIL(AM_ERR_IO, "cannot link %s to %s: %s", to, whole, strerror(errno));
   free(whole);
   return err;
 }
@@ -148,7 +149,8 @@ done:
 
 enum { TILE_PX = 96, MOST_TILES = 4000 };
 
-static am_err add_class(am_manifest *m, const am_file_list *list, int64_t label, int64_t per_class, am_sheet *sheet) {
+static am_err add_class(am_manifest *m, const am_file_list *list, int64_t label, int64_t per_class,
+                        am_sheet *sheet) {
   am_err err = AM_OK;
   int64_t shown = 0;
   am_image image = {0};
@@ -208,7 +210,8 @@ static am_err run(am_app *app) {
       {"--link", AM_OPTION_FLAG, &o.link, NULL, "import: a symbolic link instead of a copy"},
       {"--force", AM_OPTION_FLAG, &o.force, NULL, "import: set an existing folder aside as NAME.old"},
       {"--split", AM_OPTION_TEXT, &o.split, "NAME", "only this split"},
-      {"--classes", AM_OPTION_TEXT, &o.classes, "A,B", "only these classes, where a part of the set is enough"},
+      {"--classes", AM_OPTION_TEXT, &o.classes, "A,B",
+       "only these classes, where a part of the set is enough"},
       {"--per-class", AM_OPTION_I64, &o.per_class, "N", "show: images of each class (8)"},
       {"--out", AM_OPTION_TEXT, &o.out, "F.png", "show: where the sheet goes (NAME.png)"},
   };
@@ -235,9 +238,12 @@ const am_command am_cmd_data = {
     .name = "data",
     .usage = "import|check|show MANIFEST [options]",
     .doc = "bring image sets in, check them, show them",
-    .help = "MANIFEST is a name below data/manifests/ or a path to a .yaml file; the images are in DATA/<name>/.\n"
-            "  import  copies or links the folder --from to DATA/<name>/ once everything in it has been read\n"
-            "  check   reads every image; counts, corrupt files, files of equal bytes and whether they cross splits\n"
-            "  show    draws a contact sheet, a row for each class\n"
-            "Exit code 1 when an image is corrupt or missing.\n",
+    .help =
+        "MANIFEST is a name below data/manifests/ or a path to a .yaml file; the images are in "
+        "DATA/<name>/.\n"
+        "  import  copies or links the folder --from to DATA/<name>/ once everything in it has been read\n"
+        "  check   reads every image; counts, corrupt files, files of equal bytes and whether they cross "
+        "splits\n"
+        "  show    draws a contact sheet, a row for each class\n"
+        "Exit code 1 when an image is corrupt or missing.\n",
     .run = run};

@@ -33,13 +33,13 @@ static void say(doctor *d, const char *mark, const char *what, const char *fmt, 
   fputc('\n', d->app->out);
 }
 
-#define SAY(name, mark, count)                                \
+#define SAY(name, mark, count)                                          \
   static void name(doctor *d, const char *what, const char *fmt, ...) { \
-    va_list args;                                             \
-    va_start(args, fmt);                                      \
-    say(d, mark, what, fmt, args);                            \
-    va_end(args);                                             \
-    count;                                                    \
+    va_list args;                                                       \
+    va_start(args, fmt);                                                \
+    say(d, mark, what, fmt, args);                                      \
+    va_end(args);                                                       \
+    count;                                                              \
   }
 SAY(good, "ok", (void)d)
 SAY(better, "note", d->advice++)
@@ -64,8 +64,11 @@ static void proc_value(const char *file, const char *key, char *out, size_t byte
 }
 
 static const char *best_isa(const char *flags) {
-  static const char *const isa[][2] = {{" amx_bf16", "AMX"}, {" avx512_bf16", "AVX-512 with bf16"}, {" avx512f", "AVX-512"},
-                                       {" avx2", "AVX2"},    {" sse4_2", "SSE 4.2"}};
+  static const char *const isa[][2] = {{" amx_bf16", "AMX"},
+                                       {" avx512_bf16", "AVX-512 with bf16"},
+                                       {" avx512f", "AVX-512"},
+                                       {" avx2", "AVX2"},
+                                       {" sse4_2", "SSE 4.2"}};
   for (int64_t i = 0; i < AM_COUNT_OF(isa); i++) {
     if (strstr(flags, isa[i][0])) return isa[i][1];
   }
@@ -141,7 +144,8 @@ static void check_results(doctor *d) {
     bad(d, "results", "%s", am_err_last()->message);
   } else {
     double gib = (double)bytes / (1 << 30);
-    (gib < 1 ? better : good)(d, "results", "%s%s: %.1f GiB are free", dir, exists ? "" : " (will be made)", gib);
+    (gib < 1 ? better : good)(d, "results", "%s%s: %.1f GiB are free", dir, exists ? "" : " (will be made)",
+                              gib);
   }
 }
 
@@ -171,7 +175,8 @@ static am_err check_data(doctor *d) {
         d->app->manifest_dir);
     return AM_OK;
   }
-  good(d, "data", "image sets are looked for in %s/<manifest>/ (--data DIR or AUGMINT_DATA)", d->app->data_dir);
+  good(d, "data", "image sets are looked for in %s/<manifest>/ (--data DIR or AUGMINT_DATA)",
+       d->app->data_dir);
   AM_TRY(am_dir_read(d->app->manifest_dir, &list));
   for (int64_t i = 0; i < list.count; i++) {
     if (am_str_ends(list.name[i], ".yaml")) check_data_set(d, list.name[i]);
@@ -188,7 +193,8 @@ static bool python_has(const char *python, const char *modules) {
   pid_t child;
   int status = 0;
   snprintf(program, sizeof program, "%s", python);
-  snprintf(code, sizeof code, "import importlib.util as u, sys; sys.exit(any(u.find_spec(m) is None for m in '%s'.split()))",
+  snprintf(code, sizeof code,
+           "import importlib.util as u, sys; sys.exit(any(u.find_spec(m) is None for m in '%s'.split()))",
            modules);
   char *const argv[] = {program, "-c", code, NULL};
   if (posix_spawnp(&child, program, NULL, NULL, argv, environ) != 0) return false;
@@ -197,14 +203,17 @@ static bool python_has(const char *python, const char *modules) {
 
 static void check_figures(doctor *d) {
   static const char modules[] = "h5py numpy pandas matplotlib";
-  static const char *const pythons[] = {"python3", "/usr/bin/python3"};  // the second where the first is an environment
+  static const char *const pythons[] = {"python3",
+                                        "/usr/bin/python3"};  // the second where the first is an environment
   for (int64_t i = 0; i < AM_COUNT_OF(pythons); i++) {
     if (!python_has(pythons[i], modules)) continue;
     good(d, "figures", "%s with %s", pythons[i], modules);
     return;
   }
-  better(d, "figures", "python3 lacks some of %s, which analysis/figures.py needs (report.html does not): apt install "
-                       "python3-h5py python3-pandas python3-matplotlib", modules);
+  better(d, "figures",
+         "python3 lacks some of %s, which analysis/figures.py needs (report.html does not): apt install "
+         "python3-h5py python3-pandas python3-matplotlib",
+         modules);
 }
 
 static am_err run(am_app *app) {
@@ -218,14 +227,16 @@ static am_err run(am_app *app) {
   check_results(&d);
   AM_TRY(check_data(&d));
   check_figures(&d);
-  fprintf(app->out, "\n%d missing, %d %s worth reading\n", d.problems, d.advice, d.advice == 1 ? "note" : "notes");
+  fprintf(app->out, "\n%d missing, %d %s worth reading\n", d.problems, d.advice,
+          d.advice == 1 ? "note" : "notes");
   AM_CHECK(d.problems == 0, AM_ERR_UNSUPPORTED, "%d of the things above are missing here", d.problems);
   return AM_OK;
 }
 
-const am_command am_cmd_doctor = {
-    .name = "doctor",
-    .usage = "",
-    .doc = "what this machine can do, what is missing, what to change",
-    .help = "Lines begin with ok, note (worth reading) or MISS (does not work). Exit code 1 when something is missing.\n",
-    .run = run};
+const am_command am_cmd_doctor = {.name = "doctor",
+                                  .usage = "",
+                                  .doc = "what this machine can do, what is missing, what to change",
+                                  .help =
+                                      "Lines begin with ok, note (worth reading) or MISS (does not work). "
+                                      "Exit code 1 when something is missing.\n",
+                                  .run = run};

@@ -18,8 +18,8 @@ static am_err class_folder(const am_shard_desc *desc, int32_t label, const char 
     *out = "unlabelled";
     return AM_OK;
   }
-  AM_CHECK(label < desc->class_count, AM_ERR_DATA, "%s: label %d, but there are %lld classes", shards, (int)label,
-           (long long)desc->class_count);
+  AM_CHECK(label < desc->class_count, AM_ERR_DATA, "%s: label %d, but there are %lld classes", shards,
+           (int)label, (long long)desc->class_count);
   *out = desc->class_name[label];
   return check_class_name(*out, shards);
 }
@@ -49,7 +49,8 @@ static am_err run(am_app *app) {
   am_output out = {0};
   const am_option options[] = {
       {"--out", AM_OPTION_TEXT, &out_dir, "DIR", "folder that the images go to"},
-      {"--to", AM_OPTION_TEXT, &to, "KIND", "imagefolder: DIR/<class>/<index>.png (the default and only kind)"},
+      {"--to", AM_OPTION_TEXT, &to, "KIND",
+       "imagefolder: DIR/<class>/<index>.png (the default and only kind)"},
       {"--force", AM_OPTION_FLAG, &force, NULL, "set an existing DIR aside as DIR.old"},
   };
   AM_TRY(am_command_begin(app, options, AM_COUNT_OF(options), 1, 1, &go));
@@ -71,6 +72,7 @@ const am_command am_cmd_export = {
     .name = "export",
     .usage = "SHARDS --out DIR [--to imagefolder] [--force]",
     .doc = "write the images of shards as PNG files in folders of classes",
-    .help = "SHARDS is a shard (block-00000000.h5) or a folder of them, such as a pool of an experiment.\n"
-            "The PNG files decode to exactly the stored pixels. Images without a label go to DIR/unlabelled/.\n",
+    .help =
+        "SHARDS is a shard (block-00000000.h5) or a folder of them, such as a pool of an experiment.\n"
+        "The PNG files decode to exactly the stored pixels. Images without a label go to DIR/unlabelled/.\n",
     .run = run};

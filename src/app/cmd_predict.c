@@ -14,26 +14,33 @@ static const int64_t BATCH_BYTES = (int64_t)256 << 20;
 // What happens to an image before the network sees it.
 typedef struct {
   const char *name, *doc;
-  bool imagenet_size;      // short side 256, centre crop 224
+  bool imagenet_size;  // short side 256, centre crop 224
   float mean[3], sd[3];
 } preprocess;
 static const preprocess ways[] = {
-    {"imagenet", "short side 256, centre crop 224, ImageNet mean and deviation", true,
-     {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}},
+    {"imagenet",
+     "short side 256, centre crop 224, ImageNet mean and deviation",
+     true,
+     {0.485f, 0.456f, 0.406f},
+     {0.229f, 0.224f, 0.225f}},
     {"none", "pixels / 255", false, {0, 0, 0}, {1, 1, 1}},
-    {"half", "(pixels / 255 - 0.5) / 0.5, as experiments do by default", false, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}},
+    {"half",
+     "(pixels / 255 - 0.5) / 0.5, as experiments do by default",
+     false,
+     {0.5f, 0.5f, 0.5f},
+     {0.5f, 0.5f, 0.5f}},
 };
 
 typedef struct {
-  const char *dir;           // borrowed
-  const preprocess *way;     // borrowed
-  int64_t size;              // resize to size x size; 0: own size
+  const char *dir;        // borrowed
+  const preprocess *way;  // borrowed
+  int64_t size;           // resize to size x size; 0: own size
   am_image_files files;
-  am_model *model;           // owned
-  am_graph *graph;           // owned
-  float *input;              // owned: one batch
+  am_model *model;  // owned
+  am_graph *graph;  // owned
+  float *input;     // owned: one batch
   int64_t input_floats;
-  float *logits;             // owned: (files, classes)
+  float *logits;  // owned: (files, classes)
   int64_t classes;
 } predictor;
 
@@ -68,18 +75,21 @@ static void put_input(const preprocess *way, const am_image *image, float *out) 
 
 // Logits of `count` images of one size; the batch is padded to `batch`, so that its shape, and with
 // it every bit, does not depend on how many are left.
-static am_err forward(predictor *p, int64_t batch, int64_t height, int64_t width, int64_t count, float *logits) {
+static am_err forward(predictor *p, int64_t batch, int64_t height, int64_t width, int64_t count,
+                      float *logits) {
   am_err err = AM_OK;
   am_tensor *x = NULL, *y = NULL;
   float *all = NULL;
   am_pass pass = {.graph = p->graph};
   int64_t row = 3 * height * width;
   memset(p->input + count * row, 0, (size_t)((batch - count) * row) * sizeof *p->input);
-  AM_GO(done, am_tensor_from_host(am_graph_device(p->graph), AM_F32, AM_SHAPE(batch, 3, height, width), p->input, &x));
+  AM_GO(done, am_tensor_from_host(am_graph_device(p->graph), AM_F32, AM_SHAPE(batch, 3, height, width),
+                                  p->input, &x));
   AM_GO(done, am_graph_own(p->graph, x));
   AM_GO(done, am_model_forward(p->model, &pass, x, &y));
-  AM_CHECK_GO(done, am_tensor_count(y) == batch * p->classes, AM_ERR_INTERNAL, "%s gives %lld logits for %lld images",
-              p->model->def->name, (long long)am_tensor_count(y), (long long)batch);
+  AM_CHECK_GO(done, am_tensor_count(y) == batch * p->classes, AM_ERR_INTERNAL,
+              "%s gives %lld logits for %lld images", p->model->def->name, (long long)am_tensor_count(y),
+              (long long)batch);
   AM_GO(done, AM_NEW_ARRAY(&all, batch * p->classes));
   AM_GO(done, am_tensor_to_host(y, all));
   memcpy(logits, all, (size_t)(count * p->classes) * sizeof *logits);
@@ -179,14 +189,18 @@ static am_err run(am_app *app) {
       {"--weights", AM_OPTION_TEXT, &net.weights, "FILE", "its weights, safetensors"},
       {"--images", AM_OPTION_TEXT, &p.dir, "DIR", "images (with everything below)"},
       {"--out", AM_OPTION_TEXT, &out, "F.h5", "where logits and file names go"},
-      {"--preprocess", AM_OPTION_TEXT, &way, "WAY", "imagenet, none or half (default: as the network was trained, or none)"},
-      {"--size", AM_OPTION_I64, &p.size, "PX", "none, half: resize to PX x PX first (default: their own size)"},
+      {"--preprocess", AM_OPTION_TEXT, &way, "WAY",
+       "imagenet, none or half (default: as the network was trained, or none)"},
+      {"--size", AM_OPTION_I64, &p.size, "PX",
+       "none, half: resize to PX x PX first (default: their own size)"},
       {"--width", AM_OPTION_I64, &net.cfg.width, "N", "base width (default: the network's)"},
   };
   AM_TRY(am_command_begin(app, options, AM_COUNT_OF(options), 0, 0, &go));
   if (!go) return AM_OK;
-  AM_CHECK(net.weights && p.dir && out, AM_ERR_CONFIG, "predict needs --weights FILE, --images DIR and --out F.h5");
-  AM_CHECK(p.size >= 0 && p.size <= 4096, AM_ERR_CONFIG, "--size %lld, expected 1 to 4096", (long long)p.size);
+  AM_CHECK(net.weights && p.dir && out, AM_ERR_CONFIG,
+           "predict needs --weights FILE, --images DIR and --out F.h5");
+  AM_CHECK(p.size >= 0 && p.size <= 4096, AM_ERR_CONFIG, "--size %lld, expected 1 to 4096",
+           (long long)p.size);
   AM_GO(done, am_network_find(&net, &def));
   AM_GO(done, find_way(way, def, &p.way));
   AM_GO(done, am_image_files_find(p.dir, &p.files));
@@ -214,10 +228,12 @@ const am_command am_cmd_predict = {
     .name = "predict",
     .usage = "--model NAME --weights FILE --images DIR --out F.h5 [--preprocess imagenet|none|half]",
     .doc = "logits of a folder of images, as HDF5",
-    .help = "F.h5 gets `logits` (images x classes, f32) and `file` (path below DIR, in byte order). A corrupt image is\n"
-            "an error, and nothing is written then.\n"
-            "  imagenet  short side 256 antialiased bilinear, centre crop 224, ImageNet mean and deviation;\n"
-            "            default of networks that are trained so\n"
-            "  none      pixels / 255\n"
-            "  half      (pixels / 255 - 0.5) / 0.5, as experiments normalise by default\n",
+    .help =
+        "F.h5 gets `logits` (images x classes, f32) and `file` (path below DIR, in byte order). A corrupt "
+        "image is\n"
+        "an error, and nothing is written then.\n"
+        "  imagenet  short side 256 antialiased bilinear, centre crop 224, ImageNet mean and deviation;\n"
+        "            default of networks that are trained so\n"
+        "  none      pixels / 255\n"
+        "  half      (pixels / 255 - 0.5) / 0.5, as experiments normalise by default\n",
     .run = run};

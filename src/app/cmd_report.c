@@ -27,7 +27,8 @@ done:
   return err;
 }
 
-static am_err collect_again(const am_app *app, const am_experiment_options *options, am_str *text, char **where) {
+static am_err collect_again(const am_app *app, const am_experiment_options *options, am_str *text,
+                            char **where) {
   am_err err = AM_OK;
   am_session s = {0};
   AM_GO(done, am_session_open(app, options, true, NULL, &s));
@@ -61,7 +62,9 @@ const am_command am_cmd_report = {
     .name = "report",
     .usage = "EXPERIMENT.yaml|RESULTS/NAME [--tiny] [--set KEY=VALUE]",
     .doc = "write the tables and report.html again, and print the table",
-    .help = "With an experiment: collects what the store has, finished or not, into RESULTS/<name>/results.h5 and\n"
-            "renders it. With a folder of results or a results.h5: renders that file, which needs nothing else.\n"
-            "Writes table.txt, table.md, table.csv, table.tex and report.html beside results.h5.\n",
+    .help =
+        "With an experiment: collects what the store has, finished or not, into RESULTS/<name>/results.h5 "
+        "and\n"
+        "renders it. With a folder of results or a results.h5: renders that file, which needs nothing else.\n"
+        "Writes table.txt, table.md, table.csv, table.tex and report.html beside results.h5.\n",
     .run = run};

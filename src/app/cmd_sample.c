@@ -60,8 +60,9 @@ static am_err write_blocks(const sample_options *o, am_model *model, am_device *
 }
 
 static am_err check_options(const sample_options *o, const am_network_choice *net) {
-  AM_CHECK(net->weights && o->out_dir && o->count, AM_ERR_CONFIG,
-           "sample needs --weights FILE, --count N and --out DIR (and --model NAME for weights from elsewhere)");
+  AM_CHECK(
+      net->weights && o->out_dir && o->count, AM_ERR_CONFIG,
+      "sample needs --weights FILE, --count N and --out DIR (and --model NAME for weights from elsewhere)");
   AM_CHECK(o->count >= 1 && o->count <= 1000000000, AM_ERR_CONFIG, "--count %lld, expected 1 to 1000000000",
            (long long)o->count);
   AM_CHECK(o->block >= 1 && o->block <= 1000000, AM_ERR_CONFIG, "--block %lld, expected 1 to 1000000",
@@ -116,6 +117,7 @@ const am_command am_cmd_sample = {
     .name = "sample",
     .usage = "--weights FILE --count N --out DIR [--model NAME] [--seed S] [--grid F.png]",
     .doc = "images from a fitted generator, as shards",
-    .help = "Image i depends on the weights, the seed and i alone: asking for more images changes none of them.\n"
-            "`augmint export` turns shards into PNG files; `augmint schema models` lists the generators.\n",
+    .help =
+        "Image i depends on the weights, the seed and i alone: asking for more images changes none of them.\n"
+        "`augmint export` turns shards into PNG files; `augmint schema models` lists the generators.\n",
     .run = run};

@@ -28,15 +28,17 @@ static am_err put_augment(am_str *out) {
     if ((*op)->schema->field_count) {
       AM_TRY(put_schema((*op)->schema, out));
     } else {
-      AM_TRY(am_str_printf(out, "%s%s: %s\n  no settings\n", out->length ? "\n" : "", (*op)->name, (*op)->doc));
+      AM_TRY(
+          am_str_printf(out, "%s%s: %s\n  no settings\n", out->length ? "\n" : "", (*op)->name, (*op)->doc));
     }
   }
   return AM_OK;
 }
 
 static am_err put_models(am_str *out) {
-  static const char *const role[] = {
-      [AM_ROLE_CLASSIFIER] = "classifier", [AM_ROLE_GENERATOR] = "generator", [AM_ROLE_DISCRIMINATOR] = "discriminator"};
+  static const char *const role[] = {[AM_ROLE_CLASSIFIER] = "classifier",
+                                     [AM_ROLE_GENERATOR] = "generator",
+                                     [AM_ROLE_DISCRIMINATOR] = "discriminator"};
   AM_TRY(am_str_printf(out, "%smodels: networks by name\n", out->length ? "\n" : ""));
   for (const am_model_def *const *m = am_model_all(); *m; m++) {
     AM_TRY(am_str_printf(out, "  %-20s %-13s %s\n", (*m)->name, role[(*m)->role], (*m)->doc));
@@ -56,8 +58,11 @@ static am_err put_metrics(am_str *out) {
 static const struct {
   const char *name;
   am_err (*put)(am_str *out);
-} chapters[] = {{"experiment", put_experiment}, {"manifest", put_manifest}, {"augment", put_augment},
-                {"models", put_models},         {"metrics", put_metrics}};
+} chapters[] = {{"experiment", put_experiment},
+                {"manifest", put_manifest},
+                {"augment", put_augment},
+                {"models", put_models},
+                {"metrics", put_metrics}};
 
 // The schema called `name` ("train", "rotation"), NULL when there is none.
 static const am_schema *find_schema(const char *name) {
@@ -71,9 +76,12 @@ static const am_schema *find_schema(const char *name) {
 static am_err fail_unknown(const char *name) {
   am_str known = {0};
   am_err err = AM_OK;
-  for (int64_t i = 0; i < AM_COUNT_OF(chapters); i++) AM_GO(done, am_str_printf(&known, " %s", chapters[i].name));
-  for (const am_schema *const *s = am_experiment_schemas(); *s; s++) AM_GO(done, am_str_printf(&known, " %s", (*s)->name));
-  for (const am_augment_op *const *op = am_augment_all(); *op; op++) AM_GO(done, am_str_printf(&known, " %s", (*op)->name));
+  for (int64_t i = 0; i < AM_COUNT_OF(chapters); i++)
+    AM_GO(done, am_str_printf(&known, " %s", chapters[i].name));
+  for (const am_schema *const *s = am_experiment_schemas(); *s; s++)
+    AM_GO(done, am_str_printf(&known, " %s", (*s)->name));
+  for (const am_augment_op *const *op = am_augment_all(); *op; op++)
+    AM_GO(done, am_str_printf(&known, " %s", (*op)->name));
   err = AM_FAIL(AM_ERR_CONFIG, "there is no schema \"%s\"; known:%s", name, am_str_get(&known));
 done:
   am_str_fini(&known);
@@ -106,5 +114,7 @@ const am_command am_cmd_schema = {
     .name = "schema",
     .usage = "[NAME]",
     .doc = "every key of experiments, manifests and transforms; models; metrics",
-    .help = "NAME is experiment, manifest, augment, models, metrics, one section (train) or one transform (rotation).\n",
+    .help =
+        "NAME is experiment, manifest, augment, models, metrics, one section (train) or one transform "
+        "(rotation).\n",
     .run = run};

@@ -89,7 +89,8 @@ done:
 // ---- saying it ----
 
 static bool crosses(const am_file_list *list, int64_t a, int64_t b) {
-  return !same_text(list->entry[a].split, list->entry[b].split) || list->entry[a].label != list->entry[b].label;
+  return !same_text(list->entry[a].split, list->entry[b].split) ||
+         list->entry[a].label != list->entry[b].label;
 }
 
 static void print_twins(const am_data_report *report, const am_file_list *list, FILE *out) {
@@ -103,30 +104,36 @@ static void print_twins(const am_data_report *report, const am_file_list *list, 
       continue;
     }
     const am_file_entry *a = &list->entry[twin], *b = &list->entry[i];
-    fprintf(out, "  same bytes: %s (%s%s%s) and %s (%s%s%s)\n", a->path, list->class_name[a->label], a->split ? ", " : "",
-            a->split ? a->split : "", b->path, list->class_name[b->label], b->split ? ", " : "", b->split ? b->split : "");
+    fprintf(out, "  same bytes: %s (%s%s%s) and %s (%s%s%s)\n", a->path, list->class_name[a->label],
+            a->split ? ", " : "", a->split ? a->split : "", b->path, list->class_name[b->label],
+            b->split ? ", " : "", b->split ? b->split : "");
   }
   if (hidden) fprintf(out, "  and %lld more\n", (long long)hidden);
 }
 
 void am_data_print(const am_data_report *report, const am_manifest *m, const am_file_list *list, FILE *out) {
   int64_t stated = am_manifest_describe(m)->images;
-  fprintf(out, "%lld files, %lld distinct\n", (long long)report->count, (long long)(report->count - report->twin_count));
+  fprintf(out, "%lld files, %lld distinct\n", (long long)report->count,
+          (long long)(report->count - report->twin_count));
   if (stated && stated != report->count) {
-    fprintf(out, "the complete set has %lld images: this is a part of it, or not the same\n", (long long)stated);
+    fprintf(out, "the complete set has %lld images: this is a part of it, or not the same\n",
+            (long long)stated);
   }
   if (report->across_splits) {
-    fprintf(out, "%lld files repeat one of another split: dividing by files would leak\n", (long long)report->across_splits);
+    fprintf(out, "%lld files repeat one of another split: dividing by files would leak\n",
+            (long long)report->across_splits);
   }
   if (report->across_classes) {
-    fprintf(out, "%lld files repeat one of another class: a label is wrong\n", (long long)report->across_classes);
+    fprintf(out, "%lld files repeat one of another class: a label is wrong\n",
+            (long long)report->across_classes);
   }
   print_twins(report, list, out);
   for (int64_t i = 0; i < report->corrupt_count; i++) fprintf(out, "  corrupt: %s\n", report->reason[i]);
 }
 
 am_err am_data_verdict(const am_data_report *report, const am_manifest *m) {
-  AM_CHECK(report->corrupt_count == 0, AM_ERR_DATA, "%s: %lld of %lld files cannot be read as images; the first: %s",
-           am_manifest_name(m), (long long)report->corrupt_count, (long long)report->count, report->reason[0]);
+  AM_CHECK(report->corrupt_count == 0, AM_ERR_DATA,
+           "%s: %lld of %lld files cannot be read as images; the first: %s", am_manifest_name(m),
+           (long long)report->corrupt_count, (long long)report->count, report->reason[0]);
   return AM_OK;
 }

@@ -5,8 +5,8 @@
 #include "data/manifest.h"
 
 typedef struct {
-  int64_t *corrupt;        // owned: indices into the list
-  char **reason;           // owned, with corrupt
+  int64_t *corrupt;  // owned: indices into the list
+  char **reason;     // owned, with corrupt
   int64_t corrupt_count, capacity, reason_capacity;
   int64_t *twin;           // owned: for each file the first one with the same bytes, -1: itself
   int64_t count;           // files

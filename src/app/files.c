@@ -30,7 +30,8 @@ static am_err find_below(const char *dir, const char *below, int depth, am_image
   am_err err = AM_OK;
   char *folder = NULL, *full = NULL, *rest = NULL;
   am_dir_list list = {0};
-  AM_CHECK(depth < FOLDER_DEPTH, AM_ERR_DATA, "%s/%s: folders are nested deeper than %d", dir, below, FOLDER_DEPTH);
+  AM_CHECK(depth < FOLDER_DEPTH, AM_ERR_DATA, "%s/%s: folders are nested deeper than %d", dir, below,
+           FOLDER_DEPTH);
   AM_GO(done, *below ? am_path_join(dir, below, &folder) : am_mem_strdup(dir, &folder));
   AM_GO(done, am_dir_read(folder, &list));
   for (int64_t i = 0; i < list.count; i++) {
@@ -105,7 +106,8 @@ am_err am_output_begin(const char *path, bool force, am_output *out) {
   am_output o = {0};
   bool empty = false;
   AM_GO(failed, is_free(path, &empty));
-  AM_CHECK_GO(failed, empty || force, AM_ERR_IO, "%s is not empty: choose another folder, or --force to set it aside", path);
+  AM_CHECK_GO(failed, empty || force, AM_ERR_IO,
+              "%s is not empty: choose another folder, or --force to set it aside", path);
   AM_GO(failed, am_mem_strdup(path, &o.path));
   for (size_t n = strlen(o.path); n > 1 && o.path[n - 1] == '/'; n--) o.path[n - 1] = '\0';
   AM_GO(failed, am_str_format(&o.work, "%s.part-%ld", o.path, (long)getpid()));
@@ -130,7 +132,8 @@ static am_err clear_place(const char *path) {
     return AM_OK;
   }
   AM_TRY(am_str_format(&aside, "%s.old", path));
-  AM_CHECK_GO(done, !am_path_exists(aside), AM_ERR_IO, "%s is in the way: remove it, it is from an earlier --force", aside);
+  AM_CHECK_GO(done, !am_path_exists(aside), AM_ERR_IO,
+              "%s is in the way: remove it, it is from an earlier --force", aside);
   AM_GO(done, am_path_rename(path, aside));
 done:
   free(aside);

@@ -10,20 +10,21 @@
 
 // The images below a folder (.jpg .jpeg .png, any case), as paths below it in byte order.
 typedef struct {
-  char **path;   // owned
+  char **path;  // owned
   int64_t count, capacity;
 } am_image_files;
 // Errors: AM_ERR_IO the folder cannot be read; AM_ERR_DATA no image in it.
 AM_MUST_USE am_err am_image_files_find(const char *dir, am_image_files *out);
 void am_image_files_fini(am_image_files *files);
 // Image i, RGB. Errors: AM_ERR_DATA naming the file.
-AM_MUST_USE am_err am_image_files_read(const am_image_files *files, const char *dir, int64_t i, am_image *out);
+AM_MUST_USE am_err am_image_files_read(const am_image_files *files, const char *dir, int64_t i,
+                                       am_image *out);
 
 // A folder that appears whole or not at all: it is filled beside its place and then renamed.
 // A folder with something in it is never overwritten; with force it is set aside as PATH.old.
 typedef struct {
-  char *path;   // owned: where it will be
-  char *work;   // owned: where it is filled
+  char *path;  // owned: where it will be
+  char *work;  // owned: where it is filled
 } am_output;
 // Errors: AM_ERR_IO unwritable, or there is something already.
 AM_MUST_USE am_err am_output_begin(const char *path, bool force, am_output *out);

@@ -7,8 +7,9 @@
 #include "weights/safetensors.h"
 
 static am_err find_def(const am_network_choice *choice, const am_safetensors *st, const am_model_def **out) {
-  static const char *const role_name[] = {
-      [AM_ROLE_CLASSIFIER] = "classifier", [AM_ROLE_GENERATOR] = "generator", [AM_ROLE_DISCRIMINATOR] = "discriminator"};
+  static const char *const role_name[] = {[AM_ROLE_CLASSIFIER] = "classifier",
+                                          [AM_ROLE_GENERATOR] = "generator",
+                                          [AM_ROLE_DISCRIMINATOR] = "discriminator"};
   const char *name = choice->model ? choice->model : am_safetensors_meta(st, "model");
   AM_CHECK(name, AM_ERR_CONFIG, "%s does not say which network it belongs to: give --model", choice->weights);
   const am_model_def *def = am_model_find(name);
@@ -18,7 +19,8 @@ static am_err find_def(const am_network_choice *choice, const am_safetensors *st
     int64_t count = 0;
     for (const am_model_def *const *m = am_model_all(); *m && count < MOST; m++) names[count++] = (*m)->name;
     const char *nearest = am_str_nearest(name, names, count);
-    if (nearest) return AM_FAIL(AM_ERR_CONFIG, "there is no model \"%s\"; did you mean \"%s\"?", name, nearest);
+    if (nearest)
+      return AM_FAIL(AM_ERR_CONFIG, "there is no model \"%s\"; did you mean \"%s\"?", name, nearest);
     return AM_FAIL(AM_ERR_CONFIG, "there is no model \"%s\"; `augmint schema models` lists them", name);
   }
   AM_CHECK(def->role == choice->role, AM_ERR_CONFIG, "%s is a %s, expected a %s", name, role_name[def->role],
@@ -32,7 +34,8 @@ static void read_setting(const am_safetensors *st, const am_model_def *def, cons
                          int64_t *value) {
   const char *text = am_safetensors_meta(st, key);
   int64_t stated = 0;
-  if (*value == 0 && text && (!setting || (def->settings & setting)) && am_text_is_integer(text, &stated)) *value = stated;
+  if (*value == 0 && text && (!setting || (def->settings & setting)) && am_text_is_integer(text, &stated))
+    *value = stated;
 }
 
 static void read_settings(const am_safetensors *st, const am_model_def *def, am_model_cfg *cfg) {
@@ -57,7 +60,8 @@ static am_err read_classes(const char *model, am_model_cfg cfg, const am_safeten
   const am_st_entry *entry = last ? am_safetensors_find(st, last->name) : NULL;
   am_err err = AM_OK;
   AM_CHECK_GO(done, entry && entry->shape.ndim >= 1 && entry->shape.dim[0] > 0, AM_ERR_DATA,
-              "%s holds no \"%s\": these are not the weights of a %s", weights, last ? last->name : "parameter", model);
+              "%s holds no \"%s\": these are not the weights of a %s", weights,
+              last ? last->name : "parameter", model);
   *classes = entry->shape.dim[0];
 done:
   am_model_free(probe);

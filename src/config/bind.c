@@ -14,7 +14,8 @@ static am_err add_hint(const char *word, const char *const *known, int64_t count
   return AM_OK;
 }
 
-static am_err fail_unknown_key(const am_node *item, const char *key, const char *const *known, int64_t count) {
+static am_err fail_unknown_key(const am_node *item, const char *key, const char *const *known,
+                               int64_t count) {
   am_str hint = {0};
   am_err err = add_hint(key, known, count, &hint);
   if (err == AM_OK) err = am_node_fail_key(item, "unknown key `%s`%s", key, am_str_get(&hint));
@@ -24,7 +25,8 @@ static am_err fail_unknown_key(const am_node *item, const char *key, const char 
 
 static am_err check_is_map(const am_node *map) {
   char shown[AM_NODE_TEXT];
-  if (map->kind != AM_NODE_MAP) return am_node_fail(map, "%s, expected a map of keys", am_node_describe(map, shown));
+  if (map->kind != AM_NODE_MAP)
+    return am_node_fail(map, "%s, expected a map of keys", am_node_describe(map, shown));
   return AM_OK;
 }
 
@@ -80,7 +82,8 @@ static am_err fail_choice(const am_node *n, const char *word, const char *choice
   char *copy = NULL, *rest = NULL;
   int64_t count = 0;
   AM_TRY(am_mem_strdup(choices, &copy));
-  for (char *w = strtok_r(copy, "|", &rest); w && count < MOST; w = strtok_r(NULL, "|", &rest)) list[count++] = w;
+  for (char *w = strtok_r(copy, "|", &rest); w && count < MOST; w = strtok_r(NULL, "|", &rest))
+    list[count++] = w;
   hint = am_str_nearest(word, list, count);
   am_err err = am_node_fail(n, "\"%s\", expected %s%s%s%s", word, choices, hint ? "; did you mean `" : "",
                             hint ? hint : "", hint ? "`?" : "");
@@ -92,8 +95,9 @@ static am_err check_range(const am_node *n, const am_field *f, double x) {
   char shown[AM_NODE_TEXT], lo[AM_NUMBER_TEXT], hi[AM_NUMBER_TEXT];
   if (x >= f->min && x <= f->max) return AM_OK;
   bool has_unit = f->unit && *f->unit;
-  return am_node_fail(n, "%s, expected %s to %s%s%s (%s)", am_node_describe(n, shown), am_number_text(f->min, lo),
-                      am_number_text(f->max, hi), has_unit ? " " : "", has_unit ? f->unit : "", f->doc);
+  return am_node_fail(n, "%s, expected %s to %s%s%s (%s)", am_node_describe(n, shown),
+                      am_number_text(f->min, lo), am_number_text(f->max, hi), has_unit ? " " : "",
+                      has_unit ? f->unit : "", f->doc);
 }
 
 static am_err set_field(const am_node *n, const am_field *f, void *at) {
@@ -111,7 +115,8 @@ static am_err set_field(const am_node *n, const am_field *f, void *at) {
       AM_TRY(check_range(n, f, x));
       memcpy(at, &x, sizeof x);
       return AM_OK;
-    case AM_FIELD_BOOL: return am_node_bool(n, (bool *)at);
+    case AM_FIELD_BOOL:
+      return am_node_bool(n, (bool *)at);
     case AM_FIELD_STR:
     case AM_FIELD_CHOICE:
       AM_TRY(am_node_str(n, &word));
@@ -133,7 +138,8 @@ static am_err set_default(const am_schema *schema, const am_field *f, void *at) 
   AM_TRY(am_node_new_scalar(f->default_text, false, &n));
   am_err err = set_field(n, f, at);
   am_node_free(n);
-  if (err) err = AM_FAIL(AM_ERR_INTERNAL, "default of %s.%s: %s", schema->name, f->name, am_err_last()->message);
+  if (err)
+    err = AM_FAIL(AM_ERR_INTERNAL, "default of %s.%s: %s", schema->name, f->name, am_err_last()->message);
   return err;
 }
 
@@ -173,7 +179,8 @@ static am_err field_to_node(const am_field *f, const void *at, am_node **out) {
     case AM_FIELD_F64:
       memcpy(&x, at, sizeof x);
       return am_node_new_scalar(am_number_text(x, text), false, out);
-    case AM_FIELD_BOOL: return am_node_new_scalar(*(const bool *)at ? "true" : "false", false, out);
+    case AM_FIELD_BOOL:
+      return am_node_new_scalar(*(const bool *)at ? "true" : "false", false, out);
     case AM_FIELD_STR:
     case AM_FIELD_CHOICE:
       memcpy(&word, at, sizeof word);

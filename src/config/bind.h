@@ -31,7 +31,7 @@ typedef struct {
   const char *unit, *choices, *doc;
 } am_field;
 typedef struct {
-  const char *name, *doc;    // "train", "how a classifier is trained"
+  const char *name, *doc;  // "train", "how a classifier is trained"
   size_t struct_bytes;
   const am_field *field;
   int field_count;
@@ -39,24 +39,27 @@ typedef struct {
 
 #define AM_STRUCT_I(name, def, lo, hi, unit, doc) int64_t name;
 #define AM_STRUCT_F(name, def, lo, hi, unit, doc) double name;
-#define AM_STRUCT_B(name, def, doc) bool name;
-#define AM_STRUCT_S(name, def, doc) const char *name;
-#define AM_STRUCT_C(name, def, choices, doc) const char *name;
-#define AM_STRUCT(FIELDS) FIELDS(AM_STRUCT_I, AM_STRUCT_F, AM_STRUCT_B, AM_STRUCT_S, AM_STRUCT_C)
+#define AM_STRUCT_B(name, def, doc)               bool name;
+#define AM_STRUCT_S(name, def, doc)               const char *name;
+#define AM_STRUCT_C(name, def, choices, doc)      const char *name;
+#define AM_STRUCT(FIELDS)                         FIELDS(AM_STRUCT_I, AM_STRUCT_F, AM_STRUCT_B, AM_STRUCT_S, AM_STRUCT_C)
 
 #define AM_FIELD_HEAD(n, kind, d) .name = #n, .type = kind, .offset = offsetof(AM_FIELD_OF, n), .doc = d
-#define AM_FIELD_I(n, def, lo, hi, u, d)                                                               \
-  {AM_FIELD_HEAD(n, AM_FIELD_I64, d), .default_text = #def, .min = (double)(lo), .max = (double)(hi), .unit = u},
-#define AM_FIELD_F(n, def, lo, hi, u, d)                                                               \
+#define AM_FIELD_I(n, def, lo, hi, u, d)                                                              \
+  {AM_FIELD_HEAD(n, AM_FIELD_I64, d), .default_text = #def, .min = (double)(lo), .max = (double)(hi), \
+   .unit = u},
+#define AM_FIELD_F(n, def, lo, hi, u, d) \
   {AM_FIELD_HEAD(n, AM_FIELD_F64, d), .default_text = #def, .min = (lo), .max = (hi), .unit = u},
-#define AM_FIELD_B(n, def, d) {AM_FIELD_HEAD(n, AM_FIELD_BOOL, d), .default_text = #def},
-#define AM_FIELD_S(n, def, d) {AM_FIELD_HEAD(n, AM_FIELD_STR, d), .default_text = def},
+#define AM_FIELD_B(n, def, d)     {AM_FIELD_HEAD(n, AM_FIELD_BOOL, d), .default_text = #def},
+#define AM_FIELD_S(n, def, d)     {AM_FIELD_HEAD(n, AM_FIELD_STR, d), .default_text = def},
 #define AM_FIELD_C(n, def, ch, d) {AM_FIELD_HEAD(n, AM_FIELD_CHOICE, d), .default_text = def, .choices = ch},
 // Use with AM_FIELD_OF defined as the struct type, as above.
 #define AM_FIELDS(FIELDS) FIELDS(AM_FIELD_I, AM_FIELD_F, AM_FIELD_B, AM_FIELD_S, AM_FIELD_C)
-#define AM_SCHEMA(schema_name, schema_doc, type, fields)                                               \
-  {.name = schema_name, .doc = schema_doc, .struct_bytes = sizeof(type), .field = fields,              \
-   .field_count = (int)(sizeof(fields) / sizeof((fields)[0]))}
+#define AM_SCHEMA(schema_name, schema_doc, type, fields)                                   \
+  {                                                                                        \
+    .name = schema_name, .doc = schema_doc, .struct_bytes = sizeof(type), .field = fields, \
+    .field_count = (int)(sizeof(fields) / sizeof((fields)[0]))                             \
+  }
 
 // Fills `out` (struct_bytes) from a map node; absent keys take defaults; `map` may be NULL.
 // Keys in `also` (NULL-terminated, may be NULL) are allowed and left to the caller.

@@ -42,7 +42,8 @@ static am_err put_scalar(const am_node *n, am_str *out) {
   int64_t whole;
   bool truth;
   if (!n->quoted && am_text_is_integer(n->text, &whole)) return am_str_printf(out, "%lld", (long long)whole);
-  if (!n->quoted && am_text_is_number(n->text, &x)) return am_str_printf(out, "%s", am_number_text(x, number));
+  if (!n->quoted && am_text_is_number(n->text, &x))
+    return am_str_printf(out, "%s", am_number_text(x, number));
   if (!n->quoted && am_text_is_bool(n->text, &truth)) return am_str_printf(out, truth ? "true" : "false");
   return put_quoted(n->text, out);
 }
@@ -75,10 +76,14 @@ done:
 
 am_err am_node_canonical(const am_node *n, am_str *out) {
   switch (n->kind) {
-    case AM_NODE_NULL: return am_str_append(out, "null", 4);
-    case AM_NODE_SCALAR: return put_scalar(n, out);
-    case AM_NODE_LIST: return put_list(n, out);
-    case AM_NODE_MAP: return put_map(n, out);
+    case AM_NODE_NULL:
+      return am_str_append(out, "null", 4);
+    case AM_NODE_SCALAR:
+      return put_scalar(n, out);
+    case AM_NODE_LIST:
+      return put_list(n, out);
+    case AM_NODE_MAP:
+      return put_map(n, out);
   }
   return AM_FAIL(AM_ERR_INTERNAL, "node of kind %d", (int)n->kind);
 }
@@ -102,7 +107,8 @@ static am_err print_scalar(const am_node *n, am_str *out) {
   double x;
   bool truth;
   if (n->kind == AM_NODE_NULL) return am_str_printf(out, "null");
-  bool special = am_text_is_number(n->text, &x) || am_text_is_bool(n->text, &truth) || am_text_is_null(n->text);
+  bool special =
+      am_text_is_number(n->text, &x) || am_text_is_bool(n->text, &truth) || am_text_is_null(n->text);
   bool bare = special ? !n->quoted : is_plain_word(n->text);
   return bare ? am_str_printf(out, "%s", n->text) : put_quoted(n->text, out);
 }

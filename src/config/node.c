@@ -78,10 +78,11 @@ failed:
 
 am_err am_node_child_path(const am_node *parent, const char *key, int64_t index, char path[AM_YAML_PATH]) {
   const char *base = parent->path ? parent->path : "";
-  int used = parent->kind == AM_NODE_LIST ? snprintf(path, AM_YAML_PATH, "%s[%lld]", base, (long long)index)
-                                          : snprintf(path, AM_YAML_PATH, "%s%s%s", base, *base ? "." : "", key);
-  AM_CHECK(used >= 0 && used < AM_YAML_PATH, AM_ERR_CONFIG, "%.60s...: key and path together exceed %d bytes", path,
-           AM_YAML_PATH - 1);
+  int used = parent->kind == AM_NODE_LIST
+                 ? snprintf(path, AM_YAML_PATH, "%s[%lld]", base, (long long)index)
+                 : snprintf(path, AM_YAML_PATH, "%s%s%s", base, *base ? "." : "", key);
+  AM_CHECK(used >= 0 && used < AM_YAML_PATH, AM_ERR_CONFIG, "%.60s...: key and path together exceed %d bytes",
+           path, AM_YAML_PATH - 1);
   return AM_OK;
 }
 
@@ -292,10 +293,10 @@ static am_err put_at(am_node *root, const char *path, am_node *value_take, const
   am_node *n = root, *fresh = NULL;
   step s;
   for (int depth = 2;; depth++) {
-    AM_CHECK_GO(failed, next_step(&path, &s), AM_ERR_CONFIG, "--set %s: expected KEY.KEY=VALUE or KEY[0].KEY=VALUE",
-                assignment);
-    AM_CHECK_GO(failed, depth <= AM_YAML_DEPTH, AM_ERR_CONFIG, "--set %s: nested deeper than %d levels", assignment,
-                AM_YAML_DEPTH);
+    AM_CHECK_GO(failed, next_step(&path, &s), AM_ERR_CONFIG,
+                "--set %s: expected KEY.KEY=VALUE or KEY[0].KEY=VALUE", assignment);
+    AM_CHECK_GO(failed, depth <= AM_YAML_DEPTH, AM_ERR_CONFIG, "--set %s: nested deeper than %d levels",
+                assignment, AM_YAML_DEPTH);
     if (!*path) return put_step(n, &s, value_take, assignment);
     am_node *next = step_into(n, &s);
     if (!next || next->kind == AM_NODE_NULL) {
@@ -350,8 +351,8 @@ am_err am_node_check_duplicates(const am_node *map) {
   AM_TRY(am_node_sorted(map, &sorted));
   for (int64_t i = 1; i < map->count && err == AM_OK; i++) {
     if (strcmp(sorted[i - 1].key, sorted[i].key)) continue;
-    err = am_node_fail_key(sorted[i].item, "key `%s` comes twice; it is already given in line %d", sorted[i].key,
-                           sorted[i - 1].item->key_line);
+    err = am_node_fail_key(sorted[i].item, "key `%s` comes twice; it is already given in line %d",
+                           sorted[i].key, sorted[i - 1].item->key_line);
   }
   free(sorted);
   return err;
@@ -389,10 +390,14 @@ const char *am_node_describe(const am_node *n, char text[AM_NODE_TEXT]) {
   double number;
   bool truth;
   switch (n->kind) {
-    case AM_NODE_NULL: return "nothing";
-    case AM_NODE_LIST: return "a list";
-    case AM_NODE_MAP: return "a map";
-    case AM_NODE_SCALAR: break;
+    case AM_NODE_NULL:
+      return "nothing";
+    case AM_NODE_LIST:
+      return "a list";
+    case AM_NODE_MAP:
+      return "a map";
+    case AM_NODE_SCALAR:
+      break;
   }
   bool bare = !n->quoted && (am_text_is_number(n->text, &number) || am_text_is_bool(n->text, &truth));
   enum { SHOWN = 60 };

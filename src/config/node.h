@@ -20,20 +20,25 @@ typedef enum { AM_NODE_NULL, AM_NODE_SCALAR, AM_NODE_LIST, AM_NODE_MAP } am_node
 typedef struct am_node am_node;
 struct am_node {
   am_node_kind kind;
-  char *text;         // owned; scalar: its text
-  bool quoted;        // scalar: written in quotes, so never a number, bool or null
-  char **key;         // owned; map: key[i] belongs to item[i]
-  am_node **item;     // owned; list, map
+  char *text;      // owned; scalar: its text
+  bool quoted;     // scalar: written in quotes, so never a number, bool or null
+  char **key;      // owned; map: key[i] belongs to item[i]
+  am_node **item;  // owned; list, map
   int64_t count, capacity, key_capacity;
-  char *path;         // owned: "arms.gan2000.train[1].pool"; "" for the root
-  const char *file;   // borrowed from the nearest node upwards that owns one; "--set" for overrides
-  char *file_owned;   // owned; set at the root, and where a subtree came from another file
-  int line, column;   // of the value, from 1; 0: made by the program
+  char *path;                // owned: "arms.gan2000.train[1].pool"; "" for the root
+  const char *file;          // borrowed from the nearest node upwards that owns one; "--set" for overrides
+  char *file_owned;          // owned; set at the root, and where a subtree came from another file
+  int line, column;          // of the value, from 1; 0: made by the program
   int key_line, key_column;  // of its key, when it sits in a map
 };
 
-enum { AM_YAML_BYTES = 1 << 20, AM_YAML_DEPTH = 32, AM_YAML_NODES = 100000, AM_YAML_PATH = 512,
-       AM_YAML_KEY = 255 };
+enum {
+  AM_YAML_BYTES = 1 << 20,
+  AM_YAML_DEPTH = 32,
+  AM_YAML_NODES = 100000,
+  AM_YAML_PATH = 512,
+  AM_YAML_KEY = 255
+};
 
 AM_MUST_USE am_err am_yaml_read(const char *path, am_node **out);
 // `name` is for messages. The fuzz target enters here.

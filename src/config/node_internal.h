@@ -9,7 +9,8 @@ AM_MUST_USE am_err am_node_new(am_node_kind kind, am_node **out);
 // right. Frees it on failure.
 AM_MUST_USE am_err am_node_attach(am_node *parent, const char *key, am_node *child_take);
 // The path of a child: key in a map, [index] in a list. Errors: AM_ERR_CONFIG longer than AM_YAML_PATH.
-AM_MUST_USE am_err am_node_child_path(const am_node *parent, const char *key, int64_t index, char path[AM_YAML_PATH]);
+AM_MUST_USE am_err am_node_child_path(const am_node *parent, const char *key, int64_t index,
+                                      char path[AM_YAML_PATH]);
 // Sets the path of n and of everything below.
 AM_MUST_USE am_err am_node_set_path(am_node *n, const char *path);
 // The entries of a map by key (bytewise), equal keys by place. *out is heap memory of the caller.
@@ -22,7 +23,7 @@ AM_MUST_USE am_err am_node_sorted(const am_node *map, am_named_item **out);
 AM_MUST_USE am_err am_node_check_duplicates(const am_node *map);
 // A copy within the same tree: file names stay borrowed.
 AM_MUST_USE am_err am_node_copy_shared(const am_node *n, am_node **out);
-int am_node_depth(const am_node *n);      // levels below n
-int64_t am_node_size(const am_node *n);   // nodes from n down
+int am_node_depth(const am_node *n);     // levels below n
+int64_t am_node_size(const am_node *n);  // nodes from n down
 
 #endif

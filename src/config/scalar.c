@@ -50,7 +50,8 @@ bool am_text_is_bool(const char *text, bool *out) {
 }
 
 bool am_text_is_null(const char *text) {
-  return !*text || !strcmp(text, "~") || !strcmp(text, "null") || !strcmp(text, "Null") || !strcmp(text, "NULL");
+  return !*text || !strcmp(text, "~") || !strcmp(text, "null") || !strcmp(text, "Null") ||
+         !strcmp(text, "NULL");
 }
 
 // Every integer up to here is a double, and the next one is not.
@@ -82,7 +83,8 @@ bool am_text_is_integer(const char *text, int64_t *out) {
 am_err am_node_i64(const am_node *n, int64_t *out) {
   char shown[AM_NODE_TEXT];
   double x = 0;
-  if (!scalar_number(n, &x)) return am_node_fail(n, "%s, expected a whole number", am_node_describe(n, shown));
+  if (!scalar_number(n, &x))
+    return am_node_fail(n, "%s, expected a whole number", am_node_describe(n, shown));
   if (am_text_is_integer(n->text, out)) return AM_OK;
   if (x != floor(x) || fabs(x) > EXACT_INTEGER) {
     return am_node_fail(n, "%s, expected a whole number", am_node_describe(n, shown));

@@ -10,9 +10,11 @@ typedef struct {
 } table_row;
 
 static table_row row_of(const am_field *f) {
-  static const char *const type_name[] = {
-      [AM_FIELD_I64] = "integer", [AM_FIELD_F64] = "number", [AM_FIELD_BOOL] = "true|false",
-      [AM_FIELD_STR] = "text",    [AM_FIELD_CHOICE] = "word"};
+  static const char *const type_name[] = {[AM_FIELD_I64] = "integer",
+                                          [AM_FIELD_F64] = "number",
+                                          [AM_FIELD_BOOL] = "true|false",
+                                          [AM_FIELD_STR] = "text",
+                                          [AM_FIELD_CHOICE] = "word"};
   table_row r = {0};
   char lo[AM_NUMBER_TEXT], hi[AM_NUMBER_TEXT];
   double x;
@@ -21,7 +23,8 @@ static table_row row_of(const am_field *f) {
   snprintf(r.cell[TYPE], CELL, "%s", type_name[f->type]);
   snprintf(r.cell[DEFAULT], CELL, "%s", !def ? "required" : *def ? def : "\"\"");
   bool is_number = f->type == AM_FIELD_I64 || f->type == AM_FIELD_F64;
-  if (def && is_number && am_text_is_number(def, &x)) snprintf(r.cell[DEFAULT], CELL, "%s", am_number_text(x, lo));
+  if (def && is_number && am_text_is_number(def, &x))
+    snprintf(r.cell[DEFAULT], CELL, "%s", am_number_text(x, lo));
   if (is_number) {
     snprintf(r.cell[RANGE], CELL, "%s..%s%s%s", am_number_text(f->min, lo), am_number_text(f->max, hi),
              *f->unit ? " " : "", f->unit);

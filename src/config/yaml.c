@@ -21,12 +21,12 @@ typedef struct {
 
 typedef struct {
   yaml_parser_t yaml;
-  yaml_event_t event;   // the current one, when has_event
+  yaml_event_t event;  // the current one, when has_event
   bool has_event;
-  const char *name;     // borrowed: for messages until the root exists
-  am_node *root;        // borrowed: owns the file name
+  const char *name;  // borrowed: for messages until the root exists
+  am_node *root;     // borrowed: owns the file name
   int64_t node_count;
-  anchor *anchors;      // owned
+  anchor *anchors;  // owned
   int64_t anchor_count, anchor_capacity;
 } reader;
 
@@ -213,7 +213,8 @@ static am_err read_node(reader *r, const char *path, int depth, am_node **out) {
   const yaml_char_t *anchor_text = NULL, *tag = NULL;
   am_node_kind kind = AM_NODE_SCALAR;
   switch (r->event.type) {
-    case YAML_ALIAS_EVENT: return expand_alias(r, path, depth, out);
+    case YAML_ALIAS_EVENT:
+      return expand_alias(r, path, depth, out);
     case YAML_SCALAR_EVENT:
       anchor_text = r->event.data.scalar.anchor;
       tag = r->event.data.scalar.tag;
@@ -228,7 +229,8 @@ static am_err read_node(reader *r, const char *path, int depth, am_node **out) {
       tag = r->event.data.mapping_start.tag;
       kind = AM_NODE_MAP;
       break;
-    default: return fail_at(r, r->event.start_mark, "a value was expected here");
+    default:
+      return fail_at(r, r->event.start_mark, "a value was expected here");
   }
   if (tag) return fail_at(r, r->event.start_mark, "tags (!...) are not supported");
   AM_GO(done, start_node(r, kind, &n));
@@ -278,8 +280,8 @@ failed:
 }
 
 am_err am_yaml_parse(const char *name, const char *text, size_t bytes, am_node **out) {
-  AM_CHECK(bytes <= AM_YAML_BYTES, AM_ERR_CONFIG, "%s: %zu bytes, the limit for a configuration is %d", name, bytes,
-           AM_YAML_BYTES);
+  AM_CHECK(bytes <= AM_YAML_BYTES, AM_ERR_CONFIG, "%s: %zu bytes, the limit for a configuration is %d", name,
+           bytes, AM_YAML_BYTES);
   reader r = {.name = name};
   AM_CHECK(yaml_parser_initialize(&r.yaml), AM_ERR_NOMEM, "out of memory while reading %s", name);
   yaml_parser_set_input_string(&r.yaml, (const unsigned char *)text, bytes);

@@ -109,13 +109,14 @@ static am_err balanced_accuracy(const am_predictions *p, double *out) {
   return AM_OK;
 }
 
-const am_metric am_metric_accuracy = {"accuracy", "1", AM_HIGHER_IS_BETTER, "share of items whose class is right",
-                                      accuracy};
+const am_metric am_metric_accuracy = {"accuracy", "1", AM_HIGHER_IS_BETTER,
+                                      "share of items whose class is right", accuracy};
 const am_metric am_metric_top5_accuracy = {"top5_accuracy", "1", AM_HIGHER_IS_BETTER,
                                            "share of items whose class is among the five highest logits",
                                            top5_accuracy};
 const am_metric am_metric_balanced_accuracy = {"balanced_accuracy", "1", AM_HIGHER_IS_BETTER,
-                                               "mean recall of the classes that have items", balanced_accuracy};
+                                               "mean recall of the classes that have items",
+                                               balanced_accuracy};
 const am_metric am_metric_precision = {"precision", "1", AM_HIGHER_IS_BETTER,
                                        "mean over classes of right / called; 0/0 = 0", precision};
 const am_metric am_metric_recall = {"recall", "1", AM_HIGHER_IS_BETTER,

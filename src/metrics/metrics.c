@@ -5,11 +5,18 @@
 
 #include "metrics/metrics_internal.h"
 
-static const am_metric *const all_metrics[] = {
-    &am_metric_accuracy, &am_metric_top5_accuracy, &am_metric_balanced_accuracy,
-    &am_metric_precision, &am_metric_recall, &am_metric_f1,
-    &am_metric_loss, &am_metric_double_softmax_loss, &am_metric_nll,
-    &am_metric_brier, &am_metric_ece, NULL};
+static const am_metric *const all_metrics[] = {&am_metric_accuracy,
+                                               &am_metric_top5_accuracy,
+                                               &am_metric_balanced_accuracy,
+                                               &am_metric_precision,
+                                               &am_metric_recall,
+                                               &am_metric_f1,
+                                               &am_metric_loss,
+                                               &am_metric_double_softmax_loss,
+                                               &am_metric_nll,
+                                               &am_metric_brier,
+                                               &am_metric_ece,
+                                               NULL};
 
 const am_metric *const *am_metric_all(void) { return all_metrics; }
 
@@ -21,8 +28,8 @@ const am_metric *am_metric_find(const char *name) {
 }
 
 am_err am_predictions_check(const am_predictions *p) {
-  AM_CHECK(p->n > 0 && p->k > 0, AM_ERR_ARG, "%lld predictions of %lld classes: nothing to measure", (long long)p->n,
-           (long long)p->k);
+  AM_CHECK(p->n > 0 && p->k > 0, AM_ERR_ARG, "%lld predictions of %lld classes: nothing to measure",
+           (long long)p->n, (long long)p->k);
   for (int64_t i = 0; i < p->n; i++) {
     AM_CHECK(p->label[i] >= 0 && p->label[i] < p->k, AM_ERR_DATA, "label %d of item %lld is outside 0..%lld",
              (int)p->label[i], (long long)i, (long long)p->k - 1);

@@ -19,16 +19,16 @@ typedef struct {
 
 typedef enum { AM_HIGHER_IS_BETTER, AM_LOWER_IS_BETTER } am_better;
 typedef struct am_metric {
-  const char *name;   // "accuracy", "top5_accuracy", "balanced_accuracy", "precision", "recall", "f1",
-                      // "loss", "double_softmax_loss", "nll", "brier", "ece"
-  const char *unit;   // "1" (a fraction) or "nats"
+  const char *name;  // "accuracy", "top5_accuracy", "balanced_accuracy", "precision", "recall", "f1",
+                     // "loss", "double_softmax_loss", "nll", "brier", "ece"
+  const char *unit;  // "1" (a fraction) or "nats"
   am_better better;
   const char *doc;
   // Errors: AM_ERR_ARG no items; AM_ERR_DATA a label outside [0, k).
   AM_MUST_USE am_err (*compute)(const am_predictions *p, double *out);
 } am_metric;
-const am_metric *const *am_metric_all(void);          // NULL-terminated
-const am_metric *am_metric_find(const char *name);    // NULL when unknown
+const am_metric *const *am_metric_all(void);        // NULL-terminated
+const am_metric *am_metric_find(const char *name);  // NULL when unknown
 
 // counts[t*k + p]: class t predicted as p (argmax, first of equals).
 AM_MUST_USE am_err am_confusion(const am_predictions *p, int64_t *counts);
@@ -37,7 +37,10 @@ void am_confusion_scores(const int64_t *counts, int64_t k, double *precision, do
                          double macro[3]);
 
 // ---- summaries over seeds (summary.c) ----
-typedef struct { int64_t n; double mean, sd, lo, hi; } am_summary;  // sd: n-1; lo..hi: 95 % interval of the mean
+typedef struct {
+  int64_t n;
+  double mean, sd, lo, hi;
+} am_summary;  // sd: n-1; lo..hi: 95 % interval of the mean
 // Student t interval; n = 1 gives sd, lo, hi = NaN, n = 0 a NaN mean as well.
 am_summary am_summarise(const double *x, int64_t n);
 // Summary of the differences a[i] - b[i] (paired on seeds).

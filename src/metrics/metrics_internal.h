@@ -12,8 +12,8 @@ int64_t am_argmax(const float *x, int64_t k);  // first of equals
 double am_log_sum_exp(const float *x, int64_t k);
 
 extern const am_metric am_metric_accuracy, am_metric_top5_accuracy, am_metric_balanced_accuracy,
-    am_metric_precision, am_metric_recall, am_metric_f1;                                   // accuracy.c
+    am_metric_precision, am_metric_recall, am_metric_f1;  // accuracy.c
 extern const am_metric am_metric_loss, am_metric_double_softmax_loss, am_metric_nll, am_metric_brier,
-    am_metric_ece;                                                                         // probability.c
+    am_metric_ece;  // probability.c
 
 #endif

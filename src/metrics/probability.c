@@ -75,9 +75,10 @@ const am_metric am_metric_loss = {"loss", "nats", AM_LOWER_IS_BETTER, "mean cros
 const am_metric am_metric_nll = {"nll", "nats", AM_LOWER_IS_BETTER,
                                  "mean negative log-likelihood of the true class", cross_entropy};
 const am_metric am_metric_double_softmax_loss = {"double_softmax_loss", "nats", AM_LOWER_IS_BETTER,
-                                                 "cross-entropy of softmax outputs taken for logits", double_softmax};
-const am_metric am_metric_brier = {"brier", "1", AM_LOWER_IS_BETTER,
-                                   "mean squared distance of probabilities from the truth, summed over classes",
-                                   brier};
+                                                 "cross-entropy of softmax outputs taken for logits",
+                                                 double_softmax};
+const am_metric am_metric_brier = {
+    "brier", "1", AM_LOWER_IS_BETTER,
+    "mean squared distance of probabilities from the truth, summed over classes", brier};
 const am_metric am_metric_ece = {"ece", "1", AM_LOWER_IS_BETTER,
                                  "expected calibration error, 15 bins of equal width", calibration_error};

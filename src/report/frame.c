@@ -11,10 +11,10 @@ typedef struct {
   char *name;
   am_column_type type;
   int64_t capacity;
-  union {        // owned: `rows` values
+  union {  // owned: `rows` values
     int64_t *i64;
     double *f64;
-    char **text; // owned strings; NULL reads as ""
+    char **text;  // owned strings; NULL reads as ""
   } value;
 } column;
 

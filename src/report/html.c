@@ -26,7 +26,8 @@ static am_err put_tally(am_str *out, const am_frame *rows) {
   bool open = false;
   for (int64_t v = 0; v < AM_COUNT_OF(verdicts); v++) {
     int64_t count = 0;
-    for (int64_t i = 0; i < am_frame_rows(rows); i++) count += !strcmp(am_frame_text(rows, i, "verdict"), verdicts[v]);
+    for (int64_t i = 0; i < am_frame_rows(rows); i++)
+      count += !strcmp(am_frame_text(rows, i, "verdict"), verdicts[v]);
     if (!count) continue;
     AM_TRY(am_str_printf(out, "%s<li><b>%lld</b>", open ? "" : "<ul class=\"tally\">", (long long)count));
     AM_TRY(put_badge(out, verdicts[v]));
@@ -47,12 +48,14 @@ static am_err put_head(am_str *out, const am_results *r, const am_table *t) {
   if (*t->question) AM_TRY(put_escaped(out, "<p class=\"question\">", t->question, "</p>\n"));
   if (*id) {
     AM_TRY(put_escaped(out, "<p class=\"muted\">Reproduces ", id, ""));
-    AM_TRY(put_escaped(out, *am_results_attr(r, "paper_where") ? ", " : "", am_results_attr(r, "paper_where"), "</p>\n"));
+    AM_TRY(put_escaped(out, *am_results_attr(r, "paper_where") ? ", " : "", am_results_attr(r, "paper_where"),
+                       "</p>\n"));
   }
   if (t->tiny) AM_TRY(am_str_printf(out, "<p class=\"banner\">%s</p>\n", AM_TINY_WARNING));
   for (int64_t i = 0; i < t->facts.count; i++) {
     bool alarm = am_str_starts(t->facts.text[i], "INCOMPLETE");
-    AM_TRY(put_escaped(out, alarm ? "<p class=\"banner\">" : "<p class=\"muted\">", t->facts.text[i], "</p>\n"));
+    AM_TRY(
+        put_escaped(out, alarm ? "<p class=\"banner\">" : "<p class=\"muted\">", t->facts.text[i], "</p>\n"));
   }
   return AM_OK;
 }

@@ -107,9 +107,11 @@ am_err am_html_overview(am_results *r, am_str *out) {
   if (!am_frame_rows(am_results_frame(r, "metrics"))) return AM_OK;
   AM_GO(done, add_column(&splits, rows, "split"));
   AM_GO(done, add_column(&models, am_results_frame(r, "cells"), "model"));
-  AM_GO(done, am_str_printf(out, "<h2>At a glance</h2>\n<p class=\"muted\">Large dots are means, small ones single "
-                                 "trainings, lines one standard deviation, diamonds published values.</p>\n"
-                                 "<div class=\"charts\">\n"));
+  AM_GO(done,
+        am_str_printf(out,
+                      "<h2>At a glance</h2>\n<p class=\"muted\">Large dots are means, small ones single "
+                      "trainings, lines one standard deviation, diamonds published values.</p>\n"
+                      "<div class=\"charts\">\n"));
   for (int64_t s = 0; s < splits.count; s++) {
     for (int64_t m = 0; m < models.count; m++) {
       AM_GO(done, put_dots(r, splits.name[s], models.name[m], metric, out));
@@ -131,11 +133,11 @@ typedef struct {
 } bucket;
 
 typedef struct {
-  const am_frame *history;  // epoch, column, value and a row number of `owner`
-  const char *owner_column; // "cell" or "fit"
-  const int64_t *group;     // of each row of the owner; -1: not in these charts
+  const am_frame *history;   // epoch, column, value and a row number of `owner`
+  const char *owner_column;  // "cell" or "fit"
+  const int64_t *group;      // of each row of the owner; -1: not in these charts
   int64_t group_count;
-  int64_t epochs;           // largest epoch + 1
+  int64_t epochs;  // largest epoch + 1
 } curves;
 
 static void add_point(const curves *c, int64_t i, bucket *buckets, int64_t points) {
@@ -152,7 +154,8 @@ static void add_point(const curves *c, int64_t i, bucket *buckets, int64_t point
 }
 
 // One chart: the means of column `column`, a line for each group, with their range as a band.
-static am_err put_curve(const curves *c, const names *groups, const char *column, const char *title, am_str *out) {
+static am_err put_curve(const curves *c, const names *groups, const char *column, const char *title,
+                        am_str *out) {
   am_err err = AM_OK;
   int64_t points = am_min_i64(c->epochs, MOST_POINTS);
   bucket *buckets = NULL;
@@ -226,7 +229,8 @@ done:
 
 static int64_t epochs_of(const am_frame *history) {
   int64_t last = 0;
-  for (int64_t i = 0; i < am_frame_rows(history); i++) last = am_max_i64(last, am_frame_i64(history, i, "epoch"));
+  for (int64_t i = 0; i < am_frame_rows(history); i++)
+    last = am_max_i64(last, am_frame_i64(history, i, "epoch"));
   return last + 1;
 }
 
@@ -239,16 +243,21 @@ static am_err put_trainings(am_results *r, am_str *out) {
   AM_GO(done, add_column(&arms, cells, "arm"));
   AM_GO(done, add_column(&models, cells, "model"));
   AM_GO(done, AM_NEW_ARRAY(&group, am_frame_rows(cells)));
-  AM_GO(done, am_str_printf(out, "<h2>Training</h2>\n<p class=\"muted\">Means over seeds and draws; bands reach from the "
-                                 "lowest to the highest. Test curves are shown for the reader only: nothing is chosen by "
-                                 "them.</p>\n"));
+  AM_GO(done, am_str_printf(
+                  out,
+                  "<h2>Training</h2>\n<p class=\"muted\">Means over seeds and draws; bands reach from the "
+                  "lowest to the highest. Test curves are shown for the reader only: nothing is chosen by "
+                  "them.</p>\n"));
   AM_GO(done, put_legend(&arms, out));
   for (int64_t m = 0; m < models.count; m++) {
     for (int64_t i = 0; i < am_frame_rows(cells); i++) {
       bool here = !strcmp(am_frame_text(cells, i, "model"), models.name[m]);
       group[i] = here ? name_index(&arms, am_frame_text(cells, i, "arm")) : -1;
     }
-    curves c = {.history = history, .owner_column = "cell", .group = group, .group_count = arms.count,
+    curves c = {.history = history,
+                .owner_column = "cell",
+                .group = group,
+                .group_count = arms.count,
                 .epochs = epochs_of(history)};
     AM_GO(done, put_charts(&c, &arms, models.count > 1 ? models.name[m] : "", out));
   }
@@ -269,10 +278,15 @@ static am_err put_fits(am_results *r, am_str *out) {
   for (int64_t i = 0; i < am_frame_rows(fits); i++) {
     group[i] = name_index(&generators, am_frame_text(fits, i, "generator"));
   }
-  AM_GO(done, am_str_printf(out, "<h2>Fitting the generators</h2>\n<p class=\"muted\">Means over classes, runs and draws; "
-                                 "bands reach from the lowest to the highest.</p>\n"));
+  AM_GO(done, am_str_printf(
+                  out,
+                  "<h2>Fitting the generators</h2>\n<p class=\"muted\">Means over classes, runs and draws; "
+                  "bands reach from the lowest to the highest.</p>\n"));
   AM_GO(done, put_legend(&generators, out));
-  curves c = {.history = history, .owner_column = "fit", .group = group, .group_count = generators.count,
+  curves c = {.history = history,
+              .owner_column = "fit",
+              .group = group,
+              .group_count = generators.count,
               .epochs = epochs_of(history)};
   AM_GO(done, put_charts(&c, &generators, "", out));
 done:

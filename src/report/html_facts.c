@@ -19,7 +19,8 @@ typedef struct {
 static double finite_or_zero(double x) { return isfinite(x) ? x : 0; }
 
 // Rows of a frame that are done and whose column `by` is `name`.
-static cost cost_of(const am_frame *f, const char *by, const char *name, const char *images, const char *device) {
+static cost cost_of(const am_frame *f, const char *by, const char *name, const char *images,
+                    const char *device) {
   cost c = {0};
   for (int64_t i = 0; i < am_frame_rows(f); i++) {
     if (strcmp(am_frame_text(f, i, by), name) || strcmp(am_frame_text(f, i, "status"), "done")) continue;
@@ -61,9 +62,10 @@ am_err am_html_cost(am_results *r, am_str *out) {
   const am_frame *cells = am_results_frame(r, "cells"), *fits = am_results_frame(r, "fits"),
                  *pools = am_results_frame(r, "pools");
   if (am_frame_rows(cells) + am_frame_rows(fits) + am_frame_rows(pools) == 0) return AM_OK;
-  AM_TRY(am_str_printf(out, "<h2>Cost</h2>\n<div class=\"scroll\"><table><tr><th>stage</th><th>what</th>"
-                            "<th class=\"num\">done</th><th class=\"num\">images</th><th class=\"num\">each</th>"
-                            "<th class=\"num\">all</th><th class=\"num\">device-hours</th></tr>\n"));
+  AM_TRY(am_str_printf(out,
+                       "<h2>Cost</h2>\n<div class=\"scroll\"><table><tr><th>stage</th><th>what</th>"
+                       "<th class=\"num\">done</th><th class=\"num\">images</th><th class=\"num\">each</th>"
+                       "<th class=\"num\">all</th><th class=\"num\">device-hours</th></tr>\n"));
   AM_TRY(put_costs(out, fits, "fit", "generator", "images", "seconds"));
   AM_TRY(put_costs(out, pools, "generate", "generator", "images", "seconds"));
   AM_TRY(put_costs(out, cells, "train", "arm", "train_images", "device_seconds"));

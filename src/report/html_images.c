@@ -55,7 +55,8 @@ static am_err put_confusion(am_results *r, int64_t cell, const char *split, am_s
   int64_t k = first->dim[0];
   const char *model = am_frame_text(cells, cell, "model");
   const char *const *classes = first->class_count == k ? (const char *const *)first->class_name : NULL;
-  snprintf(title, sizeof title, "%s, %s%s%s", am_frame_text(cells, cell, "arm"), split, *model ? ", " : "", model);
+  snprintf(title, sizeof title, "%s, %s%s%s", am_frame_text(cells, cell, "arm"), split, *model ? ", " : "",
+           model);
   AM_GO(done, am_str_printf(out, "<figure style=\"width:%lldpx\"><figcaption>",
                             (long long)am_clamp_i64(120 + k * 46, 212, 520)));
   AM_GO(done, am_html_escape(title, out));
@@ -90,8 +91,10 @@ am_err am_html_confusion(am_results *r, am_str *out) {
   int64_t split_count = 0;
   AM_TRY(list_splits(r, &split, &split_count));
   if (split_count == 0) goto done;
-  AM_GO(done, am_str_printf(out, "<h2>Confusion</h2>\n<p class=\"muted\">Counts summed over seeds and draws; shades "
-                                 "are shares of the true class.</p>\n<div class=\"maps\">\n"));
+  AM_GO(done,
+        am_str_printf(out,
+                      "<h2>Confusion</h2>\n<p class=\"muted\">Counts summed over seeds and draws; shades "
+                      "are shares of the true class.</p>\n<div class=\"maps\">\n"));
   for (int64_t s = 0; s < split_count; s++) {
     for (int64_t i = 0; i < am_frame_rows(cells); i++) {
       if (is_first_of_arm(cells, i)) AM_GO(done, put_confusion(r, i, split[s], out));
@@ -132,10 +135,13 @@ static am_err put_sheet(const am_array *a, const char *caption, am_str *out) {
   am_image *tile = NULL, sheet = {0};
   uint8_t *png = NULL;
   size_t png_bytes = 0;
-  int64_t count = a->dim[0], columns = am_min_i64(sheet_columns(a), count), height = a->dim[1], width = a->dim[2];
+  int64_t count = a->dim[0], columns = am_min_i64(sheet_columns(a), count), height = a->dim[1],
+          width = a->dim[2];
   AM_TRY(AM_NEW_ARRAY(&tile, count));
   for (int64_t i = 0; i < count; i++) {
-    tile[i] = (am_image){.width = width, .height = height, .channels = 3,
+    tile[i] = (am_image){.width = width,
+                         .height = height,
+                         .channels = 3,
                          .pixel = (uint8_t *)a->data + i * height * width * 3};
   }
   AM_GO(done, am_image_grid(tile, count, columns, 2, &sheet));
@@ -157,8 +163,8 @@ done:
 }
 
 static bool is_sheet(const am_array *a, const char *prefix) {
-  return am_str_starts(a->path, prefix) && a->type == AM_ARRAY_U8 && a->ndim == 4 && a->dim[3] == 3 && a->dim[0] > 0 &&
-         a->dim[1] > 0 && a->dim[2] > 0;
+  return am_str_starts(a->path, prefix) && a->type == AM_ARRAY_U8 && a->ndim == 4 && a->dim[3] == 3 &&
+         a->dim[0] > 0 && a->dim[1] > 0 && a->dim[2] > 0;
 }
 
 static am_err put_sheets(am_results *r, const char *prefix, const char *what, int64_t *shown, am_str *out) {
@@ -173,8 +179,10 @@ static am_err put_sheets(am_results *r, const char *prefix, const char *what, in
       if (*p == ':') *p = '/';
     }
     if (*shown == 0) {
-      AM_TRY(am_str_printf(out, "<h2>Images</h2>\n<p class=\"muted\">The first images of each class, not chosen by "
-                                "anyone.</p>\n<div class=\"sheets\">\n"));
+      AM_TRY(
+          am_str_printf(out,
+                        "<h2>Images</h2>\n<p class=\"muted\">The first images of each class, not chosen by "
+                        "anyone.</p>\n<div class=\"sheets\">\n"));
     }
     ++*shown;
     AM_TRY(put_sheet(a, caption, out));

@@ -10,7 +10,7 @@ AM_MUST_USE am_err am_html_overview(am_results *r, am_str *out);   // html_chart
 AM_MUST_USE am_err am_html_curves(am_results *r, am_str *out);     // trainings, then fits
 AM_MUST_USE am_err am_html_confusion(am_results *r, am_str *out);  // html_images.c
 AM_MUST_USE am_err am_html_samples(am_results *r, am_str *out);
-AM_MUST_USE am_err am_html_cost(am_results *r, am_str *out);       // html_facts.c
+AM_MUST_USE am_err am_html_cost(am_results *r, am_str *out);  // html_facts.c
 AM_MUST_USE am_err am_html_provenance(am_results *r, am_str *out);
 
 #endif

@@ -8,17 +8,22 @@
 #include "report/results_internal.h"
 
 const am_frame_def am_frame_defs[AM_RESULTS_FRAMES] = {
-    {"cells", "id:text arm:text model:text draw:text seed:i64 address:text status:text error:text train_images:i64 "
-              "seconds:f64 device_seconds:f64 stand_in:text"},
+    {"cells",
+     "id:text arm:text model:text draw:text seed:i64 address:text status:text error:text train_images:i64 "
+     "seconds:f64 device_seconds:f64 stand_in:text"},
     {"metrics", "cell:i64 split:text metric:text unit:text better:text value:f64 n:i64"},
     {"history", "cell:i64 epoch:i64 column:text value:f64"},
-    {"fits", "id:text generator:text class_name:text run:i64 draw:text seed:i64 address:text status:text error:text "
-             "seconds:f64 images:i64"},
+    {"fits",
+     "id:text generator:text class_name:text run:i64 draw:text seed:i64 address:text status:text error:text "
+     "seconds:f64 images:i64"},
     {"fit_history", "fit:i64 epoch:i64 column:text value:f64"},
     {"pools", "id:text generator:text draw:text seed:i64 address:text status:text images:i64 seconds:f64"},
-    {"rows", "arm:text model:text split:text metric:text unit:text n_seeds:i64 ours_mean:f64 ours_sd:f64 published:f64 "
-             "difference:f64 verdict:text n_draws:i64 sd_draws:f64 vs_reference:f64 ci_lo:f64 ci_hi:f64 reference:text "
-             "note:text"},
+    {"rows",
+     "arm:text model:text split:text metric:text unit:text n_seeds:i64 ours_mean:f64 ours_sd:f64 "
+     "published:f64 "
+     "difference:f64 verdict:text n_draws:i64 sd_draws:f64 vs_reference:f64 ci_lo:f64 ci_hi:f64 "
+     "reference:text "
+     "note:text"},
     {"published", "arm:text split:text metric:text value:f64 tolerance:f64 reason:text"},
 };
 
@@ -29,7 +34,8 @@ am_err am_results_new(am_results **out) {
   am_err err = AM_OK;
   am_results *r = NULL;
   AM_GO(failed, AM_NEW(&r));
-  for (int f = 0; f < AM_RESULTS_FRAMES; f++) AM_GO(failed, am_frame_new(am_frame_defs[f].columns, &r->frame[f]));
+  for (int f = 0; f < AM_RESULTS_FRAMES; f++)
+    AM_GO(failed, am_frame_new(am_frame_defs[f].columns, &r->frame[f]));
   *out = r;
   return AM_OK;
 failed:
@@ -82,7 +88,8 @@ am_err am_results_clear_frame(am_results *r, const char *name) {
   return AM_FAIL(AM_ERR_INTERNAL, "results have no frame %s", name);
 }
 
-static am_err check_range(am_results *r, const char *name, const char *frame, const char *column, int64_t below) {
+static am_err check_range(am_results *r, const char *name, const char *frame, const char *column,
+                          int64_t below) {
   const am_frame *f = am_results_frame(r, frame);
   for (int64_t i = 0; i < am_frame_rows(f); i++) {
     int64_t at = am_frame_i64(f, i, column);
@@ -94,7 +101,8 @@ static am_err check_range(am_results *r, const char *name, const char *frame, co
 
 am_err am_results_check(am_results *r, const char *name) {
   const int64_t epochs = (int64_t)1 << 40;
-  int64_t cells = am_frame_rows(am_results_frame(r, "cells")), fits = am_frame_rows(am_results_frame(r, "fits"));
+  int64_t cells = am_frame_rows(am_results_frame(r, "cells")),
+          fits = am_frame_rows(am_results_frame(r, "fits"));
   AM_TRY(check_range(r, name, "metrics", "cell", cells));
   AM_TRY(check_range(r, name, "history", "cell", cells));
   AM_TRY(check_range(r, name, "history", "epoch", epochs));
@@ -138,7 +146,8 @@ const char *am_results_attr(const am_results *r, const char *name) {
 // ---- arrays, kept in order of their paths ----
 
 size_t am_array_type_size(am_array_type type) {
-  static const size_t bytes[] = {[AM_ARRAY_U8] = 1, [AM_ARRAY_I32] = 4, [AM_ARRAY_I64] = 8, [AM_ARRAY_F32] = 4};
+  static const size_t bytes[] = {
+      [AM_ARRAY_U8] = 1, [AM_ARRAY_I32] = 4, [AM_ARRAY_I64] = 8, [AM_ARRAY_F32] = 4};
   return bytes[type];
 }
 
@@ -146,7 +155,8 @@ am_err am_array_elements(int ndim, const int64_t *dim, int64_t *out) {
   AM_CHECK(ndim >= 1 && ndim <= 4, AM_ERR_ARG, "an array of %d dimensions, expected 1 to 4", ndim);
   int64_t total = 1;
   for (int d = 0; d < ndim; d++) {
-    AM_CHECK(am_mul_i64(total, dim[d], &total), AM_ERR_ARG, "dimension %d of an array is %lld", d, (long long)dim[d]);
+    AM_CHECK(am_mul_i64(total, dim[d], &total), AM_ERR_ARG, "dimension %d of an array is %lld", d,
+             (long long)dim[d]);
   }
   *out = total;
   return AM_OK;

@@ -37,21 +37,23 @@ const char *am_results_attr(const am_results *r, const char *name);  // "" when 
 // Arrays by path ("predictions/3/test/logits"): copied in, replacing an earlier one.
 typedef enum { AM_ARRAY_U8, AM_ARRAY_I32, AM_ARRAY_I64, AM_ARRAY_F32 } am_array_type;
 typedef struct {
-  char *path;          // owned, as everything here, by the results
+  char *path;  // owned, as everything here, by the results
   am_array_type type;
   int ndim;
   int64_t dim[4];
   void *data;
-  int64_t *label;      // NULL, or label_count values: attribute `label`
+  int64_t *label;  // NULL, or label_count values: attribute `label`
   int64_t label_count;
-  char **class_name;   // NULL, or class_count texts: attribute `class_names`
+  char **class_name;  // NULL, or class_count texts: attribute `class_names`
   int64_t class_count;
 } am_array;
 AM_MUST_USE am_err am_results_put_array(am_results *r, const char *path, am_array_type type, int ndim,
                                         const int64_t *dim, const void *data);
 // Attributes of an array that is there. Errors: AM_ERR_ARG no such array.
-AM_MUST_USE am_err am_results_label_array(am_results *r, const char *path, const int64_t *label, int64_t count);
-AM_MUST_USE am_err am_results_name_classes(am_results *r, const char *path, const char *const *name, int64_t count);
+AM_MUST_USE am_err am_results_label_array(am_results *r, const char *path, const int64_t *label,
+                                          int64_t count);
+AM_MUST_USE am_err am_results_name_classes(am_results *r, const char *path, const char *const *name,
+                                           int64_t count);
 const am_array *am_results_array(const am_results *r, const char *path);  // NULL when absent
 int64_t am_results_array_count(const am_results *r);
 const am_array *am_results_array_at(const am_results *r, int64_t i);  // ordered by path

@@ -15,8 +15,10 @@ static const char *const array_groups[] = {"predictions", "confusion", "samples"
 enum { ARRAY_DEPTH = 4, PATH_BYTES = 1024 };
 
 static am_h5_type h5_type(am_array_type type) {
-  static const am_h5_type of[] = {
-      [AM_ARRAY_U8] = AM_H5_U8, [AM_ARRAY_I32] = AM_H5_I32, [AM_ARRAY_I64] = AM_H5_I64, [AM_ARRAY_F32] = AM_H5_F32};
+  static const am_h5_type of[] = {[AM_ARRAY_U8] = AM_H5_U8,
+                                  [AM_ARRAY_I32] = AM_H5_I32,
+                                  [AM_ARRAY_I64] = AM_H5_I64,
+                                  [AM_ARRAY_F32] = AM_H5_F32};
   return of[type];
 }
 
@@ -31,13 +33,15 @@ static am_err array_type(am_h5_type type, const char *path, am_array_type *out) 
 
 static am_err column_path(const char *frame, const char *column, char path[PATH_BYTES]) {
   int used = snprintf(path, PATH_BYTES, "%s/%s", frame, column);
-  AM_CHECK(used > 0 && used < PATH_BYTES, AM_ERR_INTERNAL, "column %s/%s: the name is too long", frame, column);
+  AM_CHECK(used > 0 && used < PATH_BYTES, AM_ERR_INTERNAL, "column %s/%s: the name is too long", frame,
+           column);
   return AM_OK;
 }
 
 // ---- writing ----
 
-static am_err put_numbers(am_h5 *h, const char *path, const am_frame *f, const char *name, am_column_type type) {
+static am_err put_numbers(am_h5 *h, const char *path, const am_frame *f, const char *name,
+                          am_column_type type) {
   am_err err = AM_OK;
   int64_t rows = am_frame_rows(f), *whole = NULL;
   double *number = NULL;
@@ -113,17 +117,18 @@ done:
 typedef struct {
   am_h5 *h;
   am_results *r;
-  const char *path;      // of the file
+  const char *path;  // of the file
   int64_t file_bytes;
   int64_t budget_bytes;  // what the arrays may still take
 } reader;
 
 static am_err add_rows(reader *in, am_frame *f, const char *column, int64_t count, bool first) {
   int64_t row;
-  AM_CHECK(count <= in->file_bytes, AM_ERR_DATA, "%s: column %s claims %lld rows", in->path, column, (long long)count);
+  AM_CHECK(count <= in->file_bytes, AM_ERR_DATA, "%s: column %s claims %lld rows", in->path, column,
+           (long long)count);
   for (int64_t i = 0; first && i < count; i++) AM_TRY(am_frame_add(f, &row));
-  AM_CHECK(am_frame_rows(f) == count, AM_ERR_DATA, "%s: column %s has %lld rows, the others %lld", in->path, column,
-           (long long)count, (long long)am_frame_rows(f));
+  AM_CHECK(am_frame_rows(f) == count, AM_ERR_DATA, "%s: column %s has %lld rows, the others %lld", in->path,
+           column, (long long)count, (long long)am_frame_rows(f));
   return AM_OK;
 }
 
@@ -139,7 +144,8 @@ done:
   return err;
 }
 
-static am_err get_numbers(reader *in, const char *path, am_frame *f, const char *column, bool whole, bool first) {
+static am_err get_numbers(reader *in, const char *path, am_frame *f, const char *column, bool whole,
+                          bool first) {
   am_err err = AM_OK;
   am_h5_info info;
   void *data = NULL;
@@ -228,9 +234,9 @@ static am_err get_attributes(reader *in) {
   char *text = NULL;
   int64_t tiny = 0;
   AM_TRY(am_h5_get_attr_text(in->h, "", "format", &text));
-  am_err err = strcmp(text, FORMAT) ? AM_FAIL(AM_ERR_DATA, "%s: the format is \"%s\", expected \"%s\"", in->path, text,
-                                              FORMAT)
-                                    : AM_OK;
+  am_err err = strcmp(text, FORMAT)
+                   ? AM_FAIL(AM_ERR_DATA, "%s: the format is \"%s\", expected \"%s\"", in->path, text, FORMAT)
+                   : AM_OK;
   free(text);
   AM_TRY(err);
   AM_TRY(am_h5_get_attr_i64(in->h, "", "tiny", &tiny));
@@ -253,7 +259,8 @@ am_err am_results_read(const char *path, am_results **out) {
   AM_GO(done, am_h5_open(path, &in.h));
   AM_GO(done, am_results_new(&in.r));
   AM_GO(done, get_attributes(&in));
-  for (int f = 0; f < AM_RESULTS_FRAMES; f++) AM_GO(done, get_frame(&in, am_frame_defs[f].name, in.r->frame[f]));
+  for (int f = 0; f < AM_RESULTS_FRAMES; f++)
+    AM_GO(done, get_frame(&in, am_frame_defs[f].name, in.r->frame[f]));
   AM_GO(done, am_results_check(in.r, path));
   for (int64_t g = 0; g < AM_COUNT_OF(array_groups); g++) {
     if (am_h5_has(in.h, array_groups[g])) AM_GO(done, get_arrays(&in, array_groups[g], 0));

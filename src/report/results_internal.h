@@ -21,7 +21,7 @@ struct am_results {
   am_frame *frame[AM_RESULTS_FRAMES];  // owned
   am_results_attribute *attr;          // owned
   int64_t attr_count, attr_capacity;
-  am_array *array;                     // owned, ordered by path
+  am_array *array;  // owned, ordered by path
   int64_t array_count, array_capacity;
 };
 

@@ -32,12 +32,15 @@ typedef struct {
 
 typedef struct {
   am_frame *cells, *metrics, *published, *rows;
-  line *line;        int64_t line_count, line_capacity;
-  measure *measure;  int64_t measure_count, measure_capacity;
-  const char **draw; int64_t draw_count, draw_capacity;
-  int64_t *line_of_cell, *draw_of_cell;   // owned
-  int64_t *measure_of_metric;             // owned
-  const char *reference;                  // borrowed
+  line *line;
+  int64_t line_count, line_capacity;
+  measure *measure;
+  int64_t measure_count, measure_capacity;
+  const char **draw;
+  int64_t draw_count, draw_capacity;
+  int64_t *line_of_cell, *draw_of_cell;  // owned
+  int64_t *measure_of_metric;            // owned
+  const char *reference;                 // borrowed
   bool tiny;
 } pivot;
 
@@ -85,7 +88,8 @@ static am_err survey(pivot *p) {
   AM_TRY(AM_NEW_ARRAY(&p->draw_of_cell, cell_count));
   AM_TRY(AM_NEW_ARRAY(&p->measure_of_metric, metric_count));
   for (int64_t i = 0; i < cell_count; i++) {
-    AM_TRY(find_line(p, am_frame_text(p->cells, i, "arm"), am_frame_text(p->cells, i, "model"), &p->line_of_cell[i]));
+    AM_TRY(find_line(p, am_frame_text(p->cells, i, "arm"), am_frame_text(p->cells, i, "model"),
+                     &p->line_of_cell[i]));
     AM_TRY(find_draw(p, am_frame_text(p->cells, i, "draw"), &p->draw_of_cell[i]));
   }
   for (int64_t i = 0; i < metric_count; i++) {
@@ -95,7 +99,8 @@ static am_err survey(pivot *p) {
   for (int64_t i = 0; i < am_frame_rows(p->published); i++) {
     const char *arm = am_frame_text(p->published, i, "arm");
     if (!find_arm(p, arm)) AM_TRY(find_line(p, arm, "", &ignored));
-    AM_TRY(find_measure(p, am_frame_text(p->published, i, "split"), am_frame_text(p->published, i, "metric"), &ignored));
+    AM_TRY(find_measure(p, am_frame_text(p->published, i, "split"), am_frame_text(p->published, i, "metric"),
+                        &ignored));
   }
   return AM_OK;
 }
@@ -137,9 +142,11 @@ static am_err measure_spread(const samples *s, spread *out) {
   AM_TRY(AM_NEW_ARRAY(&mean, s->count));
   for (int64_t first = 0, end; first < s->count; first = end) {
     double sum = 0;
-    for (end = first; end < s->count && s->item[end].draw == s->item[first].draw; end++) sum += s->item[end].value;
+    for (end = first; end < s->count && s->item[end].draw == s->item[first].draw; end++)
+      sum += s->item[end].value;
     double centre = sum / (double)(end - first);
-    for (int64_t i = first; i < end; i++) squares += (s->item[i].value - centre) * (s->item[i].value - centre);
+    for (int64_t i = first; i < end; i++)
+      squares += (s->item[i].value - centre) * (s->item[i].value - centre);
     freedom += end - first - 1;
     if (end - first > out->seeds) out->seeds = end - first;
     mean[out->draws++] = centre;
@@ -226,7 +233,8 @@ static const char *unit_of(const pivot *p, int64_t m) {
   return metric ? metric->unit : "";
 }
 
-static am_err add_row(pivot *p, int64_t l, int64_t m, const samples *ours, const samples *pairs, bool is_reference) {
+static am_err add_row(pivot *p, int64_t l, int64_t m, const samples *ours, const samples *pairs,
+                      bool is_reference) {
   const line *on = &p->line[l];
   const measure *of = &p->measure[m];
   int64_t row, published = find_published(p, on, of);

@@ -84,9 +84,9 @@ static void put_ours(const am_frame *rows, int64_t i, design most, char out[AM_T
   put_value(am_frame_f64(rows, i, "ours_mean"), mean);
   put_spread(am_frame_f64(rows, i, "ours_sd"), sd);
   put_spread(am_frame_f64(rows, i, "sd_draws"), draws);
-  int used = most.most_draws > 1    ? snprintf(out, AM_TABLE_CELL, "%s ± %s | %s", mean, sd, draws)
+  int used = most.most_draws > 1   ? snprintf(out, AM_TABLE_CELL, "%s ± %s | %s", mean, sd, draws)
              : most.most_seeds > 1 ? snprintf(out, AM_TABLE_CELL, "%s ± %s", mean, sd)
-                                    : snprintf(out, AM_TABLE_CELL, "%s", mean);
+                                   : snprintf(out, AM_TABLE_CELL, "%s", mean);
   if (n_draws < most.most_draws) {
     snprintf(out + used, (size_t)(AM_TABLE_CELL - used), " (%lld draws)", (long long)n_draws);
   } else if (n_seeds < most.most_seeds) {
@@ -194,8 +194,9 @@ static am_err add_trouble(am_table *t, am_results *r) {
     failed += is_failed;
     missing += !is_failed;
     AM_TRY(list_add(&t->trouble, "%s: %s, %s, draw %s, seed %lld%s%s", is_failed ? "failed" : "missing",
-                    am_frame_text(cells, i, "arm"), am_frame_text(cells, i, "model"), am_frame_text(cells, i, "draw"),
-                    (long long)am_frame_i64(cells, i, "seed"), *error ? ": " : "", error));
+                    am_frame_text(cells, i, "arm"), am_frame_text(cells, i, "model"),
+                    am_frame_text(cells, i, "draw"), (long long)am_frame_i64(cells, i, "seed"),
+                    *error ? ": " : "", error));
   }
   if (failed + missing == 0) return AM_OK;
   return list_add(&t->facts, "INCOMPLETE: of %lld cells %lld are missing and %lld failed", (long long)total,
@@ -207,11 +208,12 @@ static am_err add_facts(am_table *t, am_results *r) {
   const char *reference = am_results_attr(r, "reference");
   if (most.most_seeds > 0) {
     AM_TRY(list_add(&t->facts, "%lld seed%s, %lld draw%s of the data", (long long)most.most_seeds,
-                    most.most_seeds == 1 ? "" : "s", (long long)most.most_draws, most.most_draws == 1 ? "" : "s"));
+                    most.most_seeds == 1 ? "" : "s", (long long)most.most_draws,
+                    most.most_draws == 1 ? "" : "s"));
   }
   if (t->has_versus) {
-    AM_TRY(list_add(&t->facts, "differences to the arm `%s` are paired on the same %s, with 95 %% intervals", reference,
-                    most.most_draws > 1 ? "draws and seeds" : "seeds"));
+    AM_TRY(list_add(&t->facts, "differences to the arm `%s` are paired on the same %s, with 95 %% intervals",
+                    reference, most.most_draws > 1 ? "draws and seeds" : "seeds"));
   }
   return am_str_format(&t->versus_head, "vs %s [95 %%]", reference);
 }

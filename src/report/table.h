@@ -30,16 +30,16 @@ typedef struct {
 
 typedef struct {
   bool tiny;
-  char *title;                // owned: "cows-horses-table1 (P4, Table I)", with TINY RUN when it is one
-  const char *question;       // borrowed
-  bool has_versus;            // any line has a paired difference
-  const char *ours_head;      // what stands behind the ± signs
-  char *versus_head;          // owned: "vs original [95 %]"
-  am_table_block *block;      // owned
+  char *title;            // owned: "cows-horses-table1 (P4, Table I)", with TINY RUN when it is one
+  const char *question;   // borrowed
+  bool has_versus;        // any line has a paired difference
+  const char *ours_head;  // what stands behind the ± signs
+  char *versus_head;      // owned: "vs original [95 %]"
+  am_table_block *block;  // owned
   int64_t block_count, block_capacity;
-  am_text_list facts;         // seeds, draws, cells missing and failed
-  am_text_list trouble;       // one line for each cell that is not done
-  am_text_list notes;         // of the experiment, then of arms
+  am_text_list facts;    // seeds, draws, cells missing and failed
+  am_text_list trouble;  // one line for each cell that is not done
+  am_text_list notes;    // of the experiment, then of arms
 } am_table;
 
 AM_MUST_USE am_err am_table_new(am_results *r, am_table **out);
@@ -48,9 +48,9 @@ void am_table_free(am_table *t);
 // What tiny means, said wherever a tiny table is shown.
 #define AM_TINY_WARNING "TINY RUN: shows that it works, not what it shows"
 
-AM_MUST_USE am_err am_table_to_text(const am_table *t, am_str *out);      // at most 110 columns
+AM_MUST_USE am_err am_table_to_text(const am_table *t, am_str *out);  // at most 110 columns
 AM_MUST_USE am_err am_table_to_markdown(const am_table *t, am_str *out);
-AM_MUST_USE am_err am_table_to_latex(const am_table *t, am_str *out);     // needs booktabs
+AM_MUST_USE am_err am_table_to_latex(const am_table *t, am_str *out);  // needs booktabs
 AM_MUST_USE am_err am_rows_to_csv(const am_frame *rows, am_str *out);
 // One self-contained page: the table, curves, confusion matrices, image sheets, cost, provenance.
 AM_MUST_USE am_err am_results_to_html(am_results *r, const am_table *t, am_str *out);

@@ -17,11 +17,15 @@ static am_err put_cell(am_str *out, const am_frame *rows, int64_t row, int colum
   char text[AM_NUMBER_TEXT];
   double x;
   switch (am_frame_column_type(rows, column)) {
-    case AM_COLUMN_TEXT: return put_text(out, am_frame_text(rows, row, name));
-    case AM_COLUMN_I64: return am_str_printf(out, "%lld", (long long)am_frame_i64(rows, row, name));
+    case AM_COLUMN_TEXT:
+      return put_text(out, am_frame_text(rows, row, name));
+    case AM_COLUMN_I64:
+      return am_str_printf(out, "%lld", (long long)am_frame_i64(rows, row, name));
     case AM_COLUMN_F64:
       x = am_frame_f64(rows, row, name);
-      return isnan(x) ? AM_OK : am_str_printf(out, "%s", isinf(x) ? (x > 0 ? "inf" : "-inf") : am_number_text(x, text));
+      return isnan(x)
+                 ? AM_OK
+                 : am_str_printf(out, "%s", isinf(x) ? (x > 0 ? "inf" : "-inf") : am_number_text(x, text));
   }
   return AM_FAIL(AM_ERR_INTERNAL, "column %s has no type", name);
 }

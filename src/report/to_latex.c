@@ -6,9 +6,15 @@
 static am_err put_escaped(am_str *out, const char *text) {
   static const struct {
     const char *from, *to;
-  } words[] = {{"\\", "\\textbackslash{}"}, {"~", "\\textasciitilde{}"}, {"^", "\\textasciicircum{}"},
-               {"±", "$\\pm$"},             {"|", "\\textbar{}"},        {"<", "\\textless{}"},
-               {">", "\\textgreater{}"},    {"\"", "''"},                {"\n", " "}};
+  } words[] = {{"\\", "\\textbackslash{}"},
+               {"~", "\\textasciitilde{}"},
+               {"^", "\\textasciicircum{}"},
+               {"±", "$\\pm$"},
+               {"|", "\\textbar{}"},
+               {"<", "\\textless{}"},
+               {">", "\\textgreater{}"},
+               {"\"", "''"},
+               {"\n", " "}};
   while (*text) {
     size_t used = 0;
     for (size_t w = 0; w < sizeof words / sizeof *words && !used; w++) {
@@ -37,7 +43,8 @@ static am_err put_block(am_str *out, const am_table *t, const am_table_block *b)
   AM_TRY(put_cell(out, ": ", b->split));
   if (*b->model) AM_TRY(put_cell(out, ", ", b->model));
   for (int64_t i = 0; i < t->facts.count; i++) AM_TRY(put_cell(out, i ? "; " : ". ", t->facts.text[i]));
-  AM_TRY(am_str_printf(out, ".}\n\\begin{tabular}{llrr%sl}\n\\toprule\narm & metric & published", t->has_versus ? "r" : ""));
+  AM_TRY(am_str_printf(out, ".}\n\\begin{tabular}{llrr%sl}\n\\toprule\narm & metric & published",
+                       t->has_versus ? "r" : ""));
   AM_TRY(put_cell(out, " & ", t->ours_head));
   if (t->has_versus) AM_TRY(put_cell(out, " & ", t->versus_head));
   AM_TRY(am_str_printf(out, " & verdict \\\\\n\\midrule\n"));

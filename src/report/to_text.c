@@ -119,7 +119,8 @@ am_err am_table_to_text(const am_table *t, am_str *out) {
     AM_TRY(put_paragraph(out, "  ! ", t->trouble.text[i]));
   }
   if (t->trouble.count > MOST_TROUBLE) {
-    AM_TRY(am_str_printf(out, "  ! and %lld more; report.html lists all\n", (long long)(t->trouble.count - MOST_TROUBLE)));
+    AM_TRY(am_str_printf(out, "  ! and %lld more; report.html lists all\n",
+                         (long long)(t->trouble.count - MOST_TROUBLE)));
   }
   for (int64_t i = 0; i < t->notes.count; i++) AM_TRY(put_paragraph(out, "  note: ", t->notes.text[i]));
   return AM_OK;

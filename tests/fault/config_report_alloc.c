@@ -17,7 +17,9 @@
 #define DEMO_FIELDS(I, F, B, S, C) \
   I(n, 3, 0, 10, "", "a number")   \
   S(name, "x", "a text")
-typedef struct { AM_STRUCT(DEMO_FIELDS) } demo_cfg;
+typedef struct {
+  AM_STRUCT(DEMO_FIELDS)
+} demo_cfg;
 #define AM_FIELD_OF demo_cfg
 static const am_field demo_fields[] = {AM_FIELDS(DEMO_FIELDS)};
 #undef AM_FIELD_OF
@@ -125,7 +127,9 @@ static int run_child(const char *fault, int n, am_err expected) {
   if (am_fault_init(spec, 0)) return CHILD_WRONG;
   am_err err = configure();
   if (!err) err = report(dir);
-  const char *trouble = err && err != expected ? am_err_last()->message : err && !is_tidy(dir) ? "leftovers" : NULL;
+  const char *trouble = err && err != expected ? am_err_last()->message
+                        : err && !is_tidy(dir) ? "leftovers"
+                                               : NULL;
   if (trouble) fprintf(stderr, "%s %d: %s\n", fault, n, trouble);
   return trouble ? CHILD_WRONG : err ? CHILD_FAILED_CLEANLY : CHILD_DONE;
 }

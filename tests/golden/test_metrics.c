@@ -29,7 +29,8 @@ static void every_metric_agrees(void **state) {
   const am_node *cases = am_node_get(golden, "cases");
   assert_true(cases->count >= 4);
   for (int64_t c = 0; c < cases->count; c++) {
-    const am_node *logits = am_node_get(cases->item[c], "logits"), *label = am_node_get(cases->item[c], "label");
+    const am_node *logits = am_node_get(cases->item[c], "logits"),
+                  *label = am_node_get(cases->item[c], "label");
     am_predictions p = {.n = label->count, .k = (int64_t)number(cases->item[c], "classes")};
     float *x = NULL;
     int32_t *t = NULL;

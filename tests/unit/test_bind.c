@@ -2,13 +2,15 @@
 #include "am_test.h"
 #include "config/bind.h"
 
-#define DEMO_FIELDS(I, F, B, S, C)                                  \
-  I(epochs, 80, 1, 1000, "", "passes over the training set")        \
-  F(lr, 1.0e-3, 0, 100, "1/step", "peak learning rate")             \
-  B(shuffle, true, "in random order")                               \
-  S(model, NULL, "network name")                                    \
+#define DEMO_FIELDS(I, F, B, S, C)                           \
+  I(epochs, 80, 1, 1000, "", "passes over the training set") \
+  F(lr, 1.0e-3, 0, 100, "1/step", "peak learning rate")      \
+  B(shuffle, true, "in random order")                        \
+  S(model, NULL, "network name")                             \
   C(schedule, "constant", "constant|step|cosine", "how the learning rate falls")
-typedef struct { AM_STRUCT(DEMO_FIELDS) } demo_cfg;
+typedef struct {
+  AM_STRUCT(DEMO_FIELDS)
+} demo_cfg;
 #define AM_FIELD_OF demo_cfg
 static const am_field demo_fields[] = {AM_FIELDS(DEMO_FIELDS)};
 #undef AM_FIELD_OF
@@ -39,7 +41,8 @@ static void refuses_with_place_and_hint(void **state) {
   demo_cfg c;
   am_fails(bind("model: cnn\nepohcs: 3\n", NULL, &c), AM_ERR_CONFIG,
            "f.yaml:2:1: epohcs: unknown key `epohcs`; did you mean `epochs`?");
-  am_fails(bind("model: cnn\nqwertyuiop: 3\n", NULL, &c), AM_ERR_CONFIG, "known: epochs, lr, shuffle, model, schedule");
+  am_fails(bind("model: cnn\nqwertyuiop: 3\n", NULL, &c), AM_ERR_CONFIG,
+           "known: epochs, lr, shuffle, model, schedule");
   am_fails(bind("{model: cnn, epochs: 0}", NULL, &c), AM_ERR_CONFIG, "epochs: 0, expected 1 to 1000 (passes");
   am_fails(bind("{model: cnn, lr: 1000}", NULL, &c), AM_ERR_CONFIG, "lr: 1000, expected 0 to 100 1/step");
   am_fails(bind("{model: cnn, lr: fast}", NULL, &c), AM_ERR_CONFIG, "lr: \"fast\", expected a number");
@@ -56,7 +59,8 @@ static void leaves_other_keys_to_the_caller(void **state) {
   const char *const also[] = {"optimizer", NULL};
   demo_cfg c;
   am_ok(bind("{model: cnn, optimizer: {kind: sgd}}", also, &c));
-  am_fails(bind("{model: cnn, optimiser: {kind: sgd}}", also, &c), AM_ERR_CONFIG, "did you mean `optimizer`?");
+  am_fails(bind("{model: cnn, optimiser: {kind: sgd}}", also, &c), AM_ERR_CONFIG,
+           "did you mean `optimizer`?");
 }
 
 static void goes_back_to_canonical_text(void **state) {
@@ -67,8 +71,9 @@ static void goes_back_to_canonical_text(void **state) {
   am_ok(bind("{model: '12', lr: 0.1}", NULL, &c));
   am_ok(am_bind_to_node(&demo_schema, &c, &n));
   am_ok(am_node_canonical(n, &text));
-  assert_string_equal(am_str_get(&text),
-                      "{\"epochs\":80,\"lr\":0.1,\"model\":\"12\",\"schedule\":\"constant\",\"shuffle\":true}");
+  assert_string_equal(
+      am_str_get(&text),
+      "{\"epochs\":80,\"lr\":0.1,\"model\":\"12\",\"schedule\":\"constant\",\"shuffle\":true}");
   am_node_free(n);
   am_str_fini(&text);
 }
@@ -77,14 +82,15 @@ static void prints_an_aligned_table(void **state) {
   (void)state;
   am_str text = {0};
   am_ok(am_schema_print(&demo_schema, &text));
-  assert_string_equal(am_str_get(&text),
-                      "demo: a demonstration\n"
-                      "  key       type        default   range          meaning\n"
-                      "  epochs    integer     80        1..1000        passes over the training set\n"
-                      "  lr        number      0.001     0..100 1/step  peak learning rate\n"
-                      "  shuffle   true|false  true                     in random order\n"
-                      "  model     text        required                 network name\n"
-                      "  schedule  word        constant                 constant|step|cosine: how the learning rate falls\n");
+  assert_string_equal(
+      am_str_get(&text),
+      "demo: a demonstration\n"
+      "  key       type        default   range          meaning\n"
+      "  epochs    integer     80        1..1000        passes over the training set\n"
+      "  lr        number      0.001     0..100 1/step  peak learning rate\n"
+      "  shuffle   true|false  true                     in random order\n"
+      "  model     text        required                 network name\n"
+      "  schedule  word        constant                 constant|step|cosine: how the learning rate falls\n");
   am_str_fini(&text);
 }
 
@@ -95,7 +101,7 @@ static int free_last_tree(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(fills_values_and_defaults),      cmocka_unit_test(refuses_with_place_and_hint),
+      cmocka_unit_test(fills_values_and_defaults),       cmocka_unit_test(refuses_with_place_and_hint),
       cmocka_unit_test(leaves_other_keys_to_the_caller), cmocka_unit_test(goes_back_to_canonical_text),
       cmocka_unit_test(prints_an_aligned_table),
   };

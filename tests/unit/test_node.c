@@ -25,8 +25,10 @@ static void equal_meaning_is_equal_text(void **state) {
   (void)state;
   canonical_text_is("{b: 1e-3, a: 0.001}", "{\"a\":0.001,\"b\":0.001}");
   canonical_text_is("[2, 2.0, +2, 2e0, 02, 20e-1]", "[2,2,2,2,2,2]");
-  canonical_text_is("[-0, 0.1, 1e-8, 1e300, 0.30000000000000004]", "[0,0.1,1e-08,1e+300,0.30000000000000004]");
-  canonical_text_is("[9007199254740993, True, ~, null, 'true', \"2\"]", "[9007199254740993,true,null,null,\"true\",\"2\"]");
+  canonical_text_is("[-0, 0.1, 1e-8, 1e300, 0.30000000000000004]",
+                    "[0,0.1,1e-08,1e+300,0.30000000000000004]");
+  canonical_text_is("[9007199254740993, True, ~, null, 'true', \"2\"]",
+                    "[9007199254740993,true,null,null,\"true\",\"2\"]");
   canonical_text_is("'a\"\\\\\x09'", "\"a\\\"\\\\\\\\\\u0009\"");
   canonical_text_is("{z: {}, a: []}", "{\"a\":[],\"z\":{}}");
 }
@@ -44,7 +46,8 @@ static void set_overrides_and_creates(void **state) {
                "\"train\":{\"epochs\":2,\"optimizer\":{\"kind\":\"sgd\"}}}");
   assert_string_equal(am_node_find(n, "list[1].a[1]")->path, "list[1].a[1]");
   int64_t i = 0;
-  am_fails(am_node_i64(am_node_find(n, "list[1].a[1]"), &i), AM_ERR_CONFIG, "--set: list[1].a[1]: \"y\", expected");
+  am_fails(am_node_i64(am_node_find(n, "list[1].a[1]"), &i), AM_ERR_CONFIG,
+           "--set: list[1].a[1]: \"y\", expected");
   am_fails(am_node_set(n, "train.epochs.x=1"), AM_ERR_CONFIG, "train.epochs is not a map");
   am_fails(am_node_set(n, "list[5]=1"), AM_ERR_CONFIG, "list is not a list with such an entry");
   am_fails(am_node_set(n, "train"), AM_ERR_CONFIG, "expected KEY.KEY=VALUE");
@@ -91,7 +94,8 @@ static void printed_yaml_reads_back(void **state) {
   (void)state;
   const char *text =
       "name: demo\narms:\n  a+b: {train: [real, {pool: gan, per_class: 5}], augment: []}\nquoted: '12'\n"
-      "words: [a b, 'null', \"x: y\", -1.5, no]\nempty: {}\nnone:\nnested: [[1, 2], [3, [4, {k: v, l: w}]]]\n";
+      "words: [a b, 'null', \"x: y\", -1.5, no]\nempty: {}\nnone:\nnested: [[1, 2], [3, [4, {k: v, l: "
+      "w}]]]\n";
   am_node *n = parse(text);
   am_str before = {0}, printed = {0}, after = {0};
   am_ok(am_node_canonical(n, &before));

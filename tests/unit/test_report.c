@@ -60,7 +60,8 @@ static am_results *two_arms(void) {
 static int64_t find_row(am_results *r, const char *arm, const char *metric) {
   am_frame *rows = am_results_frame(r, "rows");
   for (int64_t i = 0; i < am_frame_rows(rows); i++) {
-    if (!strcmp(am_frame_text(rows, i, "arm"), arm) && !strcmp(am_frame_text(rows, i, "metric"), metric)) return i;
+    if (!strcmp(am_frame_text(rows, i, "arm"), arm) && !strcmp(am_frame_text(rows, i, "metric"), metric))
+      return i;
   }
   fail_msg("no row %s %s", arm, metric);
   return -1;
@@ -249,9 +250,12 @@ static void empty_results_render(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(means_and_paired_differences), cmocka_unit_test(draws_and_seeds_are_kept_apart),
-      cmocka_unit_test(verdicts),                     cmocka_unit_test(text_shows_what_is_missing),
-      cmocka_unit_test(files_hold_the_contract),      cmocka_unit_test(html_escapes_foreign_text),
+      cmocka_unit_test(means_and_paired_differences),
+      cmocka_unit_test(draws_and_seeds_are_kept_apart),
+      cmocka_unit_test(verdicts),
+      cmocka_unit_test(text_shows_what_is_missing),
+      cmocka_unit_test(files_hold_the_contract),
+      cmocka_unit_test(html_escapes_foreign_text),
       cmocka_unit_test(empty_results_render),
   };
   return cmocka_run_group_tests_name("report", tests, NULL, NULL);

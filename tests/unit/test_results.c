@@ -115,7 +115,8 @@ static void refuses_foreign_files(void **state) {
   am_results *r = example();
   am_frame_set_i64(am_results_frame(r, "metrics"), 0, "cell", 3);
   am_ok(am_results_write(r, path_of("range.h5")));
-  am_fails(am_results_read(path_of("range.h5"), &back), AM_ERR_DATA, "row 0 of /metrics has cell 3, expected 0 to 2");
+  am_fails(am_results_read(path_of("range.h5"), &back), AM_ERR_DATA,
+           "row 0 of /metrics has cell 3, expected 0 to 2");
   am_results_free(r);
   assert_null(back);
 }

@@ -2,7 +2,9 @@
 #include "am_test.h"
 #include "config/node.h"
 
-static am_err parse(const char *text, am_node **out) { return am_yaml_parse("f.yaml", text, strlen(text), out); }
+static am_err parse(const char *text, am_node **out) {
+  return am_yaml_parse("f.yaml", text, strlen(text), out);
+}
 
 static void refuses(const char *text, const char *part) {
   am_node *n = NULL;
@@ -33,12 +35,14 @@ static void reads_values_with_places(void **state) {
 static void tells_words_from_numbers(void **state) {
   (void)state;
   am_node *n = NULL;
-  am_ok(parse("{no: no, one: \"1\", hex: 0x10, inf: .inf, e: 1e3, half: 0.5, big: 9007199254740993, none: }", &n));
+  am_ok(parse("{no: no, one: \"1\", hex: 0x10, inf: .inf, e: 1e3, half: 0.5, big: 9007199254740993, none: }",
+              &n));
   int64_t i = 0;
   double x = 0;
   bool b = false;
   const char *s = NULL;
-  am_fails(am_node_bool(am_node_get(n, "no"), &b), AM_ERR_CONFIG, "f.yaml:1:6: no: \"no\", expected true or false");
+  am_fails(am_node_bool(am_node_get(n, "no"), &b), AM_ERR_CONFIG,
+           "f.yaml:1:6: no: \"no\", expected true or false");
   am_fails(am_node_i64(am_node_get(n, "one"), &i), AM_ERR_CONFIG, "expected a whole number");
   am_fails(am_node_f64(am_node_get(n, "hex"), &x), AM_ERR_CONFIG, "expected a number");
   am_fails(am_node_f64(am_node_get(n, "inf"), &x), AM_ERR_CONFIG, "expected a number");
@@ -81,8 +85,8 @@ static void keeps_its_limits(void **state) {
   char laugh[2048] = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n";
   for (int i = 1; i < 10; i++) {
     char line[128];
-    snprintf(line, sizeof line, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1,
-             i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+    snprintf(line, sizeof line, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i,
+             i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
     strcat(laugh, line);
   }
   refuses(laugh, "more than 100000 values");
@@ -127,9 +131,9 @@ static void empty_text_is_null(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reads_values_with_places),  cmocka_unit_test(tells_words_from_numbers),
-      cmocka_unit_test(refuses_what_surprises),    cmocka_unit_test(keeps_its_limits),
-      cmocka_unit_test(expands_aliases_in_place),  cmocka_unit_test(reads_files_and_names_missing_ones),
+      cmocka_unit_test(reads_values_with_places), cmocka_unit_test(tells_words_from_numbers),
+      cmocka_unit_test(refuses_what_surprises),   cmocka_unit_test(keeps_its_limits),
+      cmocka_unit_test(expands_aliases_in_place), cmocka_unit_test(reads_files_and_names_missing_ones),
       cmocka_unit_test(empty_text_is_null),
   };
   return cmocka_run_group_tests_name("yaml", tests, NULL, NULL);
