@@ -42,7 +42,7 @@ typedef struct {
 #define AM_STRUCT_B(name, def, doc)               bool name;
 #define AM_STRUCT_S(name, def, doc)               const char *name;
 #define AM_STRUCT_C(name, def, choices, doc)      const char *name;
-#define AM_STRUCT(FIELDS)                         FIELDS(AM_STRUCT_I, AM_STRUCT_F, AM_STRUCT_B, AM_STRUCT_S, AM_STRUCT_C)
+#define AM_STRUCT(FIELDS) FIELDS(AM_STRUCT_I, AM_STRUCT_F, AM_STRUCT_B, AM_STRUCT_S, AM_STRUCT_C)
 
 #define AM_FIELD_HEAD(n, kind, d) .name = #n, .type = kind, .offset = offsetof(AM_FIELD_OF, n), .doc = d
 #define AM_FIELD_I(n, def, lo, hi, u, d)                                                              \
