@@ -43,7 +43,8 @@ static void print_kinds(FILE *out, const kind_sum sum[AM_STAGE_KINDS]) {
   double total = 0;
   bool known = true;
   char span[32];
-  fprintf(out, "\n%-10s %8s %8s %8s %8s  %s\n", "stage", "all", "done", "failed", "missing", "device time left");
+  fprintf(out, "\n%-10s %8s %8s %8s %8s  %s\n", "stage", "all", "done", "failed", "missing",
+          "device time left");
   for (int k = 0; k < AM_STAGE_KINDS; k++) {
     double seconds = 0;
     if (!sum[k].total) continue;
@@ -51,9 +52,10 @@ static void print_kinds(FILE *out, const kind_sum sum[AM_STAGE_KINDS]) {
     known = known && mine;
     total += seconds;
     am_clock_span(seconds, span);
-    fprintf(out, "%-10s %8lld %8lld %8lld %8lld  %s\n", am_stage_name((am_stage_kind)k), (long long)sum[k].total,
-            (long long)sum[k].state[AM_STATE_DONE], (long long)sum[k].state[AM_STATE_FAILED],
-            (long long)sum[k].state[AM_STATE_MISSING], mine ? span : "? (none is done yet)");
+    fprintf(out, "%-10s %8lld %8lld %8lld %8lld  %s\n", am_stage_name((am_stage_kind)k),
+            (long long)sum[k].total, (long long)sum[k].state[AM_STATE_DONE],
+            (long long)sum[k].state[AM_STATE_FAILED], (long long)sum[k].state[AM_STATE_MISSING],
+            mine ? span : "? (none is done yet)");
   }
   am_clock_span(total, span);
   fprintf(out, "\ndevice time left: %s%s\n", known ? "" : "more than ", span);
@@ -71,7 +73,8 @@ static am_err print_disk(const am_app *app, const am_plan *p) {
 }
 
 static void print_stages(FILE *out, const am_plan *p) {
-  static const char *const words[] = {[AM_STATE_MISSING] = "missing", [AM_STATE_DONE] = "done", [AM_STATE_FAILED] = "failed"};
+  static const char *const words[] = {
+      [AM_STATE_MISSING] = "missing", [AM_STATE_DONE] = "done", [AM_STATE_FAILED] = "failed"};
   fprintf(out, "\n");
   for (int64_t i = 0; i < p->count; i++)
     fprintf(out, "%.12s  %-7s  %s\n", p->stage[i].address, words[p->stage[i].state], p->stage[i].id);
@@ -94,9 +97,9 @@ static am_err run(am_app *app) {
   am_session s = {0};
   am_str text = {0};
   const am_option table[] = {
-    AM_EXPERIMENT_OPTIONS(&options),
-    {"--stages", AM_OPTION_FLAG, &stages, NULL, "list every stage with its address and state"},
-    {"--show", AM_OPTION_FLAG, &show, NULL, "print the merged and expanded configuration instead"},
+      AM_EXPERIMENT_OPTIONS(&options),
+      {"--stages", AM_OPTION_FLAG, &stages, NULL, "list every stage with its address and state"},
+      {"--show", AM_OPTION_FLAG, &show, NULL, "print the merged and expanded configuration instead"},
   };
   AM_TRY(am_command_begin(app, table, AM_COUNT_OF(table), 1, 1, &go));
   if (!go) return AM_OK;
@@ -109,8 +112,9 @@ static am_err run(am_app *app) {
   kind_sum sum[AM_STAGE_KINDS] = {{0}};
   sum_up(&s, sum);
   fprintf(app->out, "%s%s: %s\n", s.e->cfg.name, s.e->tiny ? " (tiny)" : "", s.e->cfg.question);
-  fprintf(app->out, "%lld arms x %lld models x %lld draws x %lld seeds = %lld cells\n", (long long)s.e->arm_count,
-          (long long)s.e->model_count, (long long)s.e->draw_count, (long long)s.e->cfg.seeds, (long long)s.plan->cell_count);
+  fprintf(app->out, "%lld arms x %lld models x %lld draws x %lld seeds = %lld cells\n",
+          (long long)s.e->arm_count, (long long)s.e->model_count, (long long)s.e->draw_count,
+          (long long)s.e->cfg.seeds, (long long)s.plan->cell_count);
   print_sources(app->out, s.plan);
   print_kinds(app->out, sum);
   AM_GO(done, print_disk(app, s.plan));
@@ -122,8 +126,8 @@ done:
 }
 
 const am_command am_cmd_plan = {
-  .name = "plan",
-  .usage = "EXPERIMENT.yaml [--tiny] [--stages] [--show]",
-  .doc = "what an experiment is made of, what is done, what the rest costs",
-  .run = run,
+    .name = "plan",
+    .usage = "EXPERIMENT.yaml [--tiny] [--stages] [--show]",
+    .doc = "what an experiment is made of, what is done, what the rest costs",
+    .run = run,
 };

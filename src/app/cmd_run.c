@@ -24,7 +24,8 @@ static am_err say_header(const am_app *app, const am_session *s) {
   }
   am_err err = AM_OK;
   for (int k = 0; k < AM_STAGE_KINDS && !err; k++)
-    if (kind[k]) err = am_str_printf(&text, "%s%s %lld", text.length ? ", " : "", am_stage_name(k), (long long)kind[k]);
+    if (kind[k])
+      err = am_str_printf(&text, "%s%s %lld", text.length ? ", " : "", am_stage_name(k), (long long)kind[k]);
   int ranks = am_comm_size(app->world);
   AM_INFO("augmint %s: %s%s on %d %s", AM_VERSION, s->e->cfg.name, s->e->tiny ? " (tiny)" : "", ranks,
           ranks == 1 ? "rank" : "ranks");
@@ -66,7 +67,8 @@ static am_err do_missing(const am_app *app, am_session *s, am_run_summary *summa
   AM_GO(done, am_agree(app->world, err));
   AM_GO(done, am_plan_weigh(s->plan, device, app->world));
   AM_INFO("device: %s", am_device_describe(device));
-  am_runner runner = {.plan = s->plan, .store = s->store, .dirs = s->dirs, .device = device, .world = app->world};
+  am_runner runner = {
+      .plan = s->plan, .store = s->store, .dirs = s->dirs, .device = device, .world = app->world};
   AM_GO(done, am_run_local(&runner, summary));
 done:
   am_device_close(device);
@@ -92,19 +94,21 @@ done:
   return err;
 }
 
-static am_err say_end(const am_app *app, const am_session *s, const am_run_summary *summary, const char *table) {
+static am_err say_end(const am_app *app, const am_session *s, const am_run_summary *summary,
+                      const char *table) {
   char span[32];
   am_clock_span(summary->seconds, span);
   fprintf(app->out, "%s\n", table);
-  fprintf(app->out, "results: %s/%s/ (table.txt .md .csv .tex, report.html, results.h5)\n", app->results_dir, s->e->folder);
+  fprintf(app->out, "results: %s/%s/ (table.txt .md .csv .tex, report.html, results.h5)\n", app->results_dir,
+          s->e->folder);
   if (summary->made == 0 && summary->failed == 0 && summary->blocked == 0) {
     fprintf(app->out, "nothing to do: all %lld stages were done already\n", (long long)s->plan->count);
     return AM_OK;
   }
   fprintf(app->out, "done: %lld stages in %s\n", (long long)summary->made, span);
   AM_CHECK(summary->failed + summary->blocked == 0, AM_ERR_NUMERIC,
-           "%lld stages failed and %lld could not be done without them; the table shows which", (long long)summary->failed,
-           (long long)summary->blocked);
+           "%lld stages failed and %lld could not be done without them; the table shows which",
+           (long long)summary->failed, (long long)summary->blocked);
   return AM_OK;
 }
 
@@ -145,13 +149,14 @@ done:
 }
 
 const am_command am_cmd_run = {
-  .name = "run",
-  .usage = "EXPERIMENT.yaml [--tiny] [--set KEY=VALUE]...",
-  .doc = "do what an experiment is missing, print its table",
-  .help = "Finished stages are never run again; a run that was stopped or killed goes on where it was. Under\n"
-          "mpirun or srun the stages are spread over the ranks, which changes no number.\n"
-          "Writes RESULTS/<name>/ (tables, results.h5, report.html, links to the pools' shards) and\n"
-          "RESULTS/store/ (every artefact by address).\n",
-  .all_ranks = true,
-  .run = run,
+    .name = "run",
+    .usage = "EXPERIMENT.yaml [--tiny] [--set KEY=VALUE]...",
+    .doc = "do what an experiment is missing, print its table",
+    .help =
+        "Finished stages are never run again; a run that was stopped or killed goes on where it was. Under\n"
+        "mpirun or srun the stages are spread over the ranks, which changes no number.\n"
+        "Writes RESULTS/<name>/ (tables, results.h5, report.html, links to the pools' shards) and\n"
+        "RESULTS/store/ (every artefact by address).\n",
+    .all_ranks = true,
+    .run = run,
 };

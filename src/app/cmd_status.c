@@ -13,10 +13,14 @@ static void print_counts(FILE *out, const am_session *s) {
     for (int64_t i = 0; i < s->plan->count; i++) {
       const am_stage *st = &s->plan->stage[i];
       if ((int)st->kind != kind) continue;
-      if (st->state == AM_STATE_DONE) done++;
-      else if (am_store_is_held(s->store, st->address)) running++;
-      else if (st->state == AM_STATE_FAILED) failed++;
-      else missing++;
+      if (st->state == AM_STATE_DONE)
+        done++;
+      else if (am_store_is_held(s->store, st->address))
+        running++;
+      else if (st->state == AM_STATE_FAILED)
+        failed++;
+      else
+        missing++;
     }
     if (done + running + failed + missing == 0) continue;
     fprintf(out, "%-10s %8lld %8lld %8lld %8lld\n", am_stage_name((am_stage_kind)kind), (long long)done,
@@ -55,8 +59,8 @@ done:
 }
 
 const am_command am_cmd_status = {
-  .name = "status",
-  .usage = "EXPERIMENT.yaml [--tiny]",
-  .doc = "which stages are done, running, failed, missing",
-  .run = run,
+    .name = "status",
+    .usage = "EXPERIMENT.yaml [--tiny]",
+    .doc = "which stages are done, running, failed, missing",
+    .run = run,
 };

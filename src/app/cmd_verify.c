@@ -61,8 +61,10 @@ static am_err check_plan(am_app *app, const am_experiment_options *options, tall
   AM_TRY(am_session_open(app, options, false, NULL, &s));
   for (int64_t i = 0; i < s.plan->count; i++) {
     const am_stage *st = &s.plan->stage[i];
-    if (st->state == AM_STATE_DONE) check(app, s.store, st->address, st->id, t);
-    else missing++;
+    if (st->state == AM_STATE_DONE)
+      check(app, s.store, st->address, st->id, t);
+    else
+      missing++;
   }
   if (missing) fprintf(app->out, "%lld stages are not done\n", (long long)missing);
   am_session_close(&s);
@@ -90,15 +92,15 @@ static am_err run(am_app *app) {
   if (!go) return AM_OK;
   AM_TRY(app->argc ? check_plan(app, &options, &t) : check_store(app, &t));
   fprintf(app->out, "%lld artefacts verified, %lld bad\n", (long long)(t.checked - t.bad), (long long)t.bad);
-  AM_CHECK(t.bad == 0, AM_ERR_DATA, "%lld artefacts are not what was written; remove their folders and run again",
-           (long long)t.bad);
+  AM_CHECK(t.bad == 0, AM_ERR_DATA,
+           "%lld artefacts are not what was written; remove their folders and run again", (long long)t.bad);
   return AM_OK;
 }
 
 const am_command am_cmd_verify = {
-  .name = "verify",
-  .usage = "[EXPERIMENT.yaml] [--tiny]",
-  .doc = "re-read finished artefacts: addresses, file hashes, image checksums",
-  .help = "Without an experiment, everything in RESULTS/store.\n",
-  .run = run,
+    .name = "verify",
+    .usage = "[EXPERIMENT.yaml] [--tiny]",
+    .doc = "re-read finished artefacts: addresses, file hashes, image checksums",
+    .help = "Without an experiment, everything in RESULTS/store.\n",
+    .run = run,
 };

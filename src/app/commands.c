@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-am_err am_command_begin(am_app *app, const am_option *options, int count, int min_words, int max_words, bool *go) {
+am_err am_command_begin(am_app *app, const am_option *options, int count, int min_words, int max_words,
+                        bool *go) {
   bool help = false;
   am_option all[AM_WORDS_MAX];
   AM_CHECK(count + 1 <= AM_WORDS_MAX, AM_ERR_INTERNAL, "%s has too many options", app->command->name);
@@ -29,8 +30,10 @@ am_err am_command_begin(am_app *app, const am_option *options, int count, int mi
 
 am_err am_app_device(const am_app *app, int64_t threads, am_device **out) {
   am_device_cfg cfg = {
-    .kind = strcmp(app->device_kind, "auto") == 0 ? "cpu" : app->device_kind,
-    .threads = (int)(app->threads ? app->threads : threads ? threads : 1),
+      .kind = strcmp(app->device_kind, "auto") == 0 ? "cpu" : app->device_kind,
+      .threads = (int)(app->threads ? app->threads
+                       : threads    ? threads
+                                    : 1),
   };
   return am_device_open(&cfg, out);
 }

@@ -16,7 +16,7 @@ static const double PATIENT_SEC = 365.0 * 86400;
 
 static const am_command *const commands[] = {
 #define AM_COMMAND_ROW(name) &am_cmd_##name,
-  AM_COMMAND_LIST(AM_COMMAND_ROW)
+    AM_COMMAND_LIST(AM_COMMAND_ROW)
 #undef AM_COMMAND_ROW
 };
 
@@ -30,7 +30,8 @@ static am_err print_help(FILE *out, const am_option *globals, int count) {
           "augmint: does training on generated images help an image classifier?\n\n"
           "usage: augmint COMMAND [words] [options]        augmint COMMAND --help says more\n"
           "       mpirun -n 4 augmint run EXPERIMENT.yaml  one rank a core or device\n\ncommands:\n");
-  for (int i = 0; i < AM_COUNT_OF(commands); i++) fprintf(out, "  %-9s %s\n", commands[i]->name, commands[i]->doc);
+  for (int i = 0; i < AM_COUNT_OF(commands); i++)
+    fprintf(out, "  %-9s %s\n", commands[i]->name, commands[i]->doc);
   am_str text = {0};
   am_err err = am_options_describe(globals, count, &text);
   if (!err) fprintf(out, "\noptions of every command:\n%s", am_str_get(&text));
@@ -98,19 +99,26 @@ static am_err program(am_app *app, int argc, char **argv) {
   switches on = {0};
   char manifests[PATH_MAX];
   const am_option globals[] = {
-    {"--results", AM_OPTION_TEXT, &app->results_dir, "DIR", "everything that is written goes below (results)"},
-    {"--data", AM_OPTION_TEXT, &app->data_dir, "DIR", "image sets: DIR/<manifest>/ (AUGMINT_DATA, else data)"},
-    {"--manifests", AM_OPTION_TEXT, &app->manifest_dir, "DIR", "descriptions of image sets (data/manifests)"},
-    {"--device", AM_OPTION_TEXT, &app->device_kind, "KIND", "auto, cpu, ref (plain loops), guard (checks every operation)"},
-    {"--threads", AM_OPTION_I64, &app->threads, "N", "CPU threads of each rank; part of a result's meaning"},
-    {"-v", AM_OPTION_COUNT, &on.verbose, NULL, "say more (twice: much more)"},
-    {"--version", AM_OPTION_FLAG, &on.version, NULL, "print the version"},
+      {"--results", AM_OPTION_TEXT, &app->results_dir, "DIR",
+       "everything that is written goes below (results)"},
+      {"--data", AM_OPTION_TEXT, &app->data_dir, "DIR",
+       "image sets: DIR/<manifest>/ (AUGMINT_DATA, else data)"},
+      {"--manifests", AM_OPTION_TEXT, &app->manifest_dir, "DIR",
+       "descriptions of image sets (data/manifests)"},
+      {"--device", AM_OPTION_TEXT, &app->device_kind, "KIND",
+       "auto, cpu, ref (plain loops), guard (checks every operation)"},
+      {"--threads", AM_OPTION_I64, &app->threads, "N",
+       "CPU threads of each rank; part of a result's meaning"},
+      {"-v", AM_OPTION_COUNT, &on.verbose, NULL, "say more (twice: much more)"},
+      {"--version", AM_OPTION_FLAG, &on.version, NULL, "print the version"},
   };
   const int global_count = (int)AM_COUNT_OF(globals);
   AM_TRY(find_manifests(manifests, sizeof manifests));
   app->manifest_dir = manifests;
   AM_TRY(am_options_parse(globals, global_count, true, &argc, argv));
-  am_log_init(am_comm_rank(app->world), on.verbose > 1 ? AM_LOG_TRACE : on.verbose ? AM_LOG_DEBUG : AM_LOG_INFO);
+  am_log_init(am_comm_rank(app->world), on.verbose > 1 ? AM_LOG_TRACE
+                                        : on.verbose   ? AM_LOG_DEBUG
+                                                       : AM_LOG_INFO);
   AM_CHECK(app->threads >= 0 && app->threads <= 1024, AM_ERR_CONFIG, "--threads is 1 to 1024, not %lld",
            (long long)app->threads);
   AM_TRY(check_device_kind(app->device_kind));
@@ -131,7 +139,8 @@ static am_err program(am_app *app, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-  am_app app = {.results_dir = "results", .data_dir = getenv("AUGMINT_DATA"), .device_kind = "auto", .out = stdout};
+  am_app app = {
+      .results_dir = "results", .data_dir = getenv("AUGMINT_DATA"), .device_kind = "auto", .out = stdout};
   if (!app.data_dir || !app.data_dir[0]) app.data_dir = "data";
   am_log_init(0, AM_LOG_INFO);
   am_err err = am_comm_init(&argc, &argv, false, &app.world);

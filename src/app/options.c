@@ -27,20 +27,28 @@ static am_err unknown(const am_option *option, int count, const char *word) {
 
 static am_err store(const am_option *o, const char *text) {
   switch (o->kind) {
-    case AM_OPTION_FLAG: *(bool *)o->value = true; break;
-    case AM_OPTION_COUNT: ++*(int *)o->value; break;
-    case AM_OPTION_TEXT: *(const char **)o->value = text; break;
+    case AM_OPTION_FLAG:
+      *(bool *)o->value = true;
+      break;
+    case AM_OPTION_COUNT:
+      ++*(int *)o->value;
+      break;
+    case AM_OPTION_TEXT:
+      *(const char **)o->value = text;
+      break;
     case AM_OPTION_I64: {
       char *end = NULL;
       errno = 0;
       long long number = strtoll(text, &end, 10);
-      AM_CHECK(!errno && end != text && !*end, AM_ERR_CONFIG, "%s needs a whole number, not \"%s\"", o->name, text);
+      AM_CHECK(!errno && end != text && !*end, AM_ERR_CONFIG, "%s needs a whole number, not \"%s\"", o->name,
+               text);
       *(int64_t *)o->value = number;
       break;
     }
     case AM_OPTION_WORDS: {
       am_words *words = o->value;
-      AM_CHECK(words->count < AM_WORDS_MAX, AM_ERR_CONFIG, "%s is given more than %d times", o->name, AM_WORDS_MAX);
+      AM_CHECK(words->count < AM_WORDS_MAX, AM_ERR_CONFIG, "%s is given more than %d times", o->name,
+               AM_WORDS_MAX);
       words->word[words->count++] = text;
       break;
     }

@@ -29,10 +29,10 @@ typedef enum {
 } am_option_kind;
 
 typedef struct {
-  const char *name;   // "--tiny", or "-v"
+  const char *name;  // "--tiny", or "-v"
   am_option_kind kind;
-  void *value;        // where it goes; holds the default before parsing
-  const char *word;   // what stands for the value in --help: "DIR"; NULL for flags
+  void *value;       // where it goes; holds the default before parsing
+  const char *word;  // what stands for the value in --help: "DIR"; NULL for flags
   const char *doc;
 } am_option;
 
@@ -40,7 +40,8 @@ typedef struct {
 // what is left stays in order and *argc is its number. An option outside the table is an error
 // that names the nearest, or is left in place when leave_unknown is set.
 // Errors: AM_ERR_CONFIG.
-AM_MUST_USE am_err am_options_parse(const am_option *option, int count, bool leave_unknown, int *argc, char **argv);
+AM_MUST_USE am_err am_options_parse(const am_option *option, int count, bool leave_unknown, int *argc,
+                                    char **argv);
 // The lines of --help, one per option, aligned.
 AM_MUST_USE am_err am_options_describe(const am_option *option, int count, am_str *out);
 

@@ -11,8 +11,10 @@ am_err am_session_open(const am_app *app, const am_experiment_options *options, 
   am_source *source = NULL;
   bool first = !comm || am_comm_rank(comm) == 0;
   AM_GO(done, am_experiment_load(app->argv[0],
-                                 &(am_experiment_overrides){.tiny = options->tiny, .set = options->set.word,
-                                                            .set_count = options->set.count, .threads = app->threads},
+                                 &(am_experiment_overrides){.tiny = options->tiny,
+                                                            .set = options->set.word,
+                                                            .set_count = options->set.count,
+                                                            .threads = app->threads},
                                  &s.e));
   // One rank makes the folder; the others find it.
   err = first ? am_store_open(app->results_dir, create, &s.store) : AM_OK;

@@ -10,22 +10,23 @@ typedef struct {
   bool tiny;
   am_words set;
 } am_experiment_options;
-#define AM_EXPERIMENT_OPTIONS(e)                                                                          \
-  {"--tiny", AM_OPTION_FLAG, &(e)->tiny, NULL, "with the small overrides of the file's `tiny:` section"}, \
-  {"--set", AM_OPTION_WORDS, &(e)->set, "KEY=VALUE", "override one key, as train.epochs=2 (repeatable)"}
+#define AM_EXPERIMENT_OPTIONS(e)                                                                            \
+  {"--tiny", AM_OPTION_FLAG, &(e)->tiny, NULL, "with the small overrides of the file's `tiny:` section"}, { \
+    "--set", AM_OPTION_WORDS, &(e)->set, "KEY=VALUE", "override one key, as train.epochs=2 (repeatable)"    \
+  }
 
 typedef struct {
   am_experiment *e;
-  am_plan *plan;       // looked at
+  am_plan *plan;  // looked at
   am_store *store;
   am_source_dirs dirs;
-  char *hash_cache;    // owned
+  char *hash_cache;  // owned
 } am_session;
 
 // Reads the experiment file app->argv[0], looks at its data and at the store. `create`: the results
 // folder is made and must be writable. comm: collective over these ranks; NULL: this rank alone.
-AM_MUST_USE am_err am_session_open(const am_app *app, const am_experiment_options *options, bool create, am_comm *comm,
-                                   am_session *out);
+AM_MUST_USE am_err am_session_open(const am_app *app, const am_experiment_options *options, bool create,
+                                   am_comm *comm, am_session *out);
 void am_session_close(am_session *s);
 
 #endif

@@ -48,7 +48,8 @@ static const char *cell_error(const am_plan *p, const am_cell *cell) {
 // ---- histories ----
 
 // The history of a stage in long form; `owner` is the column that names its row ("cell", "fit").
-static am_err add_history(am_collector *c, int64_t stage, const char *frame_name, const char *owner, int64_t row) {
+static am_err add_history(am_collector *c, int64_t stage, const char *frame_name, const char *owner,
+                          int64_t row) {
   am_err err = AM_OK;
   am_history *h = NULL;
   char *path = NULL;
@@ -137,8 +138,9 @@ static am_err add_evaluation(am_collector *c, int64_t cell, const am_cell *what,
   AM_GO(done, am_h5_get(file, "logits", AM_H5_F32, 2, &shape, &logits));
   AM_GO(done, am_h5_get(file, "label", AM_H5_I32, 1, &length, &label));
   AM_CHECK_GO(done, shape.dim[0] == length.dim[0] && shape.dim[1] == c->class_count, AM_ERR_DATA,
-              "%s holds logits of %lld x %lld and %lld labels; expected %lld classes", path, (long long)shape.dim[0],
-              (long long)shape.dim[1], (long long)length.dim[0], (long long)c->class_count);
+              "%s holds logits of %lld x %lld and %lld labels; expected %lld classes", path,
+              (long long)shape.dim[0], (long long)shape.dim[1], (long long)length.dim[0],
+              (long long)c->class_count);
   AM_GO(done, check_labels(path, label, length.dim[0], c->class_count));
   am_predictions p = {.logits = logits, .label = label, .n = shape.dim[0], .k = shape.dim[1]};
   AM_GO(done, add_metrics(c, cell, split, &p));
@@ -160,8 +162,8 @@ static am_err add_cell(am_collector *c, const am_cell *cell) {
   am_frame *f = am_results_frame(c->results, "cells");
   int64_t row = 0;
   char id[512];
-  snprintf(id, sizeof id, "%s/%s/%s/%lld", e->arm[cell->arm].name, e->model[cell->model].name, e->draw[cell->draw].name,
-           (long long)cell->seed_index);
+  snprintf(id, sizeof id, "%s/%s/%s/%lld", e->arm[cell->arm].name, e->model[cell->model].name,
+           e->draw[cell->draw].name, (long long)cell->seed_index);
   AM_TRY(am_frame_add(f, &row));
   AM_TRY(am_frame_set_text(f, row, "id", id));
   AM_TRY(am_frame_set_text(f, row, "arm", e->arm[cell->arm].name));
@@ -268,7 +270,8 @@ static am_err describe_devices(const am_collector *c, am_str *out) {
     if (st->state != AM_STATE_DONE || st->kind != AM_STAGE_TRAIN) continue;
     char *device = am_store_text(c->store, st->address, "device");
     am_err err = AM_OK;
-    if (device && !strstr(am_str_get(out), device)) err = am_str_printf(out, "%s%s", out->length ? "; " : "", device);
+    if (device && !strstr(am_str_get(out), device))
+      err = am_str_printf(out, "%s%s", out->length ? "; " : "", device);
     free(device);
     AM_TRY(err);
   }
@@ -287,14 +290,15 @@ static am_err add_attributes(am_collector *c) {
   AM_GO(done, am_node_canonical(e->tree, &text));
   AM_GO(done, am_results_set_attr(c->results, "config", am_str_get(&text)));
   am_str_clear(&text);
-  for (int64_t i = 0; i < e->note_count; i++) AM_GO(done, am_str_printf(&text, "%s%s", i ? "\n" : "", e->note[i]));
+  for (int64_t i = 0; i < e->note_count; i++)
+    AM_GO(done, am_str_printf(&text, "%s%s", i ? "\n" : "", e->note[i]));
   AM_GO(done, am_results_set_attr(c->results, "notes", am_str_get(&text)));
   am_str_clear(&text);
   AM_GO(done, describe_devices(c, &text));
   AM_GO(done, am_results_set_attr(c->results, "devices", am_str_get(&text)));
   am_str_clear(&text);
-  AM_GO(done, am_str_printf(&text, "{\"compiler\":\"%s\",\"plan\":\"%s\",\"program\":\"augmint %s\"}", __VERSION__,
-                            c->plan->address, AM_VERSION));
+  AM_GO(done, am_str_printf(&text, "{\"compiler\":\"%s\",\"plan\":\"%s\",\"program\":\"augmint %s\"}",
+                            __VERSION__, c->plan->address, AM_VERSION));
   AM_GO(done, am_results_set_attr(c->results, "provenance", am_str_get(&text)));
 done:
   am_str_fini(&text);
@@ -331,7 +335,8 @@ done:
   return err;
 }
 
-am_err am_collect_and_write(const am_plan *plan, const am_store *store, const char *results_dir, am_str *text) {
+am_err am_collect_and_write(const am_plan *plan, const am_store *store, const char *results_dir,
+                            am_str *text) {
   am_err err = AM_OK;
   am_results *r = NULL;
   char *dir = NULL, *path = NULL;

@@ -12,6 +12,7 @@ AM_MUST_USE am_err am_collect(const am_plan *plan, const am_store *store, am_res
 
 // RESULTS/<experiment>/: collects, computes the rows, writes results.h5 and the tables, and links
 // the pools' shards under pools/<pool>/<draw>/. *text (may be NULL) = the table for a terminal.
-AM_MUST_USE am_err am_collect_and_write(const am_plan *plan, const am_store *store, const char *results_dir, am_str *text);
+AM_MUST_USE am_err am_collect_and_write(const am_plan *plan, const am_store *store, const char *results_dir,
+                                        am_str *text);
 
 #endif

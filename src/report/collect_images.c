@@ -15,9 +15,9 @@ enum { SHOWN = 8 };
 // ---- samples ----
 
 typedef struct {
-  uint8_t *pixel;      // owned: (capacity, h, w, 3)
-  int64_t *label;      // owned
-  int64_t *have;       // owned: of each class
+  uint8_t *pixel;  // owned: (capacity, h, w, 3)
+  int64_t *label;  // owned
+  int64_t *have;   // owned: of each class
   int64_t count, height, width, channels;
 } sample_sheet;
 
@@ -64,8 +64,8 @@ static am_err add_stage(am_collector *c, int64_t stage, sample_sheet *sheet) {
 
 static am_err put_sheet(am_collector *c, const char *path, const sample_sheet *s) {
   if (s->count == 0) return AM_OK;
-  AM_TRY(am_results_put_array(c->results, path, AM_ARRAY_U8, 4, (int64_t[]){s->count, s->height, s->width, s->channels},
-                              s->pixel));
+  AM_TRY(am_results_put_array(c->results, path, AM_ARRAY_U8, 4,
+                              (int64_t[]){s->count, s->height, s->width, s->channels}, s->pixel));
   return am_results_label_array(c->results, path, s->label, s->count);
 }
 
@@ -123,7 +123,8 @@ static am_err link_block(const am_plan *p, const am_block *b, const char *folder
   int64_t index = am_pool_index(st->run, st->first);
   file_word(am_plan_source(p, b->draw, 0)->class_name[b->class_index], word, sizeof word);
   AM_GO(done, am_str_format(&link, "%s/%s-%08lld.h5", folder, word, (long long)index));
-  AM_GO(done, am_str_format(&target, "../../../../store/%.2s/%s/block-%08lld.h5", st->address, st->address, (long long)index));
+  AM_GO(done, am_str_format(&target, "../../../../store/%.2s/%s/block-%08lld.h5", st->address, st->address,
+                            (long long)index));
   AM_CHECK_GO(done, symlink(target, link) == 0, AM_ERR_IO, "%s cannot be made: %s", link, strerror(errno));
 done:
   free(link);
@@ -141,7 +142,8 @@ am_err am_link_pools(const am_plan *p, const am_store *store, const char *dir) {
   for (int64_t i = 0; i < p->block_count; i++) {
     const am_block *b = &p->block[i];
     if (!am_store_has(store, p->stage[b->stage].address)) continue;
-    AM_GO(done, am_str_format(&folder, "%s/pools/%s/%s", dir, p->e->pool[b->pool].name, p->e->draw[b->draw].name));
+    AM_GO(done,
+          am_str_format(&folder, "%s/pools/%s/%s", dir, p->e->pool[b->pool].name, p->e->draw[b->draw].name));
     AM_GO(done, am_path_mkdirs(folder));
     AM_GO(done, link_block(p, b, folder));
     free(folder);

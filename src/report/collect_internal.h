@@ -5,10 +5,10 @@
 #include "report/collect.h"
 
 typedef struct {
-  const am_plan *plan;        // borrowed
-  const am_store *store;      // borrowed
-  am_results *results;        // owned
-  const char **class_name;    // owned
+  const am_plan *plan;      // borrowed
+  const am_store *store;    // borrowed
+  am_results *results;      // owned
+  const char **class_name;  // owned
   int64_t class_count;
 } am_collector;
 

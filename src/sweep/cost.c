@@ -20,8 +20,9 @@ static am_err forward_once(am_model *m, am_graph *g, int64_t batch, double *seco
   am_err err = AM_OK;
   am_pass pass = {.graph = g};
   am_tensor *x = NULL, *y = NULL;
-  am_shape shape = m->def->role == AM_ROLE_GENERATOR ? AM_SHAPE(batch, m->cfg.latent)
-                                                     : AM_SHAPE(batch, m->cfg.channels, m->cfg.size, m->cfg.size);
+  am_shape shape = m->def->role == AM_ROLE_GENERATOR
+                       ? AM_SHAPE(batch, m->cfg.latent)
+                       : AM_SHAPE(batch, m->cfg.channels, m->cfg.size, m->cfg.size);
   double start = am_clock_sec();
   AM_GO(done, am_fill(g, AM_F32, shape, 0, &x));
   AM_GO(done, am_model_forward(m, &pass, x, &y));
@@ -33,8 +34,8 @@ done:
 }
 
 // Seconds of a forward pass per image: the best of a few.
-static am_err time_network(const am_stage_env *env, const am_model_def *def, const am_network_cfg *network, int64_t batch,
-                           double *per_image) {
+static am_err time_network(const am_stage_env *env, const am_model_def *def, const am_network_cfg *network,
+                           int64_t batch, double *per_image) {
   am_err err = AM_OK;
   am_model *m = NULL;
   am_graph *g = NULL;
@@ -80,10 +81,13 @@ static am_err time_all(const am_stage_env *env, network_times t) {
 static double cost_of(const am_plan *p, const am_stage *st, network_times t) {
   const am_experiment *e = p->e;
   switch (st->kind) {
-    case AM_STAGE_PREPARE: return PREPARE_SEC * (double)am_plan_source(p, st->draw, st->split)->images;
-    case AM_STAGE_GENERATE: return (double)st->count * t.generator[st->generator];
+    case AM_STAGE_PREPARE:
+      return PREPARE_SEC * (double)am_plan_source(p, st->draw, st->split)->images;
+    case AM_STAGE_GENERATE:
+      return (double)st->count * t.generator[st->generator];
     case AM_STAGE_FIT: {
-      double step = FIT_GENERATOR_PASSES * t.generator[st->generator] + FIT_DISCRIMINATOR_PASSES * t.discriminator[st->generator];
+      double step = FIT_GENERATOR_PASSES * t.generator[st->generator] +
+                    FIT_DISCRIMINATOR_PASSES * t.discriminator[st->generator];
       double images = (double)am_plan_source(p, st->draw, 0)->per_class[st->class_index];
       return images * (double)e->generator[st->generator].fit.epochs * step;
     }
@@ -93,7 +97,8 @@ static double cost_of(const am_plan *p, const am_stage *st, network_times t) {
       return images * (double)am_arm_epochs(p, st->arm, st->draw) * t.model[st->model];
     }
     case AM_STAGE_EVALUATE: {
-      int64_t images = st->split ? am_plan_source(p, st->draw, st->split)->images : am_arm_images(p, st->arm, st->draw);
+      int64_t images =
+          st->split ? am_plan_source(p, st->draw, st->split)->images : am_arm_images(p, st->arm, st->draw);
       return (double)images * t.model[st->model];
     }
   }

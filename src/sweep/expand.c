@@ -14,11 +14,11 @@ typedef struct {
 } combination;
 
 typedef struct {
-  const char *name[VARIABLES_MAX];    // borrowed
-  const am_node *list[VARIABLES_MAX]; // borrowed
+  const char *name[VARIABLES_MAX];     // borrowed
+  const am_node *list[VARIABLES_MAX];  // borrowed
   bool mentioned[VARIABLES_MAX];
   int count;
-  combination *row;                   // owned
+  combination *row;  // owned
   int64_t row_count, row_capacity;
 } variables;
 
@@ -34,8 +34,8 @@ static am_err unknown_variable(const variables *v, const am_node *where, const c
   char word[64];
   snprintf(word, sizeof word, "%.*s", (int)bytes, name);
   const char *nearest = am_str_nearest(word, v->name, v->count);
-  return am_node_fail(where, "no variable \"%s\" in matrix or zip%s%s%s", word, nearest ? "; did you mean " : "",
-                      nearest ? nearest : "", nearest ? "?" : "");
+  return am_node_fail(where, "no variable \"%s\" in matrix or zip%s%s%s", word,
+                      nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
 static am_err declare(variables *v, const am_node *section) {
@@ -43,7 +43,8 @@ static am_err declare(variables *v, const am_node *section) {
   if (section->kind != AM_NODE_MAP) return am_node_fail(section, "expected a map of lists");
   for (int64_t i = 0; i < section->count; i++) {
     const am_node *list = section->item[i];
-    if (list->kind != AM_NODE_LIST || list->count == 0) return am_node_fail(list, "expected a list of values");
+    if (list->kind != AM_NODE_LIST || list->count == 0)
+      return am_node_fail(list, "expected a list of values");
     if (find_variable(v, section->key[i], strlen(section->key[i])) >= 0)
       return am_node_fail(list, "variable \"%s\" is declared twice", section->key[i]);
     if (v->count == VARIABLES_MAX) return am_node_fail(list, "more than %d variables", VARIABLES_MAX);
@@ -54,7 +55,8 @@ static am_err declare(variables *v, const am_node *section) {
 }
 
 static am_err add_row(variables *v, const am_node *where, const combination *row) {
-  if (v->row_count == COMBINATIONS_MAX) return am_node_fail(where, "more than %d combinations", COMBINATIONS_MAX);
+  if (v->row_count == COMBINATIONS_MAX)
+    return am_node_fail(where, "more than %d combinations", COMBINATIONS_MAX);
   AM_TRY(AM_GROW(&v->row, &v->row_capacity, v->row_count + 1));
   v->row[v->row_count++] = *row;
   return AM_OK;
@@ -65,7 +67,8 @@ static am_err multiply(variables *v, int matrix_count, const am_node *root) {
   int64_t zip_rows = matrix_count < v->count ? v->list[matrix_count]->count : 1;
   for (int i = matrix_count; i < v->count; i++)
     if (v->list[i]->count != zip_rows)
-      return am_node_fail(v->list[i], "zip pairs lists of equal length: this one has %lld values, \"%s\" has %lld",
+      return am_node_fail(v->list[i],
+                          "zip pairs lists of equal length: this one has %lld values, \"%s\" has %lld",
                           (long long)v->list[i]->count, v->name[matrix_count], (long long)zip_rows);
   int64_t digit[VARIABLES_MAX] = {0};
   for (;;) {
@@ -137,7 +140,8 @@ static am_err include(variables *v, const am_node *list) {
       row.value[at] = pattern->item[k];
     }
     for (int i = 0; i < v->count; i++)
-      if (!row.value[i]) return am_node_fail(pattern, "must name every variable; \"%s\" is missing", v->name[i]);
+      if (!row.value[i])
+        return am_node_fail(pattern, "must name every variable; \"%s\" is missing", v->name[i]);
     AM_TRY(add_row(v, pattern, &row));
   }
   return AM_OK;
@@ -177,7 +181,8 @@ static am_err mark(variables *v, const am_node *n, unsigned *mask) {
   return AM_OK;
 }
 
-static am_err fill_text(const variables *v, const combination *row, const am_node *where, const char *text, char **out) {
+static am_err fill_text(const variables *v, const combination *row, const am_node *where, const char *text,
+                        char **out) {
   am_err err = AM_OK;
   am_str s = {0};
   const char *open, *name, *rest;
@@ -297,7 +302,8 @@ static am_err repeat_section(variables *v, am_node *parent, const char *key) {
   if (!section || (section->kind != AM_NODE_MAP && section->kind != AM_NODE_LIST)) return AM_OK;
   am_err err = AM_OK;
   am_node *to = NULL;
-  AM_GO(failed, section->kind == AM_NODE_MAP ? am_node_new_map(section->file, &to) : am_node_new_list(section->file, &to));
+  AM_GO(failed, section->kind == AM_NODE_MAP ? am_node_new_map(section->file, &to)
+                                             : am_node_new_list(section->file, &to));
   to->line = section->line;
   to->column = section->column;
   for (int64_t i = 0; i < section->count; i++) AM_GO(failed, repeat_entry(v, section, i, to));

@@ -30,10 +30,12 @@ am_err am_check_path_name(const am_node *where, const char *name) {
   for (size_t i = 0; i < length && fine; i++)
     fine = strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-", name[i]) != NULL;
   if (fine) return AM_OK;
-  return am_node_fail(where, "\"%s\" becomes part of a path: letters, digits and . _ + - only, at most %d", name, LONGEST);
+  return am_node_fail(where, "\"%s\" becomes part of a path: letters, digits and . _ + - only, at most %d",
+                      name, LONGEST);
 }
 
-am_err am_fail_unknown(const am_node *where, const char *what, const char *word, const char *const *names, int64_t count) {
+am_err am_fail_unknown(const am_node *where, const char *what, const char *word, const char *const *names,
+                       int64_t count) {
   const char *nearest = am_str_nearest(word, names, count);
   if (nearest) return am_node_fail(where, "there is no %s \"%s\"; did you mean \"%s\"?", what, word, nearest);
   am_str known = {0};
@@ -50,10 +52,12 @@ am_err am_fail_unknown(const am_node *where, const char *what, const char *word,
 am_err am_words_of(const am_node *n, const char ***out, int64_t *count) {
   const char **words = NULL;
   am_err err = AM_OK;
-  if (n->kind == AM_NODE_MAP || n->kind == AM_NODE_NULL) return am_node_fail(n, "expected a word or a list of words");
+  if (n->kind == AM_NODE_MAP || n->kind == AM_NODE_NULL)
+    return am_node_fail(n, "expected a word or a list of words");
   int64_t total = n->kind == AM_NODE_LIST ? n->count : 1;
   AM_TRY(AM_NEW_ARRAY(&words, total));
-  for (int64_t i = 0; i < total; i++) AM_GO(failed, am_node_str(n->kind == AM_NODE_LIST ? n->item[i] : n, &words[i]));
+  for (int64_t i = 0; i < total; i++)
+    AM_GO(failed, am_node_str(n->kind == AM_NODE_LIST ? n->item[i] : n, &words[i]));
   *out = words;
   *count = total;
   return AM_OK;
@@ -64,7 +68,8 @@ failed:
 
 am_err am_check_slices(const am_node *where, int64_t batch_size, int64_t slices) {
   if (slices <= batch_size) return AM_OK;
-  return am_node_fail(where, "batch_size %lld cannot be cut into %lld slices", (long long)batch_size, (long long)slices);
+  return am_node_fail(where, "batch_size %lld cannot be cut into %lld slices", (long long)batch_size,
+                      (long long)slices);
 }
 
 // ---- merging ----
@@ -123,7 +128,8 @@ static am_err apply_overrides(am_node *tree, const am_experiment_overrides *over
   am_err err = AM_OK;
   am_node *tiny = NULL;
   AM_TRY(am_section(tree, "tiny", &tiny));
-  if (over->tiny && !tiny) return am_node_fail(tree, "the file has no `tiny:` section, so it cannot be run with --tiny");
+  if (over->tiny && !tiny)
+    return am_node_fail(tree, "the file has no `tiny:` section, so it cannot be run with --tiny");
   if (over->tiny) {
     am_node *copy = NULL;
     AM_TRY(am_node_copy(tiny, &copy));
@@ -144,7 +150,7 @@ static am_err apply_overrides(am_node *tree, const am_experiment_overrides *over
 // ---- the top level ----
 
 static am_err read_head(am_experiment *e) {
-  static const char *const also[] = {"paper", "data",  "generators", "pools",     "arms",  "models",
+  static const char *const also[] = {"paper", "data",  "generators", "pools",     "arms", "models",
                                      "train", "notes", "evaluate",   "published", NULL};
   am_node *paper = NULL;
   AM_TRY(am_bind(e->tree, &am_experiment_schema, also, &e->cfg));

@@ -35,7 +35,8 @@ static am_err read_pool_part(const am_experiment *e, const am_node *n, am_arm_pa
   if (per_class) AM_TRY(am_node_i64(per_class, &part->per_class));
   if (part->per_class < 1 || part->per_class > most)
     return am_node_fail(per_class, "pool \"%s\" has %lld images of each class, so 1 to %lld, not %lld",
-                        e->pool[part->pool].name, (long long)most, (long long)most, (long long)part->per_class);
+                        e->pool[part->pool].name, (long long)most, (long long)most,
+                        (long long)part->per_class);
   return AM_OK;
 }
 
@@ -45,7 +46,8 @@ static am_err read_duplicates_part(const am_node *n, am_arm_part *part) {
   const char *word = NULL;
   AM_TRY(am_node_check_keys(n, keys));
   AM_TRY(am_node_str(of, &word));
-  if (strcmp(word, "real") != 0) return am_node_fail(of, "only real images can be repeated: {duplicates: real}");
+  if (strcmp(word, "real") != 0)
+    return am_node_fail(of, "only real images can be repeated: {duplicates: real}");
   if (!per_class) return am_node_fail(n, "the key \"per_class\" is missing");
   part->kind = AM_PART_DUPLICATES;
   AM_TRY(am_node_i64(per_class, &part->per_class));
@@ -66,8 +68,10 @@ static am_err read_part(const am_experiment *e, const am_node *n, am_arm_part *p
 
 static am_err read_parts(const am_experiment *e, const am_node *n, am_arm_def *arm) {
   const am_node *train = am_node_get(n, "train");
-  if (!train) return am_node_fail(n, "the key \"train\" is missing: train: [real, {pool: NAME, per_class: N}]");
-  if (train->kind != AM_NODE_LIST || train->count == 0) return am_node_fail(train, "expected a list, such as [real]");
+  if (!train)
+    return am_node_fail(n, "the key \"train\" is missing: train: [real, {pool: NAME, per_class: N}]");
+  if (train->kind != AM_NODE_LIST || train->count == 0)
+    return am_node_fail(train, "expected a list, such as [real]");
   AM_TRY(AM_NEW_ARRAY(&arm->part, train->count));
   for (int64_t i = 0; i < train->count; i++) {
     am_arm_part *part = &arm->part[i];
@@ -122,7 +126,8 @@ static bool has_pool(const am_arm_def *arm) {
 }
 
 // The arm with real images repeated in the place, and the number, of generated ones.
-static am_err make_control(const am_experiment *e, const am_node *n, const am_arm_def *of, am_arm_def *control) {
+static am_err make_control(const am_experiment *e, const am_node *n, const am_arm_def *of,
+                           am_arm_def *control) {
   am_arm_part repeated = {.kind = AM_PART_DUPLICATES};
   am_node *override = NULL;
   AM_TRY(am_str_format(&control->name_owned, "%s (duplicates)", of->name));
@@ -132,8 +137,10 @@ static am_err make_control(const am_experiment *e, const am_node *n, const am_ar
   control->stand_in = "";
   AM_TRY(AM_NEW_ARRAY(&control->part, of->part_count));
   for (int64_t i = 0; i < of->part_count; i++) {
-    if (of->part[i].kind == AM_PART_REAL) control->part[control->part_count++] = of->part[i];
-    else repeated.per_class += of->part[i].per_class;
+    if (of->part[i].kind == AM_PART_REAL)
+      control->part[control->part_count++] = of->part[i];
+    else
+      repeated.per_class += of->part[i].per_class;
   }
   control->part[control->part_count++] = repeated;
   AM_TRY(am_section(n, "override", &override));
@@ -143,7 +150,8 @@ static am_err make_control(const am_experiment *e, const am_node *n, const am_ar
 am_err am_read_arms(am_experiment *e) {
   am_node *section = NULL;
   AM_TRY(am_section(e->tree, "arms", &section));
-  if (!section || section->count == 0) return am_node_fail(section ? section : e->tree, "there is no entry in \"arms\"");
+  if (!section || section->count == 0)
+    return am_node_fail(section ? section : e->tree, "there is no entry in \"arms\"");
   AM_TRY(AM_NEW_ARRAY(&e->arm, 2 * section->count));
   for (int64_t i = 0; i < section->count; i++) {
     e->arm_count++;
@@ -207,7 +215,9 @@ static am_err read_evaluated(am_experiment *e, const am_node *list) {
   AM_GO(done, AM_NEW_ARRAY(&e->evaluated, count));
   for (int64_t i = 0; i < count; i++) {
     e->evaluated[i] = i + 1;
-    if (list) AM_GO(done, find_split(e, list->kind == AM_NODE_LIST ? list->item[i] : list, name[i], &e->evaluated[i]));
+    if (list)
+      AM_GO(done,
+            find_split(e, list->kind == AM_NODE_LIST ? list->item[i] : list, name[i], &e->evaluated[i]));
     e->evaluated_count = i + 1;
   }
 done:
@@ -275,7 +285,10 @@ static am_err read_value(const am_node *n, am_published_def *p) {
 static am_err add_published(am_experiment *e, int64_t *capacity, const published_head *head, const char *arm,
                             const char *metric, const am_node *metric_node, const am_node *value) {
   const am_metric *known = NULL;
-  am_published_def p = {.arm = arm, .split = head->split, .metric = metric, .reason = head->reason,
+  am_published_def p = {.arm = arm,
+                        .split = head->split,
+                        .metric = metric,
+                        .reason = head->reason,
                         .tolerance = head->tolerance};
   AM_TRY(find_metric(metric_node, metric, &known));
   AM_TRY(read_value(value, &p));
@@ -288,8 +301,10 @@ static am_err add_published(am_experiment *e, int64_t *capacity, const published
 }
 
 static am_err read_published_entry(am_experiment *e, const am_node *n, int64_t *capacity) {
-  static const char *const keys[] = {"arm", "arms", "split", "metric", "value", "values", "tolerance", "reason", NULL};
-  if (n->kind != AM_NODE_MAP) return am_node_fail(n, "expected a map: {arm: ..., split: ..., metric: ..., value: ...}");
+  static const char *const keys[] = {"arm",    "arms",      "split",  "metric", "value",
+                                     "values", "tolerance", "reason", NULL};
+  if (n->kind != AM_NODE_MAP)
+    return am_node_fail(n, "expected a map: {arm: ..., split: ..., metric: ..., value: ...}");
   AM_TRY(am_node_check_keys(n, keys));
   published_head head = {.split = "test", .reason = "", .tolerance = e->cfg.tolerance};
   const am_node *split = am_node_get(n, "split"), *reason = am_node_get(n, "reason");
@@ -315,7 +330,8 @@ static am_err read_published_entry(am_experiment *e, const am_node *n, int64_t *
     AM_GO(done, check_arm(e, arm->kind == AM_NODE_LIST ? arm->item[a] : arm, arms[a]));
     if (values) {
       for (int64_t i = 0; i < values->count; i++)
-        AM_GO(done, add_published(e, capacity, &head, arms[a], values->key[i], values->item[i], values->item[i]));
+        AM_GO(done,
+              add_published(e, capacity, &head, arms[a], values->key[i], values->item[i], values->item[i]));
     } else {
       AM_GO(done, am_node_str(metric, &metric_name));
       AM_GO(done, add_published(e, capacity, &head, arms[a], metric_name, metric, value));

@@ -76,9 +76,11 @@ static am_err check_splits(const am_draw_def *d, const am_node *where) {
     if (s->cfg.size != train->cfg.size)
       return am_node_fail(am_node_get(where, s->name), "size is %lld, train has %lld", (long long)s->cfg.size,
                           (long long)train->cfg.size);
-    if (!s->class_name || !train->class_name) continue;  // the manifest's classes are compared once they are known
+    if (!s->class_name || !train->class_name)
+      continue;  // the manifest's classes are compared once they are known
     bool same = s->class_count == train->class_count;
-    for (int64_t k = 0; k < s->class_count && same; k++) same = strcmp(s->class_name[k], train->class_name[k]) == 0;
+    for (int64_t k = 0; k < s->class_count && same; k++)
+      same = strcmp(s->class_name[k], train->class_name[k]) == 0;
     if (!same) return am_node_fail(am_node_get(where, s->name), "classes differ from those of train");
   }
   return AM_OK;
@@ -111,7 +113,8 @@ static am_err merge_draw(const am_node *data, const am_node *entry, am_draw_def 
     d->name = "all";
     return AM_OK;
   }
-  if (entry->kind != AM_NODE_MAP) return am_node_fail(entry, "expected a map: {name: ..., train: {...}, test: {...}}");
+  if (entry->kind != AM_NODE_MAP)
+    return am_node_fail(entry, "expected a map: {name: ..., train: {...}, test: {...}}");
   const am_node *name = am_node_get(entry, "name");
   if (!name) return am_node_fail(entry, "a draw needs a name");
   AM_TRY(am_node_str(name, &d->name));

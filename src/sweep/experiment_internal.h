@@ -4,15 +4,16 @@
 
 #include "sweep/experiment.h"
 
-extern const am_schema am_experiment_schema, am_paper_schema, am_split_schema, am_normalize_schema, am_pool_schema,
-  am_network_schema;
+extern const am_schema am_experiment_schema, am_paper_schema, am_split_schema, am_normalize_schema,
+    am_pool_schema, am_network_schema;
 
 // The section under key as a map; NULL when absent. Errors: AM_ERR_CONFIG not a map.
 AM_MUST_USE am_err am_section(const am_node *map, const char *key, am_node **out);
 // Names that become parts of paths: letters, digits and . _ + -
 AM_MUST_USE am_err am_check_path_name(const am_node *where, const char *name);
 // Fails at `where` naming the word, what it should have been and the nearest of the names.
-am_err am_fail_unknown(const am_node *where, const char *what, const char *word, const char *const *names, int64_t count);
+am_err am_fail_unknown(const am_node *where, const char *what, const char *word, const char *const *names,
+                       int64_t count);
 // A list of words, or one word, as borrowed strings in owned memory.
 AM_MUST_USE am_err am_words_of(const am_node *n, const char ***out, int64_t *count);
 

@@ -42,16 +42,17 @@ static am_err check_settings(const am_node *where, const am_network_cfg *cfg, un
               {"dropout", cfg->dropout != 0, AM_MODEL_DROPOUT}};
   for (int i = 0; i < 4; i++)
     if (rows[i].given && !(settings & rows[i].bit))
-      return am_node_fail(am_node_get(where, rows[i].key), "%s has no setting \"%s\"", cfg->kind, rows[i].key);
+      return am_node_fail(am_node_get(where, rows[i].key), "%s has no setting \"%s\"", cfg->kind,
+                          rows[i].key);
   return AM_OK;
 }
 
 am_model_cfg am_network_settings(const am_network_cfg *cfg, const am_model_def *def) {
   return (am_model_cfg){
-    .width = def->settings & AM_MODEL_WIDTH ? cfg->width : 0,
-    .latent = def->settings & AM_MODEL_LATENT ? cfg->latent : 0,
-    .slope = def->settings & AM_MODEL_SLOPE ? cfg->slope : 0,
-    .dropout = def->settings & AM_MODEL_DROPOUT ? cfg->dropout : 0,
+      .width = def->settings & AM_MODEL_WIDTH ? cfg->width : 0,
+      .latent = def->settings & AM_MODEL_LATENT ? cfg->latent : 0,
+      .slope = def->settings & AM_MODEL_SLOPE ? cfg->slope : 0,
+      .dropout = def->settings & AM_MODEL_DROPOUT ? cfg->dropout : 0,
   };
 }
 

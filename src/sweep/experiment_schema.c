@@ -21,21 +21,21 @@ static const am_field network_fields[] = {AM_FIELDS(AM_NETWORK_FIELDS)};
 #undef AM_FIELD_OF
 
 const am_schema am_experiment_schema =
-  AM_SCHEMA("experiment", "the top level of an experiment file", am_experiment_cfg, experiment_fields);
+    AM_SCHEMA("experiment", "the top level of an experiment file", am_experiment_cfg, experiment_fields);
 const am_schema am_paper_schema = AM_SCHEMA("paper", "what is reproduced", am_paper_cfg, paper_fields);
 const am_schema am_split_schema =
-  AM_SCHEMA("data.<split>", "which images of which data set; `train` and any further names", am_split_cfg, split_fields);
+    AM_SCHEMA("data.<split>", "which images of which data set; `train` and any further names", am_split_cfg,
+              split_fields);
 const am_schema am_normalize_schema =
-  AM_SCHEMA("data.normalize", "what classifiers see: (x - mean) / sd", am_normalize_cfg, normalize_fields);
+    AM_SCHEMA("data.normalize", "what classifiers see: (x - mean) / sd", am_normalize_cfg, normalize_fields);
 const am_schema am_pool_schema =
-  AM_SCHEMA("pools.<name>", "images made by a generator, for each class", am_pool_cfg, pool_fields);
+    AM_SCHEMA("pools.<name>", "images made by a generator, for each class", am_pool_cfg, pool_fields);
 const am_schema am_network_schema =
-  AM_SCHEMA("models.<name>, generators.<name>.model", "a network", am_network_cfg, network_fields);
+    AM_SCHEMA("models.<name>, generators.<name>.model", "a network", am_network_cfg, network_fields);
 
 const am_schema *const *am_experiment_schemas(void) {
-  static const am_schema *const all[] = {&am_experiment_schema, &am_paper_schema, &am_split_schema,
-                                         &am_normalize_schema,  &am_pool_schema,  &am_network_schema,
-                                         &am_fit_schema,        &am_train_schema, &am_optimizer_schema,
-                                         NULL};
+  static const am_schema *const all[] = {
+      &am_experiment_schema, &am_paper_schema, &am_split_schema, &am_normalize_schema, &am_pool_schema,
+      &am_network_schema,    &am_fit_schema,   &am_train_schema, &am_optimizer_schema, NULL};
   return all;
 }

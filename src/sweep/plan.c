@@ -20,8 +20,16 @@ int64_t am_pool_index(int64_t run, int64_t j) { return run * RUN_STRIDE + j; }
 // ---- adding stages ----
 
 static am_stage blank(am_stage_kind kind) {
-  return (am_stage){.kind = kind, .slices = 1, .draw = -1, .split = -1, .generator = -1, .class_index = -1, .run = -1,
-                    .pool = -1, .arm = -1, .model = -1};
+  return (am_stage){.kind = kind,
+                    .slices = 1,
+                    .draw = -1,
+                    .split = -1,
+                    .generator = -1,
+                    .class_index = -1,
+                    .run = -1,
+                    .pool = -1,
+                    .arm = -1,
+                    .model = -1};
 }
 
 static void stage_fini(am_stage *st) {
@@ -62,7 +70,8 @@ failed:
 
 // " 1to2" where the experiment has several draws.
 static const char *draw_suffix(const am_plan *p, int64_t draw, char text[128]) {
-  snprintf(text, 128, "%s%s", p->e->draw_count > 1 ? " " : "", p->e->draw_count > 1 ? p->e->draw[draw].name : "");
+  snprintf(text, 128, "%s%s", p->e->draw_count > 1 ? " " : "",
+           p->e->draw_count > 1 ? p->e->draw[draw].name : "");
   return text;
 }
 
@@ -74,7 +83,8 @@ static am_err add_prepare(am_plan *p, int64_t draw, int64_t split, int64_t *out)
   st.draw = draw;
   st.split = split;
   st.cost = 0.05 * (double)am_plan_source(p, draw, split)->images;
-  AM_TRY(am_str_format(&st.id, "prepare %s%s", p->e->draw[draw].split[split].name, draw_suffix(p, draw, suffix)));
+  AM_TRY(am_str_format(&st.id, "prepare %s%s", p->e->draw[draw].split[split].name,
+                       draw_suffix(p, draw, suffix)));
   return add_stage(p, &st, out);
 }
 
@@ -90,10 +100,11 @@ static am_err add_fit(am_plan *p, int64_t real, int64_t g, int64_t draw, int64_t
   st.run = run;
   st.slices = def->fit.slices;
   st.cost = 10.0 * (double)source->per_class[k] * (double)def->fit.epochs;
-  snprintf(word, sizeof word, "fit/%s/%s/run%lld", p->e->draw[draw].name, source->class_name[k], (long long)run);
+  snprintf(word, sizeof word, "fit/%s/%s/run%lld", p->e->draw[draw].name, source->class_name[k],
+           (long long)run);
   st.seed = am_seed_derive((uint64_t)p->e->cfg.seed, word);
-  AM_GO(failed, am_str_format(&st.id, "fit %s/%s run %lld%s", def->name, source->class_name[k], (long long)run,
-                              draw_suffix(p, draw, suffix)));
+  AM_GO(failed, am_str_format(&st.id, "fit %s/%s run %lld%s", def->name, source->class_name[k],
+                              (long long)run, draw_suffix(p, draw, suffix)));
   AM_GO(failed, add_input(&st, real));
   int64_t at = 0;
   AM_TRY(add_stage(p, &st, &at));
@@ -113,7 +124,8 @@ static int64_t find_fit(const am_plan *p, int64_t g, int64_t draw, int64_t k, in
   return -1;
 }
 
-static am_err add_block(am_plan *p, int64_t pool, int64_t draw, int64_t k, int64_t run, int64_t first, int64_t count) {
+static am_err add_block(am_plan *p, int64_t pool, int64_t draw, int64_t k, int64_t run, int64_t first,
+                        int64_t count) {
   am_err err = AM_OK;
   am_stage st = blank(AM_STAGE_GENERATE);
   const am_pool_def *def = &p->e->pool[pool];
@@ -129,13 +141,14 @@ static am_err add_block(am_plan *p, int64_t pool, int64_t draw, int64_t k, int64
   st.count = count;
   st.cost = (double)count;
   st.seed = am_seed_derive(p->stage[fit].seed, "sample");
-  AM_GO(failed, am_str_format(&st.id, "generate %s/%s run %lld images %lld to %lld%s", def->name, source->class_name[k],
-                              (long long)run, (long long)first, (long long)(first + count - 1),
-                              draw_suffix(p, draw, suffix)));
+  AM_GO(failed, am_str_format(&st.id, "generate %s/%s run %lld images %lld to %lld%s", def->name,
+                              source->class_name[k], (long long)run, (long long)first,
+                              (long long)(first + count - 1), draw_suffix(p, draw, suffix)));
   AM_GO(failed, add_input(&st, fit));
   AM_TRY(add_stage(p, &st, &at));
   AM_TRY(AM_GROW(&p->block, &p->block_capacity, p->block_count + 1));
-  p->block[p->block_count++] = (am_block){.pool = pool, .draw = draw, .class_index = k, .run = run, .stage = at};
+  p->block[p->block_count++] =
+      (am_block){.pool = pool, .draw = draw, .class_index = k, .run = run, .stage = at};
   return AM_OK;
 failed:
   stage_fini(&st);
@@ -145,8 +158,9 @@ failed:
 static am_err add_pool(am_plan *p, int64_t pool, int64_t draw) {
   const am_pool_def *def = &p->e->pool[pool];
   int64_t runs = p->e->generator[def->generator].fit.runs;
-  AM_CHECK(def->cfg.per_class / runs < RUN_STRIDE, AM_ERR_CONFIG, "%s: pools.%s: at most %lld images of each class and run",
-           p->e->file, def->name, (long long)RUN_STRIDE);
+  AM_CHECK(def->cfg.per_class / runs < RUN_STRIDE, AM_ERR_CONFIG,
+           "%s: pools.%s: at most %lld images of each class and run", p->e->file, def->name,
+           (long long)RUN_STRIDE);
   for (int64_t k = 0; k < am_plan_source(p, draw, 0)->class_count; k++) {
     for (int64_t run = 0; run < runs; run++) {
       int64_t part = am_pool_part(def->cfg.per_class, runs, run);
@@ -163,7 +177,8 @@ static am_err add_pool_inputs(const am_plan *p, const am_arm_part *part, int64_t
   for (int64_t i = 0; i < p->block_count; i++) {
     const am_block *b = &p->block[i];
     if (b->pool != part->pool || b->draw != draw) continue;
-    if (p->stage[b->stage].first < am_pool_part(part->per_class, runs, b->run)) AM_TRY(add_input(st, b->stage));
+    if (p->stage[b->stage].first < am_pool_part(part->per_class, runs, b->run))
+      AM_TRY(add_input(st, b->stage));
   }
   return AM_OK;
 }
@@ -193,7 +208,8 @@ failed:
   return err;
 }
 
-static am_err add_evaluate(am_plan *p, const int64_t *prepared, const am_cell *cell, int64_t split, int64_t *out) {
+static am_err add_evaluate(am_plan *p, const int64_t *prepared, const am_cell *cell, int64_t split,
+                           int64_t *out) {
   am_err err = AM_OK;
   am_stage st = blank(AM_STAGE_EVALUATE);
   const am_stage *train = &p->stage[cell->train];
@@ -224,7 +240,8 @@ static am_err add_draw(am_plan *p, int64_t draw, int64_t *prepared) {
   for (int64_t s = 0; s < p->split_count; s++) AM_TRY(add_prepare(p, draw, s, &prepared[s]));
   for (int64_t g = 0; g < e->generator_count; g++)
     for (int64_t k = 0; k < am_plan_source(p, draw, 0)->class_count; k++)
-      for (int64_t run = 0; run < e->generator[g].fit.runs; run++) AM_TRY(add_fit(p, prepared[0], g, draw, k, run));
+      for (int64_t run = 0; run < e->generator[g].fit.runs; run++)
+        AM_TRY(add_fit(p, prepared[0], g, draw, k, run));
   for (int64_t pool = 0; pool < e->pool_count; pool++) AM_TRY(add_pool(p, pool, draw));
   for (int64_t arm = 0; arm < e->arm_count; arm++) {
     for (int64_t model = 0; model < e->model_count; model++) {
@@ -269,7 +286,8 @@ am_err am_plan_new(const am_experiment *e, am_source *source_take, am_plan **out
   p->e = e;
   p->source = source_take;
   p->split_count = e->draw[0].split_count;
-  bool fits = am_mul_i64(e->arm_count * e->model_count, e->draw_count, &cells) && am_mul_i64(cells, e->cfg.seeds, &cells);
+  bool fits = am_mul_i64(e->arm_count * e->model_count, e->draw_count, &cells) &&
+              am_mul_i64(cells, e->cfg.seeds, &cells);
   AM_CHECK_GO(done, fits && cells <= 1000000, AM_ERR_CONFIG, "%s: more than 1000000 cells", e->file);
   AM_GO(done, AM_NEW_ARRAY(&p->cell, cells));
   AM_GO(done, AM_NEW_ARRAY(&prepared, p->split_count));
@@ -313,7 +331,8 @@ int64_t am_plan_bytes(const am_plan *p) {
   for (int64_t i = 0; i < p->count; i++) {
     const am_stage *st = &p->stage[i];
     if (st->state == AM_STATE_DONE) continue;
-    if (st->kind == AM_STAGE_PREPARE) bytes += am_plan_source(p, st->draw, st->split)->images * size * size * 3;
+    if (st->kind == AM_STAGE_PREPARE)
+      bytes += am_plan_source(p, st->draw, st->split)->images * size * size * 3;
     if (st->kind == AM_STAGE_GENERATE) bytes += st->count * size * size * 3;
   }
   return bytes;

@@ -18,7 +18,13 @@
 #include "sweep/source.h"
 #include "sweep/store.h"
 
-typedef enum { AM_STAGE_PREPARE, AM_STAGE_FIT, AM_STAGE_GENERATE, AM_STAGE_TRAIN, AM_STAGE_EVALUATE } am_stage_kind;
+typedef enum {
+  AM_STAGE_PREPARE,
+  AM_STAGE_FIT,
+  AM_STAGE_GENERATE,
+  AM_STAGE_TRAIN,
+  AM_STAGE_EVALUATE
+} am_stage_kind;
 enum { AM_STAGE_KINDS = 5, AM_STAGE_LEVELS = 5 };
 const char *am_stage_name(am_stage_kind kind);
 
@@ -27,27 +33,27 @@ typedef enum { AM_STATE_MISSING, AM_STATE_DONE, AM_STATE_FAILED } am_stage_state
 typedef struct {
   am_stage_kind kind;
   char address[AM_SHA256_HEX];
-  char *text;                  // owned: what the address is of
-  char *id;                    // owned: "train gan2000 cnn 1to2 seed 3"
-  int64_t *input;              // owned: stages that must be done before
+  char *text;      // owned: what the address is of
+  char *id;        // owned: "train gan2000 cnn 1to2 seed 3"
+  int64_t *input;  // owned: stages that must be done before
   int64_t input_count, input_capacity;
   int level;
-  int64_t slices;              // ranks that can share it
-  double cost;                 // relative; what the longest-first order goes by
+  int64_t slices;  // ranks that can share it
+  double cost;     // relative; what the longest-first order goes by
   uint64_t seed;
   // Where it stands in the experiment; -1 where it does not apply.
   int64_t draw, split, generator, class_index, run, pool, arm, model;
-  int64_t first, count;        // generate: sample indices within class and run
+  int64_t first, count;  // generate: sample indices within class and run
   am_stage_state state;
-  char *error;                 // owned: of a failed stage
+  char *error;  // owned: of a failed stage
 } am_stage;
 
 // A cell of the result table and the stages behind it.
 typedef struct {
   int64_t arm, model, draw, seed_index;
   uint64_t seed;
-  int64_t train;               // stage
-  int64_t *evaluate;           // owned: stage of each evaluated split
+  int64_t train;      // stage
+  int64_t *evaluate;  // owned: stage of each evaluated split
   int64_t train_images;
 } am_cell;
 
@@ -60,14 +66,18 @@ typedef struct {
 } am_block;
 
 typedef struct {
-  const am_experiment *e;      // borrowed
-  am_source *source;           // owned: [draw * split_count + split]
+  const am_experiment *e;  // borrowed
+  am_source *source;       // owned: [draw * split_count + split]
   int64_t split_count;
-  am_stage *stage;   int64_t count, capacity;
-  am_cell *cell;     int64_t cell_count;
-  am_fit *fit;       int64_t fit_count, fit_capacity;
-  am_block *block;   int64_t block_count, block_capacity;
-  char address[AM_SHA256_HEX]; // of the whole experiment: every stage, and what tables say
+  am_stage *stage;
+  int64_t count, capacity;
+  am_cell *cell;
+  int64_t cell_count;
+  am_fit *fit;
+  int64_t fit_count, fit_capacity;
+  am_block *block;
+  int64_t block_count, block_capacity;
+  char address[AM_SHA256_HEX];  // of the whole experiment: every stage, and what tables say
 } am_plan;
 
 // Builds the plan from what the data are. Local; every rank gets the same from equal sources.

@@ -23,7 +23,8 @@ static am_err put(am_node *map, const char *key, const char *text, bool quoted) 
   return am_node_put(map, key, n);
 }
 
-static am_err provenance(const am_runner *r, const am_stage_env *env, const am_stage *st, double seconds, char **out) {
+static am_err provenance(const am_runner *r, const am_stage_env *env, const am_stage *st, double seconds,
+                         char **out) {
   am_err err = AM_OK;
   am_node *map = NULL;
   am_str text = {0};
@@ -63,7 +64,8 @@ static am_err record_failure(const am_runner *r, am_stage *st, bool leader) {
 }
 
 // The group's first rank takes the artefact; *skip when it was finished meanwhile by somebody else.
-static am_err begin(const am_runner *r, const am_stage_env *env, const am_stage *st, am_artefact **a, bool *skip) {
+static am_err begin(const am_runner *r, const am_stage_env *env, const am_stage *st, am_artefact **a,
+                    bool *skip) {
   bool leader = am_comm_rank(env->group) == 0;
   am_err err = leader ? am_artefact_begin(r->store, st->address, a) : AM_OK;
   if (err) am_err_prefix("%s", st->id);
@@ -155,8 +157,10 @@ static void say_progress(level_clock *clock, const am_stage *st) {
   if (clock->done == clock->total || !am_progress_due(&clock->progress)) return;
   char eta[32];
   double spent = am_clock_sec() - clock->start;
-  am_clock_span(spent * (clock->cost_total - clock->cost_done) / (clock->cost_done > 0 ? clock->cost_done : 1), eta);
-  AM_INFO("  %lld/%lld on this rank, eta %s: %s", (long long)clock->done, (long long)clock->total, eta, st->id);
+  am_clock_span(
+      spent * (clock->cost_total - clock->cost_done) / (clock->cost_done > 0 ? clock->cost_done : 1), eta);
+  AM_INFO("  %lld/%lld on this rank, eta %s: %s", (long long)clock->done, (long long)clock->total, eta,
+          st->id);
 }
 
 // Runs the stages of one width on groups of that many ranks. Local errors that end the job come
@@ -170,7 +174,8 @@ static am_err run_width(const am_runner *r, int64_t *todo, int64_t count, int wi
   AM_GO(done, deal(r->plan, todo, count, groups, owner));
   AM_GO(done, am_comm_split(r->world, mine < groups ? mine : -1, &group));
   if (!group) goto done;
-  am_stage_env env = {.plan = r->plan, .store = r->store, .dirs = r->dirs, .device = r->device, .group = group};
+  am_stage_env env = {
+      .plan = r->plan, .store = r->store, .dirs = r->dirs, .device = r->device, .group = group};
   level_clock clock = {.start = am_clock_sec()};
   for (int64_t n = 0; n < count; n++) {
     if (owner[n] != mine) continue;
@@ -218,9 +223,12 @@ static int64_t collect_todo(const am_runner *r, int level, int64_t *todo, am_run
     am_stage *st = &p->stage[i];
     if (st->level != level || st->state != AM_STATE_MISSING) continue;
     bool ready = true;
-    for (int64_t k = 0; k < st->input_count && ready; k++) ready = p->stage[st->input[k]].state == AM_STATE_DONE;
-    if (ready) todo[count++] = i;
-    else summary->blocked++;
+    for (int64_t k = 0; k < st->input_count && ready; k++)
+      ready = p->stage[st->input[k]].state == AM_STATE_DONE;
+    if (ready)
+      todo[count++] = i;
+    else
+      summary->blocked++;
   }
   return count;
 }
@@ -234,7 +242,9 @@ static am_err describe_todo(const am_plan *p, const int64_t *todo, int64_t count
   for (int kind = 0; kind < AM_STAGE_KINDS; kind++) {
     int64_t n = 0;
     for (int64_t i = 0; i < count; i++) n += p->stage[todo[i]].kind == (am_stage_kind)kind;
-    if (n) AM_TRY(am_str_printf(out, "%s%s %lld", out->length ? ", " : "", am_stage_name((am_stage_kind)kind), (long long)n));
+    if (n)
+      AM_TRY(am_str_printf(out, "%s%s %lld", out->length ? ", " : "", am_stage_name((am_stage_kind)kind),
+                           (long long)n));
   }
   return AM_OK;
 }

@@ -11,11 +11,11 @@
 #include "sweep/stage_run.h"
 
 typedef struct {
-  am_plan *plan;            // borrowed; states are kept up to date
-  am_store *store;          // borrowed
+  am_plan *plan;    // borrowed; states are kept up to date
+  am_store *store;  // borrowed
   am_source_dirs dirs;
-  am_device *device;        // borrowed
-  am_comm *world;           // borrowed
+  am_device *device;  // borrowed
+  am_comm *world;     // borrowed
 } am_runner;
 
 typedef struct {

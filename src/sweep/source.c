@@ -21,8 +21,10 @@ static void entry_fini(am_file_entry *e) {
 static void keep_only(am_file_list *list, const bool *keep) {
   int64_t kept = 0;
   for (int64_t i = 0; i < list->count; i++) {
-    if (keep[i]) list->entry[kept++] = list->entry[i];
-    else entry_fini(&list->entry[i]);
+    if (keep[i])
+      list->entry[kept++] = list->entry[i];
+    else
+      entry_fini(&list->entry[i]);
   }
   list->count = kept;
 }
@@ -51,7 +53,9 @@ done:
   return err;
 }
 
-static int by_hash(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int by_hash(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 // Takes out of `list` what has the same bytes as a file of `train`: a test image must be unseen.
 static am_err drop_seen(am_file_list *list, const am_file_list *train, int64_t *dropped) {
@@ -80,10 +84,10 @@ static am_err list_split(const am_experiment *e, int64_t draw, int64_t split, co
   const am_draw_def *d = &e->draw[draw];
   const am_split_def *s = &d->split[split];
   am_selection what = {
-    .split = *s->cfg.split ? s->cfg.split : NULL,
-    .class_name = s->class_name,
-    .class_count = s->class_count,
-    .object = s->object,
+      .split = *s->cfg.split ? s->cfg.split : NULL,
+      .class_name = s->class_name,
+      .class_count = s->class_count,
+      .object = s->object,
   };
   AM_TRY(am_manifest_load(s->cfg.manifest, dirs->manifest_dir, manifest));
   AM_TRY(am_manifest_list(*manifest, dirs->data_dir, &what, list));
@@ -133,14 +137,16 @@ static am_err source_of(const am_file_list *list, am_source *s) {
   return am_file_list_address(list, s->address);
 }
 
-static am_err look_at(const am_experiment *e, int64_t draw, int64_t split, const am_source_dirs *dirs, am_source *s) {
+static am_err look_at(const am_experiment *e, int64_t draw, int64_t split, const am_source_dirs *dirs,
+                      am_source *s) {
   am_manifest *manifest = NULL;
   am_file_list list = {0};
   AM_TRY(am_source_files(e, draw, split, dirs, &manifest, &list, &s->dropped));
   am_err err = source_of(&list, s);
   const char *draw_name = e->draw[draw].name, *name = e->draw[draw].split[split].name;
   if (!err && s->dropped)
-    AM_WARN("%s/%s: %lld images are byte for byte in train as well and are left out", draw_name, name, (long long)s->dropped);
+    AM_WARN("%s/%s: %lld images are byte for byte in train as well and are left out", draw_name, name,
+            (long long)s->dropped);
   for (int64_t k = 0; k < s->class_count && !err; k++)
     if (s->per_class[k] == 0)
       err = AM_FAIL(AM_ERR_DATA, "%s/%s: class \"%s\" has no image", draw_name, name, s->class_name[k]);

@@ -17,8 +17,11 @@ static am_resize_kind resize_kind(const char *word) {
   static const struct {
     const char *word;
     am_resize_kind kind;
-  } rows[] = {{"nearest", AM_RESIZE_NEAREST}, {"bilinear", AM_RESIZE_BILINEAR}, {"bicubic", AM_RESIZE_BICUBIC},
-              {"lanczos", AM_RESIZE_LANCZOS}, {"box", AM_RESIZE_BOX}};
+  } rows[] = {{"nearest", AM_RESIZE_NEAREST},
+              {"bilinear", AM_RESIZE_BILINEAR},
+              {"bicubic", AM_RESIZE_BICUBIC},
+              {"lanczos", AM_RESIZE_LANCZOS},
+              {"box", AM_RESIZE_BOX}};
   for (int i = 0; i < AM_COUNT_OF(rows); i++)
     if (strcmp(rows[i].word, word) == 0) return rows[i].kind;
   return AM_RESIZE_BILINEAR;  // the schema lets only these words through
@@ -42,9 +45,14 @@ static am_err write_block(am_manifest *manifest, const am_file_list *list, int64
   am_err err = AM_OK;
   am_shard_writer *writer = NULL;
   char *path = NULL;
-  am_shard_desc desc = {.encoding = AM_ENCODING_RAW, .height = cfg->size, .width = cfg->size, .channels = 3,
-                        .class_count = list->class_count, .class_name = (const char *const *)list->class_name,
-                        .column_count = 1, .column_name = {"source"}};
+  am_shard_desc desc = {.encoding = AM_ENCODING_RAW,
+                        .height = cfg->size,
+                        .width = cfg->size,
+                        .channels = 3,
+                        .class_count = list->class_count,
+                        .class_name = (const char *const *)list->class_name,
+                        .column_count = 1,
+                        .column_name = {"source"}};
   AM_GO(done, am_shard_writer_new(&desc, &writer));
   for (int64_t i = first; i < first + count; i++) {
     AM_GO(done, add_image(manifest, list, i, cfg, writer));
@@ -67,10 +75,12 @@ am_err am_prepare_run(const am_stage_env *env, const am_stage *st, const char *o
   const am_split_cfg *cfg = &env->plan->e->draw[st->draw].split[st->split].cfg;
   AM_TRY(am_source_files(env->plan->e, st->draw, st->split, &env->dirs, &manifest, &list, &dropped));
   AM_GO(done, am_file_list_address(&list, address));
-  AM_CHECK_GO(done, strcmp(address, am_plan_source(env->plan, st->draw, st->split)->address) == 0, AM_ERR_DATA,
-              "%s: the files of data set %s changed while this run was being planned: run again", st->id, cfg->manifest);
+  AM_CHECK_GO(done, strcmp(address, am_plan_source(env->plan, st->draw, st->split)->address) == 0,
+              AM_ERR_DATA, "%s: the files of data set %s changed while this run was being planned: run again",
+              st->id, cfg->manifest);
   for (int64_t first = 0; first < list.count; first += PREPARE_BLOCK)
-    AM_GO(done, write_block(manifest, &list, first, am_min_i64(PREPARE_BLOCK, list.count - first), cfg, out_dir));
+    AM_GO(done,
+          write_block(manifest, &list, first, am_min_i64(PREPARE_BLOCK, list.count - first), cfg, out_dir));
 done:
   am_file_list_fini(&list);
   am_manifest_free(manifest);
@@ -137,10 +147,12 @@ done:
 }
 
 // The blocks of one pool among the inputs of a train stage, one after the other.
-static am_err pool_blocks(const am_stage_env *env, const am_stage *st, int64_t pool, am_dataset **out, int64_t *start) {
+static am_err pool_blocks(const am_stage_env *env, const am_stage *st, int64_t pool, am_dataset **out,
+                          int64_t *start) {
   am_err err = AM_OK;
   const am_plan *p = env->plan;
-  int64_t runs = p->e->generator[p->e->pool[pool].generator].fit.runs, count = 0, images = 0, slot_before = -1;
+  int64_t runs = p->e->generator[p->e->pool[pool].generator].fit.runs, count = 0, images = 0,
+          slot_before = -1;
   am_dataset **part = NULL;
   AM_TRY(AM_NEW_ARRAY(&part, p->block_count));
   for (int64_t i = 0; i < p->block_count; i++) {
@@ -165,7 +177,8 @@ done:
 }
 
 // The first per_class images of each class, the runs taking turns.
-static am_err pool_part(const am_stage_env *env, const am_stage *st, const am_arm_part *part, am_dataset **out) {
+static am_err pool_part(const am_stage_env *env, const am_stage *st, const am_arm_part *part,
+                        am_dataset **out) {
   am_err err = AM_OK;
   am_dataset *all = NULL;
   const am_plan *p = env->plan;
@@ -195,9 +208,15 @@ am_err am_training_dataset(const am_stage_env *env, const am_stage *st, am_datas
   for (int64_t i = 0; i < arm->part_count; i++) {
     const am_arm_part *what = &arm->part[i];
     switch (what->kind) {
-      case AM_PART_REAL: AM_GO(done, am_stage_dataset(env, st->input[0], &part[i])); break;
-      case AM_PART_DUPLICATES: AM_GO(done, duplicates(env, st->input[0], what->per_class, &part[i])); break;
-      case AM_PART_POOL: AM_GO(done, pool_part(env, st, what, &part[i])); break;
+      case AM_PART_REAL:
+        AM_GO(done, am_stage_dataset(env, st->input[0], &part[i]));
+        break;
+      case AM_PART_DUPLICATES:
+        AM_GO(done, duplicates(env, st->input[0], what->per_class, &part[i]));
+        break;
+      case AM_PART_POOL:
+        AM_GO(done, pool_part(env, st, what, &part[i]));
+        break;
     }
     count = i + 1;
   }

@@ -40,7 +40,8 @@ am_err am_history_load(const char *path, am_history **out) {
   int64_t columns = 0, rows = 0;
   AM_GO(done, am_h5_open(path, &file));
   AM_GO(done, am_h5_get_attr_texts(file, "", "columns", &name, &columns));
-  AM_CHECK_GO(done, columns > 0 && columns <= COLUMNS_MAX, AM_ERR_DATA, "%s has %lld columns", path, (long long)columns);
+  AM_CHECK_GO(done, columns > 0 && columns <= COLUMNS_MAX, AM_ERR_DATA, "%s has %lld columns", path,
+              (long long)columns);
   for (int64_t c = 0; c < columns; c++) {
     am_h5_info info;
     AM_GO(done, am_h5_get(file, name[c], AM_H5_F64, 1, &info, &column[c]));

@@ -20,8 +20,8 @@ static const int64_t EVALUATE_BATCH = 64;
 
 // ---- shared ----
 
-am_err am_stage_network(const am_stage_env *env, const am_model_def *def, const am_network_cfg *network, int64_t draw,
-                        uint64_t seed, am_model **out) {
+am_err am_stage_network(const am_stage_env *env, const am_model_def *def, const am_network_cfg *network,
+                        int64_t draw, uint64_t seed, am_model **out) {
   am_model_cfg cfg = am_network_settings(network, def);
   cfg.channels = CHANNELS;
   cfg.size = env->plan->e->draw[draw].split[0].cfg.size;
@@ -32,7 +32,7 @@ am_err am_stage_network(const am_stage_env *env, const am_model_def *def, const 
 // The file says which network it belongs to, so that `augmint sample` and `predict` need not be told.
 static am_err save_network(am_model *m, const char *dir, const char *name) {
   char *path = NULL, width[24], latent[24], size[24];
-  const char *const meta[] = {"format", "pt",    "model", m->def->name, "width", width,
+  const char *const meta[] = {"format", "pt",   "model", m->def->name, "width", width,
                               "latent", latent, "size",  size,         NULL};
   snprintf(width, sizeof width, "%lld", (long long)m->cfg.width);
   snprintf(latent, sizeof latent, "%lld", (long long)m->cfg.latent);
@@ -68,7 +68,8 @@ static am_err check_finite(am_model *m, const am_stage *st) {
   AM_TRY(AM_NEW_ARRAY(&host, count));
   AM_GO(done, am_tensor_to_host(values, host));
   for (int64_t i = 0; i < count; i++)
-    AM_CHECK_GO(done, host[i] - host[i] == 0, AM_ERR_NUMERIC, "%s diverged: its weights are not numbers any more", st->id);
+    AM_CHECK_GO(done, host[i] - host[i] == 0, AM_ERR_NUMERIC,
+                "%s diverged: its weights are not numbers any more", st->id);
 done:
   free(host);
   return err;
@@ -76,19 +77,30 @@ done:
 
 // ---- fit ----
 
-static am_err run_fit(const am_stage_env *env, const am_stage *st, const char *out_dir, const char *checkpoint_dir) {
+static am_err run_fit(const am_stage_env *env, const am_stage *st, const char *out_dir,
+                      const char *checkpoint_dir) {
   am_err err = AM_OK;
   const am_generator_def *def = &env->plan->e->generator[st->generator];
   am_model *g = NULL, *d = NULL;
   am_dataset *data = NULL;
   am_history *history = NULL;
-  err = am_stage_network(env, def->generator, &def->network, st->draw, am_seed_derive(st->seed, "generator"), &g);
-  if (!err) err = am_stage_network(env, def->discriminator, &def->network, st->draw, am_seed_derive(st->seed, "discriminator"), &d);
+  err = am_stage_network(env, def->generator, &def->network, st->draw, am_seed_derive(st->seed, "generator"),
+                         &g);
+  if (!err)
+    err = am_stage_network(env, def->discriminator, &def->network, st->draw,
+                           am_seed_derive(st->seed, "discriminator"), &d);
   if (!err) err = am_class_dataset(env, st->input[0], st->class_index, &data);
   AM_GO(done, am_agree(env->group, err));
-  am_gan_job job = {.comm = env->group, .device = env->device, .generator = g, .discriminator = d, .data = data,
-                    .cfg = def->fit, .optimizer = def->optimizer, .seed = st->seed,
-                    .checkpoint_dir = checkpoint_dir, .label = st->id};
+  am_gan_job job = {.comm = env->group,
+                    .device = env->device,
+                    .generator = g,
+                    .discriminator = d,
+                    .data = data,
+                    .cfg = def->fit,
+                    .optimizer = def->optimizer,
+                    .seed = st->seed,
+                    .checkpoint_dir = checkpoint_dir,
+                    .label = st->id};
   AM_GO(done, am_fit_gan(&job, &history));
   AM_GO(done, check_finite(g, st));
   if (!out_dir) goto done;
@@ -123,11 +135,19 @@ static am_err run_generate(const am_stage_env *env, const am_stage *st, const ch
   AM_GO(done, class_names(source, &name));
   AM_GO(done, am_stage_network(env, def->generator, &def->network, st->draw, 0, &g));
   AM_GO(done, load_network(env, st->input[0], "generator.safetensors", g));
-  AM_GO(done, am_str_format(&path, "%s/block-%08lld.h5", out_dir, (long long)am_pool_index(st->run, st->first)));
-  am_sample_block block = {.generator = g, .device = env->device, .batch_statistics = pool->batch_statistics,
-                           .batch_size = pool->batch_size, .seed = st->seed, .label = (int32_t)st->class_index,
-                           .first = am_pool_index(st->run, st->first), .count = st->count, .run = st->run,
-                           .class_name = name, .class_count = source->class_count};
+  AM_GO(done,
+        am_str_format(&path, "%s/block-%08lld.h5", out_dir, (long long)am_pool_index(st->run, st->first)));
+  am_sample_block block = {.generator = g,
+                           .device = env->device,
+                           .batch_statistics = pool->batch_statistics,
+                           .batch_size = pool->batch_size,
+                           .seed = st->seed,
+                           .label = (int32_t)st->class_index,
+                           .first = am_pool_index(st->run, st->first),
+                           .count = st->count,
+                           .run = st->run,
+                           .class_name = name,
+                           .class_count = source->class_count};
   AM_GO(done, am_generate_block(&block, path));
 done:
   free(name);
@@ -154,7 +174,8 @@ static am_err watched(const am_stage_env *env, const am_stage *st, am_dataset **
   return env->plan->e->watch ? am_stage_dataset(env, st->input[st->input_count - 1], out) : AM_OK;
 }
 
-static am_err run_train(const am_stage_env *env, const am_stage *st, const char *out_dir, const char *checkpoint_dir) {
+static am_err run_train(const am_stage_env *env, const am_stage *st, const char *out_dir,
+                        const char *checkpoint_dir) {
   am_err err = AM_OK;
   const am_experiment *e = env->plan->e;
   const am_arm_def *arm = &e->arm[st->arm];
@@ -169,10 +190,18 @@ static am_err run_train(const am_stage_env *env, const am_stage *st, const char 
   if (!err) err = new_pipeline(e, arm->augment, &training);
   if (!err) err = new_pipeline(e, NULL, &plain);
   AM_GO(done, am_agree(env->group, err));
-  am_classify_job job = {.comm = env->group, .device = env->device, .model = m, .data = data, .watch = watch,
-                         .transform = am_pipeline_transform(training), .eval_transform = am_pipeline_transform(plain),
-                         .cfg = arm->train, .optimizer = arm->optimizer, .seed = st->seed,
-                         .checkpoint_dir = checkpoint_dir, .label = st->id};
+  am_classify_job job = {.comm = env->group,
+                         .device = env->device,
+                         .model = m,
+                         .data = data,
+                         .watch = watch,
+                         .transform = am_pipeline_transform(training),
+                         .eval_transform = am_pipeline_transform(plain),
+                         .cfg = arm->train,
+                         .optimizer = arm->optimizer,
+                         .seed = st->seed,
+                         .checkpoint_dir = checkpoint_dir,
+                         .label = st->id};
   job.cfg.epochs = am_arm_epochs(env->plan, st->arm, st->draw);
   AM_GO(done, am_train_classifier(&job, &history));
   AM_GO(done, check_finite(m, st));
@@ -191,7 +220,8 @@ done:
 
 // ---- evaluate ----
 
-static am_err write_predictions(const am_dataset *data, const float *logits, int64_t classes, const char *out_dir) {
+static am_err write_predictions(const am_dataset *data, const float *logits, int64_t classes,
+                                const char *out_dir) {
   am_err err = AM_OK;
   am_h5 *file = NULL;
   char *path = NULL;
@@ -237,13 +267,19 @@ done:
 }
 
 // Only fits and trainings are shared by a group; the others are one rank's work.
-am_err am_stage_run(const am_stage_env *env, const am_stage *st, const char *out_dir, const char *checkpoint_dir) {
+am_err am_stage_run(const am_stage_env *env, const am_stage *st, const char *out_dir,
+                    const char *checkpoint_dir) {
   switch (st->kind) {
-    case AM_STAGE_FIT: return run_fit(env, st, out_dir, checkpoint_dir);
-    case AM_STAGE_TRAIN: return run_train(env, st, out_dir, checkpoint_dir);
-    case AM_STAGE_PREPARE: return am_prepare_run(env, st, out_dir);
-    case AM_STAGE_GENERATE: return run_generate(env, st, out_dir);
-    case AM_STAGE_EVALUATE: return run_evaluate(env, st, out_dir);
+    case AM_STAGE_FIT:
+      return run_fit(env, st, out_dir, checkpoint_dir);
+    case AM_STAGE_TRAIN:
+      return run_train(env, st, out_dir, checkpoint_dir);
+    case AM_STAGE_PREPARE:
+      return am_prepare_run(env, st, out_dir);
+    case AM_STAGE_GENERATE:
+      return run_generate(env, st, out_dir);
+    case AM_STAGE_EVALUATE:
+      return run_evaluate(env, st, out_dir);
   }
   return AM_FAIL(AM_ERR_INTERNAL, "a stage of kind %d", (int)st->kind);
 }

@@ -6,11 +6,11 @@
 #include "tensor/device.h"
 
 typedef struct {
-  const am_plan *plan;      // all fields borrowed
+  const am_plan *plan;  // all fields borrowed
   const am_store *store;
   am_source_dirs dirs;
   am_device *device;
-  am_comm *group;           // the ranks that share this stage
+  am_comm *group;  // the ranks that share this stage
 } am_stage_env;
 
 // Collective(env->group). Files go to out_dir, which the first rank of the group alone has; the

@@ -11,8 +11,9 @@ static const struct {
   const char *name;
   int revision;
 } kinds[AM_STAGE_KINDS] = {
-  [AM_STAGE_PREPARE] = {"prepare", 1}, [AM_STAGE_FIT] = {"fit", 1},           [AM_STAGE_GENERATE] = {"generate", 1},
-  [AM_STAGE_TRAIN] = {"train", 1},     [AM_STAGE_EVALUATE] = {"evaluate", 1},
+    [AM_STAGE_PREPARE] = {"prepare", 1},   [AM_STAGE_FIT] = {"fit", 1},
+    [AM_STAGE_GENERATE] = {"generate", 1}, [AM_STAGE_TRAIN] = {"train", 1},
+    [AM_STAGE_EVALUATE] = {"evaluate", 1},
 };
 
 const char *am_stage_name(am_stage_kind kind) { return kinds[kind].name; }
@@ -78,15 +79,20 @@ static am_err put_network(am_node *map, const char *key, const am_model_def *def
   am_model_cfg given = am_network_settings(cfg, def);
   AM_TRY(put_map(map, key, &n));
   AM_TRY(put_text(n, "kind", def->name));
-  if (def->settings & AM_MODEL_WIDTH) AM_TRY(put_i64(n, "width", given.width ? given.width : def->defaults.width));
-  if (def->settings & AM_MODEL_LATENT) AM_TRY(put_i64(n, "latent", given.latent ? given.latent : def->defaults.latent));
-  if (def->settings & AM_MODEL_SLOPE) AM_TRY(put_f64(n, "slope", given.slope != 0 ? given.slope : def->defaults.slope));
+  if (def->settings & AM_MODEL_WIDTH)
+    AM_TRY(put_i64(n, "width", given.width ? given.width : def->defaults.width));
+  if (def->settings & AM_MODEL_LATENT)
+    AM_TRY(put_i64(n, "latent", given.latent ? given.latent : def->defaults.latent));
+  if (def->settings & AM_MODEL_SLOPE)
+    AM_TRY(put_f64(n, "slope", given.slope != 0 ? given.slope : def->defaults.slope));
   if (def->settings & AM_MODEL_DROPOUT)
     AM_TRY(put_f64(n, "dropout", given.dropout != 0 ? given.dropout : def->defaults.dropout));
   return AM_OK;
 }
 
-static am_err put_device(am_node *map, const am_plan *p) { return put_i64(map, "threads", p->e->cfg.threads); }
+static am_err put_device(am_node *map, const am_plan *p) {
+  return put_i64(map, "threads", p->e->cfg.threads);
+}
 
 // ---- the kinds ----
 
@@ -124,7 +130,8 @@ static am_err describe_generate(const am_plan *p, const am_stage *st, am_node *c
 
 // One part of the training set; a pool's blocks are inputs of their own.
 static am_err put_part(const am_plan *p, am_node *list, const am_arm_part *part) {
-  static const char *const words[] = {[AM_PART_REAL] = "real", [AM_PART_POOL] = "pool", [AM_PART_DUPLICATES] = "duplicates"};
+  static const char *const words[] = {
+      [AM_PART_REAL] = "real", [AM_PART_POOL] = "pool", [AM_PART_DUPLICATES] = "duplicates"};
   am_err err = AM_OK;
   am_node *n = NULL;
   AM_GO(failed, am_node_new_map("", &n));
@@ -176,9 +183,12 @@ static am_err describe_train(const am_plan *p, const am_stage *st, am_node *conf
   for (int64_t i = 0; i < st->input_count; i++) {
     char key[32];
     const am_stage *input = &p->stage[st->input[i]];
-    if (i == 0) snprintf(key, sizeof key, "real");
-    else if (input->kind == AM_STAGE_PREPARE) snprintf(key, sizeof key, "watch");
-    else snprintf(key, sizeof key, "block%06lld", (long long)i);
+    if (i == 0)
+      snprintf(key, sizeof key, "real");
+    else if (input->kind == AM_STAGE_PREPARE)
+      snprintf(key, sizeof key, "watch");
+    else
+      snprintf(key, sizeof key, "block%06lld", (long long)i);
     AM_TRY(put_text(inputs, key, input->address));
   }
   return AM_OK;
@@ -193,9 +203,9 @@ static am_err describe_evaluate(const am_plan *p, const am_stage *st, am_node *c
 
 am_err am_stage_describe(const am_plan *p, am_stage *st) {
   static am_err (*const describe[AM_STAGE_KINDS])(const am_plan *, const am_stage *, am_node *, am_node *) = {
-    [AM_STAGE_PREPARE] = describe_prepare,   [AM_STAGE_FIT] = describe_fit,
-    [AM_STAGE_GENERATE] = describe_generate, [AM_STAGE_TRAIN] = describe_train,
-    [AM_STAGE_EVALUATE] = describe_evaluate,
+      [AM_STAGE_PREPARE] = describe_prepare,   [AM_STAGE_FIT] = describe_fit,
+      [AM_STAGE_GENERATE] = describe_generate, [AM_STAGE_TRAIN] = describe_train,
+      [AM_STAGE_EVALUATE] = describe_evaluate,
   };
   am_err err = AM_OK;
   am_node *root = NULL, *config = NULL, *inputs = NULL;
@@ -230,6 +240,7 @@ int64_t am_arm_images(const am_plan *p, int64_t arm, int64_t draw) {
 int64_t am_arm_epochs(const am_plan *p, int64_t arm, int64_t draw) {
   int64_t epochs = p->e->arm[arm].train.epochs;
   if (strcmp(p->e->cfg.budget, "steps") != 0 || epochs == 0) return epochs;
-  double reference = (double)am_arm_images(p, p->e->reference, draw), mine = (double)am_arm_images(p, arm, draw);
+  double reference = (double)am_arm_images(p, p->e->reference, draw),
+         mine = (double)am_arm_images(p, arm, draw);
   return am_max_i64(1, (int64_t)((double)epochs * reference / mine + 0.5));
 }

@@ -29,7 +29,7 @@ struct am_store {
 };
 
 struct am_artefact {
-  am_store *store;                     // borrowed
+  am_store *store;  // borrowed
   char address[AM_SHA256_HEX];
   char *part, *out, *checkpoint, *lock_path;  // owned
   int lock_fd;
@@ -45,7 +45,8 @@ am_err am_store_open(const char *results_dir, bool create, am_store **out) {
   AM_GO(done, am_path_join(results_dir, "store", &s->dir));
   if (create) {
     AM_GO(done, am_path_mkdirs(s->dir));
-    AM_CHECK_GO(done, access(s->dir, W_OK | X_OK) == 0, AM_ERR_IO, "%s cannot be written: %s", s->dir, strerror(errno));
+    AM_CHECK_GO(done, access(s->dir, W_OK | X_OK) == 0, AM_ERR_IO, "%s cannot be written: %s", s->dir,
+                strerror(errno));
   }
   *out = s;
   s = NULL;
@@ -187,7 +188,8 @@ static am_err try_lock(int fd, bool *held) {
   }
   if (errno == ENOLCK || errno == ENOSYS || errno == ENOTSUP || errno == EOPNOTSUPP) {
     static bool warned;
-    if (!warned) AM_WARN("the file system of the results has no file locks: do not run an experiment twice at once");
+    if (!warned)
+      AM_WARN("the file system of the results has no file locks: do not run an experiment twice at once");
     warned = true;
     return AM_OK;
   }
@@ -198,14 +200,16 @@ static am_err fail_busy(const am_artefact *a, int fd) {
   char holder[256] = "";
   ssize_t bytes = pread(fd, holder, sizeof holder - 1, 0);
   if (bytes > 0) holder[strcspn(holder, "\n")] = 0;
-  return AM_FAIL(AM_ERR_BUSY, "artefact %.12s is held by another run (%s): wait for it or stop it, then run again",
+  return AM_FAIL(AM_ERR_BUSY,
+                 "artefact %.12s is held by another run (%s): wait for it or stop it, then run again",
                  a->address, *holder ? holder : "unknown");
 }
 
 // The lock file is removed by its holder, so after locking it must still be the one at the path.
 static bool still_there(int fd, const char *path) {
   struct stat mine, there;
-  return fstat(fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
+  return fstat(fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino &&
+         mine.st_dev == there.st_dev;
 }
 
 static am_err write_holder(int fd, const char *path) {
@@ -387,19 +391,21 @@ am_err am_store_verify(const am_store *s, const char *address) {
   AM_GO(done, am_store_path(s, address, NULL, &dir));
   AM_GO(done, read_in(s, address, "stage.json", &stage, &stage_bytes));
   AM_GO(done, am_sha256_bytes(stage, stage_bytes, hex));
-  AM_CHECK_GO(done, strcmp(hex, address) == 0, AM_ERR_DATA, "%s: stage.json has the hash %.12s..., not the folder's name",
-              dir, hex);
+  AM_CHECK_GO(done, strcmp(hex, address) == 0, AM_ERR_DATA,
+              "%s: stage.json has the hash %.12s..., not the folder's name", dir, hex);
   AM_GO(done, read_in(s, address, "MANIFEST", &manifest, &manifest_bytes));
   AM_GO(done, read_in(s, address, "DONE", &done_text, &done_bytes));
   AM_GO(done, am_sha256_bytes(manifest, manifest_bytes, hex));
-  AM_CHECK_GO(done, strcmp(hex, done_text) == 0, AM_ERR_DATA, "%s: MANIFEST was changed after it was written", dir);
+  AM_CHECK_GO(done, strcmp(hex, done_text) == 0, AM_ERR_DATA, "%s: MANIFEST was changed after it was written",
+              dir);
   AM_GO(done, list_files(dir, &now));
   // Both list the files in byte order: the first line that differs names the file.
   const char *was = manifest, *is = am_str_get(&now);
   while (*was || *is) {
     size_t was_line = strcspn(was, "\n"), is_line = strcspn(is, "\n");
     if (was_line != is_line || memcmp(was, is, was_line) != 0) {
-      err = AM_FAIL(AM_ERR_DATA, "%s: files are changed, missing or new: MANIFEST says \"%.*s\", the folder has \"%.*s\"",
+      err = AM_FAIL(AM_ERR_DATA,
+                    "%s: files are changed, missing or new: MANIFEST says \"%.*s\", the folder has \"%.*s\"",
                     dir, (int)was_line, was, (int)is_line, is);
       goto done;
     }

@@ -5,29 +5,30 @@
 #include "sweep/experiment.h"
 
 static const char BASE[] =
-  "name: test\n"
-  "data:\n"
-  "  train: {manifest: signs, split: train, size: 32}\n"
-  "  test: {split: test}\n"
-  "  shifted: {split: shifted}\n"
-  "generators:\n"
-  "  gan: {model: {kind: dcgan, width: 8}, fit: {epochs: 2, runs: 2, optimizer: {lr: 2.0e-4, betas: [0.5, 0.999]}}}\n"
-  "pools:\n"
-  "  gan: {from: gan, per_class: 20}\n"
-  "arms:\n"
-  "  real: {train: [real]}\n"
-  "  more: {train: [real, {pool: gan, per_class: 10}], augment: [horizontal_flip]}\n"
-  "  soft: {train: [real, {pool: gan}], override: {loss: double_softmax}}\n"
-  "models:\n"
-  "  net: {kind: resnet18_cifar, width: 8}\n"
-  "train: {epochs: 3, batch_size: 16}\n"
-  "seeds: 2\n"
-  "evaluate: [accuracy, loss]\n"
-  "published:\n"
-  "  - {arm: real, split: test, metric: accuracy, value: 0.5}\n"
-  "tiny:\n"
-  "  train: {epochs: 1}\n"
-  "  pools: {gan: {per_class: 12}}\n";
+    "name: test\n"
+    "data:\n"
+    "  train: {manifest: signs, split: train, size: 32}\n"
+    "  test: {split: test}\n"
+    "  shifted: {split: shifted}\n"
+    "generators:\n"
+    "  gan: {model: {kind: dcgan, width: 8}, fit: {epochs: 2, runs: 2, optimizer: {lr: 2.0e-4, betas: [0.5, "
+    "0.999]}}}\n"
+    "pools:\n"
+    "  gan: {from: gan, per_class: 20}\n"
+    "arms:\n"
+    "  real: {train: [real]}\n"
+    "  more: {train: [real, {pool: gan, per_class: 10}], augment: [horizontal_flip]}\n"
+    "  soft: {train: [real, {pool: gan}], override: {loss: double_softmax}}\n"
+    "models:\n"
+    "  net: {kind: resnet18_cifar, width: 8}\n"
+    "train: {epochs: 3, batch_size: 16}\n"
+    "seeds: 2\n"
+    "evaluate: [accuracy, loss]\n"
+    "published:\n"
+    "  - {arm: real, split: test, metric: accuracy, value: 0.5}\n"
+    "tiny:\n"
+    "  train: {epochs: 1}\n"
+    "  pools: {gan: {per_class: 12}}\n";
 
 // Writes a file of this test's folder and loads it.
 static am_err load(const char *text, const am_experiment_overrides *over, am_experiment **out) {
@@ -103,15 +104,15 @@ static void adds_controls_for_arms_with_pools(void **state) {
 
 static void expands_matrix_and_zip(void **state) {
   static const char more[] =
-    "matrix: {n: [5, 10], net: [a, b]}\n"
-    "zip: {loss: [cross_entropy, double_softmax], tag: [\"\", \" x2\"]}\n"
-    "exclude: [{n: 10, net: b}]\n"
-    "include: [{n: 15, net: a, loss: cross_entropy, tag: \" extra\"}]\n"
-    "arms:\n"
-    "  real: {train: [real]}\n"
-    "  gan ${n}${tag}: {train: [real, {pool: gan, per_class: \"${n}\"}], override: {loss: \"${loss}\"}}\n"
-    "models:\n"
-    "  net ${net}: {kind: resnet18_cifar, width: 8}\n";
+      "matrix: {n: [5, 10], net: [a, b]}\n"
+      "zip: {loss: [cross_entropy, double_softmax], tag: [\"\", \" x2\"]}\n"
+      "exclude: [{n: 10, net: b}]\n"
+      "include: [{n: 15, net: a, loss: cross_entropy, tag: \" extra\"}]\n"
+      "arms:\n"
+      "  real: {train: [real]}\n"
+      "  gan ${n}${tag}: {train: [real, {pool: gan, per_class: \"${n}\"}], override: {loss: \"${loss}\"}}\n"
+      "models:\n"
+      "  net ${net}: {kind: resnet18_cifar, width: 8}\n";
   char *text = NULL;
   const char *arms = strstr(BASE, "arms:"), *train = strstr(BASE, "train: {epochs: 3");
   am_ok(am_str_format(&text, "%.*s%s%s", (int)(arms - BASE), BASE, more, train));
@@ -130,12 +131,12 @@ static void expands_matrix_and_zip(void **state) {
 
 static void merges_defaults_and_draws(void **state) {
   static const char child[] =
-    "defaults: base.yaml\n"
-    "name: child\n"
-    "data:\n"
-    "  draws:\n"
-    "    - {name: a, train: {per_class: 4}}\n"
-    "    - {name: b, test: {split: val}}\n";
+      "defaults: base.yaml\n"
+      "name: child\n"
+      "data:\n"
+      "  draws:\n"
+      "    - {name: a, train: {per_class: 4}}\n"
+      "    - {name: b, test: {split: val}}\n";
   char *base = NULL;
   am_ok(am_path_join(am_test_dir(), "base.yaml", &base));
   am_ok(am_file_write(base, BASE, strlen(BASE)));
@@ -156,43 +157,44 @@ static void refuses_what_is_wrong(void **state) {
   static const struct {
     const char *from, *to, *message;
   } rows[] = {
-    {"name: test", "nmae: test", "name"},
-    {"name: test", "name: a/b", "part of a path"},
-    {"name: test", "name: test\nname: twice", "twice"},
-    {"seeds: 2", "seeds: two", "seeds"},
-    {"seeds: 2", "seeds: 0", "seeds"},
-    {"seeds: 2", "seed: -1\nseeds: 2", "seed"},
-    {"  test: {split: test}\n  shifted: {split: shifted}\n", "", "no split to evaluate"},
-    {"  train: {manifest: signs, split: train, size: 32}\n", "", "\"train\" is missing"},
-    {"size: 32", "size: 32px", "size"},
-    {"size: 32", "size: 32, sise: 3", "did you mean"},
-    {"split: shifted", "split: shifted, size: 64", "size is 64, train has 32"},
-    {"kind: dcgan,", "kind: dcgam,", "dcgan"},
-    {"kind: dcgan,", "kind: resnet18,", "no generator"},
-    {"kind: dcgan, width: 8", "kind: dcgan, width: 8, dropout: 2", "dropout"},
-    {"runs: 2", "runs: 2, per_class: false", "without a label"},
-    {"from: gan", "from: gun", "did you mean \"gan\""},
-    {"{pool: gan, per_class: 10}", "{pool: gam, per_class: 10}", "did you mean \"gan\""},
-    {"{pool: gan, per_class: 10}", "{pool: gan, per_class: 21}", "1 to 20, not 21"},
-    {"{pool: gan, per_class: 10}", "{pol: gan}", "expected real"},
-    {"{pool: gan, per_class: 10}", "real", "comes twice"},
-    {"augment: [horizontal_flip]", "augment: [horizontal_flop]", "horizontal_flip"},
-    {"{loss: double_softmax}", "{loss: double_softmix}", "double_softmax"},
-    {"kind: resnet18_cifar", "kind: resnet19_cifar", "resnet18_cifar"},
-    {"kind: resnet18_cifar", "kind: dcgan_p4_g", "no classifier"},
-    {"resnet18_cifar, width: 8", "cow_horse_cnn, width: 8", "no setting \"width\""},
-    {"evaluate: [accuracy, loss]", "evaluate: [acuracy]", "did you mean \"accuracy\""},
-    {"evaluate: [accuracy, loss]", "evaluate: {metrics: [accuracy], splits: [tst]}", "did you mean \"test\""},
-    {"evaluate: [accuracy, loss]", "evaluate: [loss]", "not in `evaluate`"},
-    {"arm: real, split: test", "arm: reel, split: test", "did you mean \"real\""},
-    {"arm: real, split: test", "arm: real, split: train", "not in `evaluate`"},
-    {"metric: accuracy, value: 0.5", "metric: accuracy", "metric and value"},
-    {"batch_size: 16", "batch_size: 16, slices: 17", "17 slices"},
-    {"runs: 2", "runs: 2, slices: 2", "2 slices"},
-    {"seeds: 2", "seeds: 2\nreference: rael", "there is no arm"},
-    {"seeds: 2", "seeds: 2\nmatrix: {x: [1]}", "mentions ${x}"},
-    {"seeds: 2", "seeds: 2\nwatch: train", "training set is in the curves"},
-    {"real: {train: [real]}", "real ${x}: {train: [real]}", "no variable \"x\""},
+      {"name: test", "nmae: test", "name"},
+      {"name: test", "name: a/b", "part of a path"},
+      {"name: test", "name: test\nname: twice", "twice"},
+      {"seeds: 2", "seeds: two", "seeds"},
+      {"seeds: 2", "seeds: 0", "seeds"},
+      {"seeds: 2", "seed: -1\nseeds: 2", "seed"},
+      {"  test: {split: test}\n  shifted: {split: shifted}\n", "", "no split to evaluate"},
+      {"  train: {manifest: signs, split: train, size: 32}\n", "", "\"train\" is missing"},
+      {"size: 32", "size: 32px", "size"},
+      {"size: 32", "size: 32, sise: 3", "did you mean"},
+      {"split: shifted", "split: shifted, size: 64", "size is 64, train has 32"},
+      {"kind: dcgan,", "kind: dcgam,", "dcgan"},
+      {"kind: dcgan,", "kind: resnet18,", "no generator"},
+      {"kind: dcgan, width: 8", "kind: dcgan, width: 8, dropout: 2", "dropout"},
+      {"runs: 2", "runs: 2, per_class: false", "without a label"},
+      {"from: gan", "from: gun", "did you mean \"gan\""},
+      {"{pool: gan, per_class: 10}", "{pool: gam, per_class: 10}", "did you mean \"gan\""},
+      {"{pool: gan, per_class: 10}", "{pool: gan, per_class: 21}", "1 to 20, not 21"},
+      {"{pool: gan, per_class: 10}", "{pol: gan}", "expected real"},
+      {"{pool: gan, per_class: 10}", "real", "comes twice"},
+      {"augment: [horizontal_flip]", "augment: [horizontal_flop]", "horizontal_flip"},
+      {"{loss: double_softmax}", "{loss: double_softmix}", "double_softmax"},
+      {"kind: resnet18_cifar", "kind: resnet19_cifar", "resnet18_cifar"},
+      {"kind: resnet18_cifar", "kind: dcgan_p4_g", "no classifier"},
+      {"resnet18_cifar, width: 8", "cow_horse_cnn, width: 8", "no setting \"width\""},
+      {"evaluate: [accuracy, loss]", "evaluate: [acuracy]", "did you mean \"accuracy\""},
+      {"evaluate: [accuracy, loss]", "evaluate: {metrics: [accuracy], splits: [tst]}",
+       "did you mean \"test\""},
+      {"evaluate: [accuracy, loss]", "evaluate: [loss]", "not in `evaluate`"},
+      {"arm: real, split: test", "arm: reel, split: test", "did you mean \"real\""},
+      {"arm: real, split: test", "arm: real, split: train", "not in `evaluate`"},
+      {"metric: accuracy, value: 0.5", "metric: accuracy", "metric and value"},
+      {"batch_size: 16", "batch_size: 16, slices: 17", "17 slices"},
+      {"runs: 2", "runs: 2, slices: 2", "2 slices"},
+      {"seeds: 2", "seeds: 2\nreference: rael", "there is no arm"},
+      {"seeds: 2", "seeds: 2\nmatrix: {x: [1]}", "mentions ${x}"},
+      {"seeds: 2", "seeds: 2\nwatch: train", "training set is in the curves"},
+      {"real: {train: [real]}", "real ${x}: {train: [real]}", "no variable \"x\""},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     am_experiment *e = NULL;
@@ -214,10 +216,13 @@ static void refuses_wrong_overrides(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(reads_every_section),       cmocka_unit_test(applies_tiny_and_overrides),
-    cmocka_unit_test(adds_controls_for_arms_with_pools), cmocka_unit_test(expands_matrix_and_zip),
-    cmocka_unit_test(merges_defaults_and_draws), cmocka_unit_test(refuses_what_is_wrong),
-    cmocka_unit_test(refuses_wrong_overrides),
+      cmocka_unit_test(reads_every_section),
+      cmocka_unit_test(applies_tiny_and_overrides),
+      cmocka_unit_test(adds_controls_for_arms_with_pools),
+      cmocka_unit_test(expands_matrix_and_zip),
+      cmocka_unit_test(merges_defaults_and_draws),
+      cmocka_unit_test(refuses_what_is_wrong),
+      cmocka_unit_test(refuses_wrong_overrides),
   };
   return cmocka_run_group_tests_name("experiment", tests, NULL, NULL);
 }

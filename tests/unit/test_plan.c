@@ -6,23 +6,23 @@
 #include "sweep/plan.h"
 
 static const char BASE[] =
-  "name: test\n"
-  "data:\n"
-  "  train: {manifest: signs, split: train, size: 32}\n"
-  "  test: {split: test}\n"
-  "generators:\n"
-  "  gan: {model: {kind: dcgan, width: 8}, fit: {epochs: 2, runs: 2}}\n"
-  "pools:\n"
-  "  gan: {from: gan, per_class: 20, block: 6}\n"
-  "arms:\n"
-  "  real: {train: [real]}\n"
-  "  gan5: {train: [real, {pool: gan, per_class: 5}]}\n"
-  "  gan20: {train: [real, {pool: gan}]}\n"
-  "models: {net: {kind: resnet18_cifar, width: 8}}\n"
-  "train: {epochs: 3, batch_size: 16}\n"
-  "seeds: 2\n"
-  "evaluate: [accuracy]\n"
-  "tiny: {seeds: 2}\n";
+    "name: test\n"
+    "data:\n"
+    "  train: {manifest: signs, split: train, size: 32}\n"
+    "  test: {split: test}\n"
+    "generators:\n"
+    "  gan: {model: {kind: dcgan, width: 8}, fit: {epochs: 2, runs: 2}}\n"
+    "pools:\n"
+    "  gan: {from: gan, per_class: 20, block: 6}\n"
+    "arms:\n"
+    "  real: {train: [real]}\n"
+    "  gan5: {train: [real, {pool: gan, per_class: 5}]}\n"
+    "  gan20: {train: [real, {pool: gan}]}\n"
+    "models: {net: {kind: resnet18_cifar, width: 8}}\n"
+    "train: {epochs: 3, batch_size: 16}\n"
+    "seeds: 2\n"
+    "evaluate: [accuracy]\n"
+    "tiny: {seeds: 2}\n";
 
 // Two splits of 3 classes; `salt` stands for other bytes in the files.
 static am_source *sources(const am_experiment *e, char salt) {
@@ -54,7 +54,8 @@ static planned plan_of(const char *text, const char *set, bool tiny, char salt) 
   char *path = NULL;
   am_ok(am_path_join(am_test_dir(), "plan.yaml", &path));
   am_ok(am_file_write(path, text, strlen(text)));
-  am_ok(am_experiment_load(path, &(am_experiment_overrides){.tiny = tiny, .set = &set, .set_count = set ? 1 : 0}, &made.e));
+  am_ok(am_experiment_load(
+      path, &(am_experiment_overrides){.tiny = tiny, .set = &set, .set_count = set ? 1 : 0}, &made.e));
   am_ok(am_plan_new(made.e, sources(made.e, salt), &made.p));
   free(path);
   return made;
@@ -121,19 +122,19 @@ static int64_t shared(const am_plan *a, const am_plan *b) {
 
 static void names_and_notation_change_no_address(void **state) {
   static const char same[] =
-    "# other order, other notation, other names\n"
-    "evaluate: [accuracy, loss]\n"
-    "train: {batch_size: 16, epochs: 3.0e0, checkpoint_sec: 7}\n"
-    "models: {other name: {width: 8, kind: resnet18_cifar}}\n"
-    "seeds: 2\n"
-    "arms:\n"
-    "  everything: {train: [real, {pool: pool2, per_class: 20}]}\n"
-    "  plain: {train: [real], override: {loss: cross_entropy}}\n"
-    "  a few: {train: [real, {per_class: 5, pool: pool2}]}\n"
-    "pools: {pool2: {block: 6, per_class: 20, from: generator2}}\n"
-    "generators: {generator2: {fit: {runs: 2, epochs: 2}, model: {width: 8, kind: dcgan_p4, latent: 10}}}\n"
-    "data: {test: {split: test}, train: {size: 32, split: train, manifest: signs}}\n"
-    "name: renamed\n";
+      "# other order, other notation, other names\n"
+      "evaluate: [accuracy, loss]\n"
+      "train: {batch_size: 16, epochs: 3.0e0, checkpoint_sec: 7}\n"
+      "models: {other name: {width: 8, kind: resnet18_cifar}}\n"
+      "seeds: 2\n"
+      "arms:\n"
+      "  everything: {train: [real, {pool: pool2, per_class: 20}]}\n"
+      "  plain: {train: [real], override: {loss: cross_entropy}}\n"
+      "  a few: {train: [real, {per_class: 5, pool: pool2}]}\n"
+      "pools: {pool2: {block: 6, per_class: 20, from: generator2}}\n"
+      "generators: {generator2: {fit: {runs: 2, epochs: 2}, model: {width: 8, kind: dcgan_p4, latent: 10}}}\n"
+      "data: {test: {split: test}, train: {size: 32, split: train, manifest: signs}}\n"
+      "name: renamed\n";
   planned a = plan_of(BASE, NULL, false, '0'), b = plan_of(same, NULL, false, '0');
   assert_int_equal(a.p->count, b.p->count);
   assert_int_equal(shared(a.p, b.p), a.p->count);
@@ -147,33 +148,37 @@ static void any_other_value_changes_the_address(void **state) {
     const char *set;
     bool prepare, fit, generate, train;
   } rows[] = {
-    {"data.train.size=16", true, true, true, true},
-    {"data.train.resize=box", true, true, true, true},
-    {"seed=1", false, true, true, true},
-    {"threads=2", false, true, true, true},
-    {"generators.gan.fit.epochs=3", false, true, true, false},
-    {"generators.gan.fit.optimizer={lr: 1.0e-5}", false, true, true, false},
-    {"generators.gan.model.latent=11", false, true, true, false},
-    {"generators.gan.model.slope=0.2", false, true, true, false},
-    {"pools.gan.batch_statistics=false", false, false, true, false},
-    {"pools.gan.batch_size=2", false, false, true, false},
-    {"train.epochs=4", false, false, false, true},
-    {"train.slices=2", false, false, false, true},
-    {"train.optimizer={kind: sgd}", false, false, false, true},
-    {"data.normalize={mean: 0.4}", false, false, false, true},
-    {"models.net.width=16", false, false, false, true},
-    {"watch=test", false, false, false, true},
+      {"data.train.size=16", true, true, true, true},
+      {"data.train.resize=box", true, true, true, true},
+      {"seed=1", false, true, true, true},
+      {"threads=2", false, true, true, true},
+      {"generators.gan.fit.epochs=3", false, true, true, false},
+      {"generators.gan.fit.optimizer={lr: 1.0e-5}", false, true, true, false},
+      {"generators.gan.model.latent=11", false, true, true, false},
+      {"generators.gan.model.slope=0.2", false, true, true, false},
+      {"pools.gan.batch_statistics=false", false, false, true, false},
+      {"pools.gan.batch_size=2", false, false, true, false},
+      {"train.epochs=4", false, false, false, true},
+      {"train.slices=2", false, false, false, true},
+      {"train.optimizer={kind: sgd}", false, false, false, true},
+      {"data.normalize={mean: 0.4}", false, false, false, true},
+      {"models.net.width=16", false, false, false, true},
+      {"watch=test", false, false, false, true},
   };
   planned a = plan_of(BASE, NULL, false, '0');
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     planned b = plan_of(BASE, rows[i].set, false, '0');
-    const bool changes[] = {[AM_STAGE_PREPARE] = rows[i].prepare, [AM_STAGE_FIT] = rows[i].fit,
-                            [AM_STAGE_GENERATE] = rows[i].generate, [AM_STAGE_TRAIN] = rows[i].train};
+    const bool changes[] = {[AM_STAGE_PREPARE] = rows[i].prepare,
+                            [AM_STAGE_FIT] = rows[i].fit,
+                            [AM_STAGE_GENERATE] = rows[i].generate,
+                            [AM_STAGE_TRAIN] = rows[i].train};
     for (int64_t k = 0; k < b.p->count; k++) {
       const am_stage *st = &b.p->stage[k];
       // Cells without a pool do not depend on generators.
       bool real_only = st->kind == AM_STAGE_TRAIN && st->input_count == 1;
-      if (st->kind == AM_STAGE_EVALUATE || (st->kind == AM_STAGE_TRAIN && !changes[AM_STAGE_TRAIN] && !real_only)) continue;
+      if (st->kind == AM_STAGE_EVALUATE ||
+          (st->kind == AM_STAGE_TRAIN && !changes[AM_STAGE_TRAIN] && !real_only))
+        continue;
       if (has_address(a.p, st->address) == changes[st->kind]) fail_msg("%s: %s", rows[i].set, st->id);
     }
     planned_fini(&b);
@@ -182,7 +187,8 @@ static void any_other_value_changes_the_address(void **state) {
 }
 
 static void tiny_and_other_bytes_share_nothing(void **state) {
-  planned a = plan_of(BASE, NULL, false, '0'), b = plan_of(BASE, NULL, true, '0'), c = plan_of(BASE, NULL, false, '1');
+  planned a = plan_of(BASE, NULL, false, '0'), b = plan_of(BASE, NULL, true, '0'),
+          c = plan_of(BASE, NULL, false, '1');
   assert_int_equal(shared(a.p, b.p), 0);
   assert_int_equal(shared(a.p, c.p), 0);
   planned_fini(&a);
@@ -224,14 +230,14 @@ static void equal_draws_are_done_once(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(counts_the_stages),
-    cmocka_unit_test(pools_are_dealt_to_runs),
-    cmocka_unit_test(names_and_notation_change_no_address),
-    cmocka_unit_test(any_other_value_changes_the_address),
-    cmocka_unit_test(tiny_and_other_bytes_share_nothing),
-    cmocka_unit_test(a_larger_pool_keeps_whole_blocks),
-    cmocka_unit_test(equal_steps_shrink_epochs),
-    cmocka_unit_test(equal_draws_are_done_once),
+      cmocka_unit_test(counts_the_stages),
+      cmocka_unit_test(pools_are_dealt_to_runs),
+      cmocka_unit_test(names_and_notation_change_no_address),
+      cmocka_unit_test(any_other_value_changes_the_address),
+      cmocka_unit_test(tiny_and_other_bytes_share_nothing),
+      cmocka_unit_test(a_larger_pool_keeps_whole_blocks),
+      cmocka_unit_test(equal_steps_shrink_epochs),
+      cmocka_unit_test(equal_draws_are_done_once),
   };
   return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
 }

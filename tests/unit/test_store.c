@@ -167,9 +167,12 @@ static void refuses_an_unwritable_folder(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(publishes_whole_artefacts),          cmocka_unit_test(keeps_checkpoints_of_what_was_given_up),
-    cmocka_unit_test(refuses_what_another_process_holds), cmocka_unit_test(finds_what_was_changed),
-    cmocka_unit_test(remembers_failures_until_success),   cmocka_unit_test(refuses_an_unwritable_folder),
+      cmocka_unit_test(publishes_whole_artefacts),
+      cmocka_unit_test(keeps_checkpoints_of_what_was_given_up),
+      cmocka_unit_test(refuses_what_another_process_holds),
+      cmocka_unit_test(finds_what_was_changed),
+      cmocka_unit_test(remembers_failures_until_success),
+      cmocka_unit_test(refuses_an_unwritable_folder),
   };
   return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }
