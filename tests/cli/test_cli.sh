@@ -20,8 +20,9 @@ run_case() {  # the variables of one case are set by the reader below
   echo "\$ $run"
   echo "$output"
   [[ $status == "$exit" ]] || { echo "status is $status, expected $exit"; return 1; }
-  for line in "${has[@]}"; do grep -qF -- "$line" <<<"$output" || { echo "missing: $line"; return 1; }; done
-  for line in "${not[@]}"; do ! grep -qF -- "$line" <<<"$output" || { echo "unwanted: $line"; return 1; }; done
+  holds() { grep -qF -- "$1" <<<"$output"; }
+  for line in "${has[@]}"; do holds "$line" || { echo "missing: $line"; return 1; }; done
+  for line in "${not[@]}"; do ! holds "$line" || { echo "unwanted: $line"; return 1; }; done
   for line in "${file[@]}"; do [[ -e $line ]] || { echo "no file $line"; return 1; }; done
   for line in "${none[@]}"; do [[ ! -e $line ]] || { echo "there is a file $line"; return 1; }; done
 }

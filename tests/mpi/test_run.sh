@@ -11,10 +11,9 @@ run_on() {  # run_on RANKS RESULTS [options]
   mpirun -n "$ranks" "$AUGMINT" run "$experiment" --results "$results" "$@"
 }
 
-# Everything that must not depend on who computed it: artefacts without their notes, and the table.
+# The artefacts and the table.
 digest() {
-  (cd "$1/store" && find . -type f ! -name provenance.json ! -name MANIFEST ! -name DONE ! -name '*.lock' | sort |
-    xargs sha256sum)
+  store_digest "$1"
   cut -d, -f1-11 "$1/$name/table.csv"
 }
 same_as_one_rank() { diff <(digest "$scratch/one") <(digest "$1"); }
@@ -43,21 +42,23 @@ second_run() {
 }
 check "a second run does nothing, says so, in under a second" second_run
 check "it prints the table again" grep -q "sliced" "$scratch/out"
-check "verify finds nothing wrong" ends_with 0 " 0 bad" "$AUGMINT" verify --results "$scratch/one"
-check "plan knows that all is done" ends_with 0 "device time left: 0" "$AUGMINT" plan "$experiment" --results "$scratch/one"
-check "status lists no failure" ends_with 0 "evaluate" "$AUGMINT" status "$experiment" --results "$scratch/one"
-check "a tiny run is stored and marked apart" ends_with 0 "TINY" "$AUGMINT" run "$experiment" --results "$scratch/one" --tiny
+on_one() { "$AUGMINT" "$1" "$experiment" --results "$scratch/one" "${@:2}"; }
+check "verify finds nothing wrong" ends_with 0 " 0 bad" on_one verify
+check "plan knows that all is done" ends_with 0 "device time left: 0" on_one plan
+check "status lists no failure" ends_with 0 "evaluate" on_one status
+check "a tiny run is stored and marked apart" ends_with 0 "TINY" on_one run --tiny
 check "the tiny table has a folder of its own" test -s "$scratch/one/$name-tiny/table.csv"
 rm -r "$scratch/one/$name-tiny"
 find "$scratch/one/store" -name stage.json -exec grep -l '"tiny":true' {} + | xargs -n1 dirname | xargs rm -r
 
 # ---- other configurations share what they can ----
-check "another metric needs no stage" ends_with 0 "nothing to do" "$AUGMINT" run "$experiment" --results "$scratch/one" \
+check "another metric needs no stage" ends_with 0 "nothing to do" on_one run \
   --set "evaluate.metrics=[accuracy, loss, f1, ece]"
 check "and is in the table" grep -q ",ece," "$scratch/one/$name/table.csv"
-check "one more seed trains only its own cells" ends_with 0 "done: 30 stages" "$AUGMINT" run "$experiment" \
-  --results "$scratch/r3" --set seeds=2  # 5 arms x 2 draws, each trained and evaluated twice
-check "the first configuration is still whole" ends_with 0 "nothing to do" "$AUGMINT" run "$experiment" --results "$scratch/one"
+# 5 arms x 2 draws, each trained and evaluated twice
+check "one more seed trains only its own cells" \
+  ends_with 0 "done: 30 stages" run_on 1 "$scratch/r3" --set seeds=2
+check "the first configuration is still whole" ends_with 0 "nothing to do" on_one run
 
 # ---- kill -9 ----
 for round in 1 2 3 4; do
@@ -126,6 +127,6 @@ damage() {
 }
 damage
 check "verify finds a changed shard" ends_with 1 "bad: " "$AUGMINT" verify --results "$scratch/busy"
-check "a folder that cannot be written is one clear error" ends_with 1 "/proc/nowhere" "$AUGMINT" run "$experiment" \
-  --results /proc/nowhere
+check "a folder that cannot be written is one clear error" \
+  ends_with 1 "/proc/nowhere" run_on 2 /proc/nowhere
 finish

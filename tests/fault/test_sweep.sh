@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Allocations, writes, fsyncs and renames that fail anywhere in a run: one clear error, nothing half-written,
+# and the next run ends with the bytes of a run in which nothing failed.
+cd "$(dirname "$0")/../.." && . tests/tap.sh
+experiment=tests/cli/base.yaml
+
+"$AUGMINT" run "$experiment" --results "$scratch/whole" >/dev/null 2>&1
+
+fails_cleanly() {  # fails_cleanly FAULT MESSAGE
+  AUGMINT_FAULT=$1 ends_with 1 "$2" "$AUGMINT" run "$experiment" --results "$scratch/hurt" || return 1
+  ! grep -E 'Sanitizer|runtime error' "$scratch/out" || return 1
+  "$AUGMINT" run "$experiment" --results "$scratch/hurt" || return 1
+  diff <(store_digest "$scratch/whole") <(store_digest "$scratch/hurt") || return 1
+  rm -r "$scratch/hurt"
+}
+
+for n in 1 60 400 1500 4000 9000; do
+  check "allocation $n fails" fails_cleanly "alloc:$n" "memory"
+done
+for n in 1 4 9 17 30 47 66 90 121; do
+  check "input or output $n fails" fails_cleanly "io:$n" "error: "
+done
+check "two ranks, one of which cannot write, end with one error" ends_with 1 "rank 1" \
+  env AUGMINT_FAULT=io:12@1 mpirun -n 2 "$AUGMINT" run "$experiment" --results "$scratch/two"
+finish
