@@ -134,31 +134,38 @@ static am_err sync_path(const char *path, int flags) {
   return AM_OK;
 }
 
-static am_err sync_parent(const char *path) {
+static am_err parent_of(const char *path, char **dir) {
   const char *name = am_path_name(path);
+  if (name == path) return am_mem_strdup(".", dir);
+  return am_str_format(dir, "%.*s", name == path + 1 ? 1 : (int)(name - path - 1), path);
+}
+
+am_err am_file_sync(const char *path) {
   char *dir = NULL;
-  if (name == path) {
-    AM_TRY(am_mem_strdup(".", &dir));
-  } else {
-    AM_TRY(am_str_format(&dir, "%.*s", name == path + 1 ? 1 : (int)(name - path - 1), path));
-  }
+  AM_TRY(sync_path(path, O_RDONLY));
+  AM_TRY(parent_of(path, &dir));
   am_err err = sync_path(dir, O_RDONLY | O_DIRECTORY);
   free(dir);
   return err;
 }
 
-am_err am_file_sync(const char *path) {
-  AM_TRY(sync_path(path, O_RDONLY));
-  return sync_parent(path);
-}
-
-am_err am_path_rename(const char *from, const char *to) {
+static am_err rename_only(const char *from, const char *to) {
   if (am_fault_hit(AM_FAULT_IO)) {
     errno = EIO;
     return FAIL_ERRNO("cannot rename to", to);
   }
   if (rename(from, to) != 0) return FAIL_ERRNO("cannot rename to", to);
-  return sync_parent(to);
+  return AM_OK;
+}
+
+// What may fail for want of memory comes before the rename: an error means the target is as before.
+am_err am_path_rename(const char *from, const char *to) {
+  char *dir = NULL;
+  AM_TRY(parent_of(to, &dir));
+  am_err err = rename_only(from, to);
+  if (!err) err = sync_path(dir, O_RDONLY | O_DIRECTORY);
+  free(dir);
+  return err;
 }
 
 am_err am_path_remove_tree(const char *path) {

@@ -60,10 +60,7 @@ static bool decode_guarded(decode_job *job) {
   png_structp png = job->png;
   if (setjmp(png_jmpbuf(png))) return false;
   png_set_read_fn(png, job, read_bytes);
-  png_set_user_limits(png, AM_IMAGE_MAX_SIDE, AM_IMAGE_MAX_SIDE);
   png_read_info(png, job->info);
-  job->err = am_image_check_size(job->name, png_get_image_width(png, job->info), png_get_image_height(png, job->info));
-  if (job->err) return false;
   png_set_strip_16(png);
   png_set_strip_alpha(png);
   if (png_get_color_type(png, job->info) == PNG_COLOR_TYPE_GRAY) png_set_expand_gray_1_2_4_to_8(png);
@@ -98,8 +95,20 @@ static am_err spread_channel(decode_job *job, am_image *out) {
   return AM_OK;
 }
 
+static int64_t read_be32(const uint8_t *p) {
+  return (int64_t)p[0] << 24 | (int64_t)p[1] << 16 | (int64_t)p[2] << 8 | (int64_t)p[3];
+}
+
+// The header is always the first chunk: its sizes are judged before libpng sees them.
+static am_err check_claimed_size(const char *name, const uint8_t *bytes, size_t count) {
+  enum { WIDTH = 16, HEIGHT = 20, HEADER_END = 24 };
+  if (count < HEADER_END) return AM_OK;  // libpng will find it truncated
+  return am_image_check_size(name, read_be32(bytes + WIDTH), read_be32(bytes + HEIGHT));
+}
+
 am_err am_png_decode(const char *name, const uint8_t *bytes, size_t count, am_image *out) {
   decode_job job = {.name = name, .bytes = bytes, .count = count};
+  AM_TRY(check_claimed_size(name, bytes, count));
   job.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &job, on_decode_error, on_warning);
   if (job.png) job.info = png_create_info_struct(job.png);
   am_err err = AM_OK;

@@ -68,10 +68,11 @@ static am_err check_folder(const am_node *node, const char *folder) {
 
 static am_err read_name(am_manifest *m, const char *path) {
   const char *file = am_path_name(path);
+  int stem = (int)strlen(file) - (am_str_ends(file, ".yaml") ? (int)strlen(".yaml") : 0);
   if (*m->cfg.name) {
     AM_TRY(am_mem_strdup(m->cfg.name, &m->name));
   } else {
-    AM_TRY(am_str_format(&m->name, "%.*s", (int)(strlen(file) - strlen(".yaml")), file));
+    AM_TRY(am_str_format(&m->name, "%.*s", stem, file));
   }
   for (const char *p = m->name; *p; p++) {
     if (!isalnum((unsigned char)*p) && !strchr("._+-", *p)) {
@@ -220,9 +221,8 @@ static am_err set_drawn(am_manifest *m) {
   return AM_OK;
 }
 
-static am_err read_manifest(const char *path, am_manifest *m) {
+static am_err read_tree(const char *path, am_manifest *m) {
   static const char *const also[] = {"classes", "splits", "divide", "extensions", NULL};
-  AM_TRY(am_yaml_read(path, &m->tree));
   AM_TRY(am_bind(m->tree, &am_manifest_schema, also, &m->cfg));
   AM_TRY(read_name(m, path));
   if (am_manifest_is_drawn(m)) return set_drawn(m);
@@ -230,6 +230,30 @@ static am_err read_manifest(const char *path, am_manifest *m) {
   AM_TRY(read_extensions(m));
   AM_TRY(read_parts(m));
   return read_divide(m);
+}
+
+// Takes the tree whatever happens.
+static am_err manifest_from_tree(const char *path, am_node *tree_take, am_manifest **out) {
+  am_manifest *m = NULL;
+  am_err err = AM_NEW(&m);
+  if (err) {
+    am_node_free(tree_take);
+    return err;
+  }
+  m->tree = tree_take;
+  err = read_tree(path, m);
+  if (err) {
+    am_manifest_free(m);
+    return err;
+  }
+  *out = m;
+  return AM_OK;
+}
+
+am_err am_manifest_parse(const char *name, const char *text, size_t bytes, am_manifest **out) {
+  am_node *tree = NULL;
+  AM_TRY(am_yaml_parse(name, text, bytes, &tree));
+  return manifest_from_tree(name, tree, out);
 }
 
 // An unknown name: the nearest known one, and all of them.
@@ -259,7 +283,7 @@ done:
 
 am_err am_manifest_load(const char *name, const char *manifest_dir, am_manifest **out) {
   am_err err = AM_OK;
-  am_manifest *m = NULL;
+  am_node *tree = NULL;
   char *path = NULL;
   if (am_str_ends(name, ".yaml")) {
     AM_GO(done, am_mem_strdup(name, &path));
@@ -270,12 +294,9 @@ am_err am_manifest_load(const char *name, const char *manifest_dir, am_manifest 
       goto done;
     }
   }
-  AM_GO(done, AM_NEW(&m));
-  AM_GO(done, read_manifest(path, m));
-  *out = m;
-  m = NULL;
+  AM_GO(done, am_yaml_read(path, &tree));
+  AM_GO(done, manifest_from_tree(path, tree, out));
 done:
-  am_manifest_free(m);
   free(path);
   return err;
 }

@@ -34,6 +34,8 @@ typedef struct am_manifest am_manifest;
 // `name` ("eth80") is looked up in manifest_dir, or is a path ending in .yaml. Errors: AM_ERR_CONFIG with
 // file, line, column and key; an unknown name with the nearest known one.
 AM_MUST_USE am_err am_manifest_load(const char *name, const char *manifest_dir, am_manifest **out);
+// The same from text; `name` is its file's, for messages. The fuzz target enters here.
+AM_MUST_USE am_err am_manifest_parse(const char *name, const char *text, size_t bytes, am_manifest **out);
 void am_manifest_free(am_manifest *m);
 const char *am_manifest_name(const am_manifest *m);
 bool am_manifest_is_drawn(const am_manifest *m);  // `signs`: made by the program, needs no files

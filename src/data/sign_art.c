@@ -152,16 +152,18 @@ typedef struct {
   float size, down;                        // of the symbol, on the plate
 } sign;
 
+// In the order of am_signs_count's class sizes: the three speed limits, the two warnings and the two
+// orders are alike, and each of these families has a common and a rarer member.
 static const sign signs[] = {
-    {"speed-30", PLATE_RING, draw_30, 0.82f, 0},
-    {"speed-50", PLATE_RING, draw_50, 0.82f, 0},
-    {"speed-80", PLATE_RING, draw_80, 0.82f, 0},
+    {"speed-30", PLATE_RING, draw_30, 0.86f, 0},
     {"no-entry", PLATE_RED_DISC, draw_bar, 0.88f, 0},
     {"stop", PLATE_OCTAGON, draw_stop, 0.92f, 0},
     {"yield", PLATE_YIELD, NULL, 1, 0},
-    {"bend", PLATE_TRIANGLE, bent_arrow, 0.62f, 0.12f},
-    {"crossing", PLATE_TRIANGLE, walker, 0.62f, 0.06f},
+    {"crossing", PLATE_TRIANGLE, walker, 0.66f, 0.06f},
+    {"bend", PLATE_TRIANGLE, bent_arrow, 0.66f, 0.12f},
     {"ahead", PLATE_BLUE_DISC, arrow_up, 0.88f, 0},
+    {"speed-80", PLATE_RING, draw_80, 0.86f, 0},
+    {"speed-50", PLATE_RING, draw_50, 0.86f, 0},
     {"turn-right", PLATE_BLUE_DISC, arrow_turn, 0.88f, 0},
 };
 

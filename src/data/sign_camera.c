@@ -134,7 +134,7 @@ static void expose(am_scene *s, am_weather weather, am_rng *rng) {
 }
 
 static void add_grain(am_scene *s, am_weather weather, am_rng *rng) {
-  float strength = am_draw_f(rng, 0.004f, 0.03f) * (weather == AM_WEATHER_NIGHT ? 2.2f : 1);
+  float strength = am_draw_f(rng, 0.004f, 0.025f) * (weather == AM_WEATHER_NIGHT ? 2.2f : 1);
   for (int i = 0; i < AM_SCENE_PIXELS; i++) {
     float grey = am_draw_bell(rng);
     for (int c = 0; c < 3; c++) {
@@ -146,8 +146,8 @@ static void add_grain(am_scene *s, am_weather weather, am_rng *rng) {
 
 void am_scene_photograph(am_scene *s, am_weather weather, am_rng *rng) {
   expose(s, weather, rng);
-  if (am_draw_chance(rng, 0.3)) am_blur_line(s, am_draw_f(rng, 1, 5), am_draw_f(rng, 0, 0.5f));
-  am_blur(s, am_draw_f(rng, 0.3f, 1.5f));
+  if (am_draw_chance(rng, 0.2)) am_blur_line(s, am_draw_f(rng, 1, 4), am_draw_f(rng, 0, 0.5f));
+  am_blur(s, am_draw_f(rng, 0.3f, 1.1f));
   add_grain(s, weather, rng);
   thin_colour(s);
   if (am_draw_chance(rng, 0.5)) sharpen(s, am_draw_f(rng, 0.2f, 0.9f));

@@ -24,7 +24,8 @@ void am_sincos_turn(float turn, float *s, float *c) {
 // One octave: random values on a lattice at a random place, joined smoothly.
 static void add_octave(am_rng *rng, float cells_x, float cells_y, float strength, float out[AM_SCENE_PIXELS]) {
   enum { MOST = SIDE + 3 };
-  float value[MOST][MOST];
+  float value[MOST][MOST], line[MOST], part[SIDE];
+  int cell[SIDE];
   cells_x = am_clamp_f(cells_x, 1, SIDE);
   cells_y = am_clamp_f(cells_y, 1, SIDE);
   int nx = (int)cells_x + 3, ny = (int)cells_y + 3;
@@ -32,15 +33,17 @@ static void add_octave(am_rng *rng, float cells_x, float cells_y, float strength
   for (int j = 0; j < ny; j++) {
     for (int i = 0; i < nx; i++) value[j][i] = (float)(am_rng_u32(rng) >> 8) * (2.0f / 16777216.0f) - 1.0f;
   }
+  for (int x = 0; x < SIDE; x++) {
+    float at = shift_x + (float)x * cells_x / SIDE;
+    cell[x] = (int)at;
+    part[x] = am_smooth_f(at - (float)cell[x]);
+  }
   for (int y = 0; y < SIDE; y++) {
-    float fy = shift_y + (float)y * cells_y / SIDE, ty = am_smooth_f(fy - floorf(fy));
-    int j = (int)fy;
-    for (int x = 0; x < SIDE; x++) {
-      float fx = shift_x + (float)x * cells_x / SIDE, tx = am_smooth_f(fx - floorf(fx));
-      int i = (int)fx;
-      float upper = am_mix_f(value[j][i], value[j][i + 1], tx), lower = am_mix_f(value[j + 1][i], value[j + 1][i + 1], tx);
-      out[y * SIDE + x] += strength * am_mix_f(upper, lower, ty);
-    }
+    float at = shift_y + (float)y * cells_y / SIDE;
+    int j = (int)at;
+    float t = am_smooth_f(at - (float)j);
+    for (int i = 0; i < nx; i++) line[i] = strength * am_mix_f(value[j][i], value[j + 1][i], t);
+    for (int x = 0; x < SIDE; x++) out[y * SIDE + x] += am_mix_f(line[cell[x]], line[cell[x] + 1], part[x]);
   }
 }
 

@@ -146,13 +146,13 @@ void am_scene_far_surroundings(am_scene *s, am_rng *rng) {
 // ---- the view ----
 
 // Columns of the rotation about x, y and z: the images of the sign's u and v axes in the camera's frame.
-am_sign_view am_scene_view(am_rng *rng, float turn) {
+am_sign_view am_scene_view(am_rng *rng, float turn, float smallest, float off) {
   float sy, cy, sx, cx, sz, cz;
   am_sincos_turn(am_draw_f(rng, -turn, turn), &sy, &cy);
   am_sincos_turn(am_draw_f(rng, -0.5f * turn, 0.5f * turn), &sx, &cx);
   am_sincos_turn(am_draw_f(rng, -0.35f * turn, 0.35f * turn), &sz, &cz);
-  float radius = am_draw_f(rng, 16, 28), depth = am_draw_f(rng, 2.5f, 6);  // px; distance in radii
-  float middle_x = 31.5f + am_draw_f(rng, -6, 6), middle_y = 31.5f + am_draw_f(rng, -6, 6);
+  float radius = am_draw_f(rng, smallest, 29), depth = am_draw_f(rng, 2.5f, 6);  // px; distance in radii
+  float middle_x = 31.5f + am_draw_f(rng, -off, off), middle_y = 31.5f + am_draw_f(rng, -off, off);
   float u[3] = {cy * cz, cy * sz, -sy}, v[3] = {sx * sy * cz - cx * sz, sx * sy * sz + cx * cz, sx * cy};
   // Forward: x = middle + radius * X / (1 + Z / depth), and so for y; a 3x3 matrix on (u, v, 1).
   float h[9];
@@ -199,19 +199,19 @@ static void draw_paints(float paint[AM_PAINTS][3], am_rng *rng) {
   am_draw_rgb(rng, white_a, white_b, paint[AM_PAINT_WHITE]);
   am_draw_rgb(rng, white_a, white_b, paint[AM_PAINT_FACE]);
   am_draw_rgb(rng, black_a, black_b, paint[AM_PAINT_INK]);
-  if (am_draw_chance(rng, 0.2)) am_mix_rgb(paint[AM_PAINT_FACE], yellow, am_draw_f(rng, 0.5f, 1));
+  if (am_draw_chance(rng, 0.12)) am_mix_rgb(paint[AM_PAINT_FACE], yellow, am_draw_f(rng, 0.5f, 1));
 }
 
 static finish draw_finish(am_weather weather, am_rng *rng) {
   finish f;
   draw_paints(f.paint, rng);
-  f.light = am_draw_chance(rng, 0.25) ? am_draw_f(rng, 0.4f, 0.7f) : am_draw_f(rng, 0.7f, 1.1f);  // a quarter stand in shade
+  f.light = am_draw_chance(rng, 0.2) ? am_draw_f(rng, 0.5f, 0.75f) : am_draw_f(rng, 0.75f, 1.1f);  // a fifth stand in shade
   if (weather == AM_WEATHER_NIGHT) f.light = am_draw_f(rng, 0.45f, 0.95f);                         // headlights
   f.tilt_u = am_draw_f(rng, -0.2f, 0.2f);
   f.tilt_v = am_draw_f(rng, -0.2f, 0.1f);
-  f.fade = am_draw_chance(rng, 0.4) ? am_draw_f(rng, 0.1f, 0.6f) : 0;
-  f.dirt = am_draw_chance(rng, 0.5) ? am_draw_f(rng, 0.1f, 0.8f) : 0;
-  f.glare = am_draw_chance(rng, 0.2) ? am_draw_f(rng, 0.2f, 0.7f) : 0;
+  f.fade = am_draw_chance(rng, 0.35) ? am_draw_f(rng, 0.1f, 0.5f) : 0;
+  f.dirt = am_draw_chance(rng, 0.4) ? am_draw_f(rng, 0.1f, 0.7f) : 0;
+  f.glare = am_draw_chance(rng, 0.15) ? am_draw_f(rng, 0.2f, 0.6f) : 0;
   f.glare_u = am_draw_f(rng, -1, 1);
   f.glare_v = am_draw_f(rng, -1, 0.5f);
   return f;

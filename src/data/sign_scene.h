@@ -24,8 +24,8 @@ typedef struct {
 } am_sign_view;
 
 // The view of a sign that is turned, tilted and off centre: `turn` is the largest angle out of the
-// picture plane, as a fraction of a full turn.
-am_sign_view am_scene_view(am_rng *rng, float turn);
+// picture plane, as a fraction of a full turn; `smallest` radius and `off` centre are in pixels.
+am_sign_view am_scene_view(am_rng *rng, float turn, float smallest, float off);
 // (x, y) in pixels; *pixel is the width of one pixel at (*u, *v).
 void am_scene_locate(const am_sign_view *view, float x, float y, float *u, float *v, float *pixel);
 

@@ -36,7 +36,7 @@ static am_sign_style draw_style(am_rng *rng) {
 static void photograph(am_scene *s, am_signs_split split, int k, am_rng *rng, uint8_t *mask) {
   bool shifted = split == AM_SIGNS_SHIFTED;
   am_weather weather = shifted ? (am_weather)(1 + am_rng_below(rng, AM_WEATHERS - 1)) : AM_WEATHER_FAIR;
-  am_sign_view view = am_scene_view(rng, shifted ? 0.13f : 0.11f);
+  am_sign_view view = shifted ? am_scene_view(rng, 0.1f, 19, 4) : am_scene_view(rng, 0.06f, 23, 2.5f);
   am_sign_style style = draw_style(rng);
   if (shifted) {
     am_scene_far_surroundings(s, rng);
@@ -60,7 +60,7 @@ static void draw(am_scene *s, am_signs_split split, int k, am_rng *rng, uint8_t 
     photograph(s, split, k, rng, mask);
     return;
   }
-  am_sign_view view = am_scene_view(rng, 0.06f);
+  am_sign_view view = am_scene_view(rng, 0.05f, 20, 4);
   am_sign_style style = draw_style(rng);
   am_scene_sketch(s, k, &view, &style, rng, mask);
 }

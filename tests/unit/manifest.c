@@ -319,7 +319,7 @@ static void lists_the_drawn_set_without_files(void **state) {
   assert_true(am_manifest_is_drawn(m));
   const char *const two[] = {"yield", "stop"};
   am_ok(am_manifest_list(m, NULL, &(am_selection){.split = "train", .class_name = two, .class_count = 2}, &list));
-  assert_int_equal(list.count, 17 + 19);
+  assert_int_equal(list.count, 17 + 8);
   assert_string_equal(list.entry[0].path, "train/yield/000");
   am_ok(am_manifest_image(m, &list, 20, &image));
   am_ok(am_manifest_mask(m, &list, 20, &mask));
