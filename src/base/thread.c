@@ -48,7 +48,8 @@ am_err am_crew_start(int count, void (*body)(void *user, int worker), void (*giv
   AM_GO(done, AM_NEW_ARRAY(&crew->seat, count));
   for (; crew->count < count; crew->count++) {
     int rc = start_blocked(crew, crew->count);
-    AM_CHECK_GO(done, rc == 0, AM_ERR_NOMEM, "cannot start thread %d of %d: %s", crew->count + 1, count, strerror(rc));
+    AM_CHECK_GO(done, rc == 0, AM_ERR_NOMEM, "cannot start thread %d of %d: %s", crew->count + 1, count,
+                strerror(rc));
   }
   *out = crew;
   return AM_OK;

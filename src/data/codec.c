@@ -9,9 +9,9 @@
 am_err am_image_check_size(const char *name, int64_t width, int64_t height) {
   AM_CHECK(width > 0 && height > 0, AM_ERR_DATA, "%s: the image is %lld x %lld px", name, (long long)width,
            (long long)height);
-  AM_CHECK(width <= AM_IMAGE_MAX_SIDE && height <= AM_IMAGE_MAX_SIDE && width * height <= AM_IMAGE_MAX_PIXELS, AM_ERR_DATA,
-           "%s: the image is %lld x %lld px, the limits are %d px a side and %d megapixels", name, (long long)width,
-           (long long)height, AM_IMAGE_MAX_SIDE, AM_IMAGE_MAX_PIXELS / 1000000);
+  AM_CHECK(width <= AM_IMAGE_MAX_SIDE && height <= AM_IMAGE_MAX_SIDE && width * height <= AM_IMAGE_MAX_PIXELS,
+           AM_ERR_DATA, "%s: the image is %lld x %lld px, the limits are %d px a side and %d megapixels",
+           name, (long long)width, (long long)height, AM_IMAGE_MAX_SIDE, AM_IMAGE_MAX_PIXELS / 1000000);
   return AM_OK;
 }
 

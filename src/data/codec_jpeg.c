@@ -93,7 +93,8 @@ static am_err prepare_rows(decode_job *job) {
   struct jpeg_decompress_struct *d = &job->info;
   AM_TRY(am_image_check_size(job->name, d->image_width, d->image_height));
   int n = d->num_components;
-  AM_CHECK(n == 1 || n == 3 || n == 4, AM_ERR_DATA, "%s: a JPEG with %d components, expected 1, 3 or 4", job->name, n);
+  AM_CHECK(n == 1 || n == 3 || n == 4, AM_ERR_DATA, "%s: a JPEG with %d components, expected 1, 3 or 4",
+           job->name, n);
   d->out_color_space = n == 1 ? JCS_GRAYSCALE : n == 3 ? JCS_RGB : JCS_CMYK;
   AM_TRY(am_image_new(d->image_width, d->image_height, 3, &job->image));
   return AM_NEW_ARRAY(&job->row, (int64_t)d->image_width * n);

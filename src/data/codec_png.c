@@ -44,11 +44,13 @@ static void read_bytes(png_structp png, png_bytep out, size_t want) {
 }
 
 static am_err prepare_rows(decode_job *job) {
-  int64_t width = png_get_image_width(job->png, job->info), height = png_get_image_height(job->png, job->info);
+  int64_t width = png_get_image_width(job->png, job->info),
+          height = png_get_image_height(job->png, job->info);
   int channels = png_get_channels(job->png, job->info);
-  AM_CHECK((channels == 1 || channels == 3) && png_get_rowbytes(job->png, job->info) == (size_t)(width * channels),
-           AM_ERR_INTERNAL, "%s: libpng gives %d channels in rows of %zu bytes", job->name, channels,
-           png_get_rowbytes(job->png, job->info));
+  AM_CHECK(
+      (channels == 1 || channels == 3) && png_get_rowbytes(job->png, job->info) == (size_t)(width * channels),
+      AM_ERR_INTERNAL, "%s: libpng gives %d channels in rows of %zu bytes", job->name, channels,
+      png_get_rowbytes(job->png, job->info));
   AM_TRY(am_image_new(width, height, channels, &job->stored));
   AM_TRY(AM_NEW_ARRAY(&job->row, height));
   for (int64_t y = 0; y < height; y++) job->row[y] = job->stored.pixel + y * width * channels;
@@ -91,7 +93,8 @@ static am_err spread_channel(decode_job *job, am_image *out) {
     }
   }
   AM_TRY(am_image_new(job->stored.width, job->stored.height, 3, out));
-  for (int64_t i = 0; i < out->width * out->height; i++) memcpy(out->pixel + 3 * i, table[job->stored.pixel[i]], 3);
+  for (int64_t i = 0; i < out->width * out->height; i++)
+    memcpy(out->pixel + 3 * i, table[job->stored.pixel[i]], 3);
   return AM_OK;
 }
 

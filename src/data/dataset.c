@@ -12,13 +12,13 @@ struct am_dataset {
   int64_t count;
   int64_t height, width, channels;
   int64_t class_count;
-  char **class_name;  // owned
-  int32_t *label;     // owned (count)
-  am_shard_set *shards;    // owned: packed shards
-  am_dataset **part;       // owned: what a view stands on
+  char **class_name;     // owned
+  int32_t *label;        // owned (count)
+  am_shard_set *shards;  // owned: packed shards
+  am_dataset **part;     // owned: what a view stands on
   int64_t part_count;
-  int64_t *index;          // owned (count): subset: which item of part 0
-  int64_t *start;          // owned (part_count + 1): concat: first item of each part
+  int64_t *index;  // owned (count): subset: which item of part 0
+  int64_t *start;  // owned (part_count + 1): concat: first item of each part
 };
 
 void am_dataset_free(am_dataset *d) {
@@ -46,7 +46,8 @@ void am_dataset_image_shape(const am_dataset *d, int64_t *height, int64_t *width
 }
 
 am_err am_dataset_pixels(am_dataset *d, int64_t i, uint8_t *out) {
-  AM_CHECK(i >= 0 && i < d->count, AM_ERR_ARG, "item %lld of a data set of %lld", (long long)i, (long long)d->count);
+  AM_CHECK(i >= 0 && i < d->count, AM_ERR_ARG, "item %lld of a data set of %lld", (long long)i,
+           (long long)d->count);
   return d->pixels(d, i, out);
 }
 
@@ -85,8 +86,8 @@ static am_err shard_pixels(am_dataset *d, int64_t i, uint8_t *out) {
   if (image.channels == d->channels) {
     memcpy(out, image.pixel, want);
   } else {
-    err = AM_FAIL(AM_ERR_DATA, "%s: image %lld has %lld channels, the shard says %lld", am_shard_path(s), (long long)row,
-                  (long long)image.channels, (long long)d->channels);
+    err = AM_FAIL(AM_ERR_DATA, "%s: image %lld has %lld channels, the shard says %lld", am_shard_path(s),
+                  (long long)row, (long long)image.channels, (long long)d->channels);
   }
   am_image_fini(&image);
   return err;
@@ -99,7 +100,8 @@ am_err am_dataset_from_shards(const char *path, am_dataset **out) {
   d->pixels = shard_pixels;
   AM_GO(done, am_shard_set_open(path, &d->shards));
   const am_shard_desc *desc = am_shard_set_describe(d->shards);
-  AM_CHECK_GO(done, desc->height > 0, AM_ERR_DATA, "%s: the images differ in size; training needs one size", path);
+  AM_CHECK_GO(done, desc->height > 0, AM_ERR_DATA, "%s: the images differ in size; training needs one size",
+              path);
   d->height = desc->height;
   d->width = desc->width;
   d->channels = desc->channels;
@@ -163,13 +165,15 @@ static am_err concat_pixels(am_dataset *d, int64_t i, uint8_t *out) {
 
 static am_err check_same_kind(const am_dataset *a, const am_dataset *b) {
   AM_CHECK(a->height == b->height && a->width == b->width && a->channels == b->channels, AM_ERR_DATA,
-           "cannot join images of %lld x %lld x %lld and of %lld x %lld x %lld", (long long)a->height, (long long)a->width,
-           (long long)a->channels, (long long)b->height, (long long)b->width, (long long)b->channels);
+           "cannot join images of %lld x %lld x %lld and of %lld x %lld x %lld", (long long)a->height,
+           (long long)a->width, (long long)a->channels, (long long)b->height, (long long)b->width,
+           (long long)b->channels);
   AM_CHECK(a->class_count == b->class_count, AM_ERR_DATA, "cannot join data sets of %lld and of %lld classes",
            (long long)a->class_count, (long long)b->class_count);
   for (int64_t k = 0; k < a->class_count; k++) {
     AM_CHECK(strcmp(a->class_name[k], b->class_name[k]) == 0, AM_ERR_DATA,
-             "cannot join data sets whose class %lld is \"%s\" and \"%s\"", (long long)k, a->class_name[k], b->class_name[k]);
+             "cannot join data sets whose class %lld is \"%s\" and \"%s\"", (long long)k, a->class_name[k],
+             b->class_name[k]);
   }
   return AM_OK;
 }
@@ -183,7 +187,8 @@ static am_err join(am_dataset *d, am_dataset *const *part, int64_t count) {
   }
   AM_TRY(set_like(d, part[0], d->start[count]));
   for (int64_t k = 0; k < count; k++) {
-    if (part[k]->count) memcpy(d->label + d->start[k], part[k]->label, (size_t)part[k]->count * sizeof *d->label);
+    if (part[k]->count)
+      memcpy(d->label + d->start[k], part[k]->label, (size_t)part[k]->count * sizeof *d->label);
   }
   AM_TRY(AM_NEW_ARRAY(&d->part, count));
   memcpy(d->part, part, (size_t)count * sizeof *part);

@@ -19,7 +19,8 @@ AM_MUST_USE am_err am_dataset_pixels(am_dataset *d, int64_t i, uint8_t *out);
 // Sources. Each takes what it is given: the result owns it.
 AM_MUST_USE am_err am_dataset_from_shards(const char *path, am_dataset **out);  // all images of one size
 // Items base[index[0]], base[index[1]], ... (indices may repeat: duplicates as a control).
-AM_MUST_USE am_err am_dataset_subset(am_dataset *base_take, const int64_t *index, int64_t count, am_dataset **out);
+AM_MUST_USE am_err am_dataset_subset(am_dataset *base_take, const int64_t *index, int64_t count,
+                                     am_dataset **out);
 // One after the other; classes and sizes must agree (AM_ERR_DATA names both).
 AM_MUST_USE am_err am_dataset_concat(am_dataset *const *part_take, int64_t count, am_dataset **out);
 

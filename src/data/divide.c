@@ -46,7 +46,8 @@ static int64_t count_groups(const am_file_list *list, int64_t first, int64_t end
   return members;
 }
 
-static void divide_class(const am_manifest *m, const am_file_list *list, int64_t first, int64_t end, division *d) {
+static void divide_class(const am_manifest *m, const am_file_list *list, int64_t first, int64_t end,
+                         division *d) {
   int64_t members = count_groups(list, first, end, d);
   for (int64_t s = 0; s < m->split_count; s++) d->lack[s] = m->fraction[s] * (double)(end - first);
   for (int64_t k = 0; k < members; k++) {  // groups that another class has already placed

@@ -86,7 +86,8 @@ static int compare_hashes(const void *a, const void *b) {
 }
 
 // Joins neighbours that compare equal after sorting.
-static void join_equal(member *m, int64_t count, int (*compare)(const void *, const void *), int64_t *parent) {
+static void join_equal(member *m, int64_t count, int (*compare)(const void *, const void *),
+                       int64_t *parent) {
   if (count) qsort(m, (size_t)count, sizeof *m, compare);
   for (int64_t i = 1; i < count; i++) {
     if (compare(&m[i - 1], &m[i]) == 0) parent[find_root(parent, m[i].at)] = find_root(parent, m[i - 1].at);
@@ -190,7 +191,8 @@ am_err am_file_list_address(const am_file_list *list, char hex[65]) {
   am_sha256 *h = NULL;
   am_str line = {0};
   AM_GO(done, am_sha256_new(&h));
-  for (int64_t k = 0; k < list->class_count; k++) AM_GO(done, am_str_printf(&line, "class %s\n", list->class_name[k]));
+  for (int64_t k = 0; k < list->class_count; k++)
+    AM_GO(done, am_str_printf(&line, "class %s\n", list->class_name[k]));
   for (int64_t i = 0; i < list->count; i++) {
     const am_file_entry *e = &list->entry[i];
     AM_CHECK_GO(done, e->sha256[0], AM_ERR_INTERNAL, "%s has no hash yet", e->path);

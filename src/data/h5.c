@@ -86,11 +86,13 @@ static herr_t keep_user(void *user) { return 0; }
 // No time stamps anywhere: they are on unless switched off per object.
 static hid_t create_in_memory(am_h5_memory *memory) {
   enum { GROWTH_BYTES = 1 << 22 };
-  H5FD_file_image_callbacks_t callbacks = {memory_malloc, memory_copy, memory_grow, memory_release, same_user, keep_user, memory};
+  H5FD_file_image_callbacks_t callbacks = {memory_malloc, memory_copy, memory_grow, memory_release,
+                                           same_user,     keep_user,   memory};
   hid_t access = H5Pcreate(H5P_FILE_ACCESS), creation = H5Pcreate(H5P_FILE_CREATE), file = H5I_INVALID_HID;
   if (access >= 0 && creation >= 0 && H5Pset_fapl_core(access, GROWTH_BYTES, 0) >= 0 &&
       H5Pset_file_image_callbacks(access, &callbacks) >= 0 &&
-      H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0 && H5Pset_obj_track_times(creation, 0) >= 0) {
+      H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0 &&
+      H5Pset_obj_track_times(creation, 0) >= 0) {
     file = H5Fcreate("in-memory", H5F_ACC_TRUNC, creation, access);
     am_h5_noted(file >= 0);
   }
@@ -120,7 +122,8 @@ done:
 // Published files never change, so locking them (which fails on some shared file systems) is off.
 static hid_t open_to_read(const char *path) {
   hid_t access = H5Pcreate(H5P_FILE_ACCESS), file = H5I_INVALID_HID;
-  if (access >= 0 && H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 && H5Pset_file_locking(access, 0, 1) >= 0) {
+  if (access >= 0 && H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 &&
+      H5Pset_file_locking(access, 0, 1) >= 0) {
     file = H5Fopen(path, H5F_ACC_RDONLY, access);
     am_h5_noted(file >= 0);
   }

@@ -29,7 +29,8 @@ static bool is_hard_path(hid_t file, const char *path) {
 static H5O_type_t object_type(am_h5 *f, const char *path) {
   H5O_info_t info;
   if (!is_hard_path(f->file, path)) return H5O_TYPE_UNKNOWN;
-  if (H5Oget_info_by_name2(f->file, am_h5_object_name(path), &info, H5O_INFO_BASIC, H5P_DEFAULT) < 0) return H5O_TYPE_UNKNOWN;
+  if (H5Oget_info_by_name2(f->file, am_h5_object_name(path), &info, H5O_INFO_BASIC, H5P_DEFAULT) < 0)
+    return H5O_TYPE_UNKNOWN;
   return info.type;
 }
 
@@ -57,16 +58,16 @@ static am_err describe_source(am_h5 *f, const char *what, source *s) {
   AM_CHECK(s->type >= 0 && s->space >= 0 && known_type(s->type, &info->type, &item_bytes), AM_ERR_DATA,
            "%s: %s has an element type that is not read here", f->path, what);
   info->ndim = H5Sget_simple_extent_ndims(s->space);
-  AM_CHECK(H5Sis_simple(s->space) > 0 && info->ndim >= 0 && info->ndim <= AM_H5_DIMS, AM_ERR_DATA, "%s: %s has %d dimensions, at most %d are read",
-           f->path, what, info->ndim, AM_H5_DIMS);
+  AM_CHECK(H5Sis_simple(s->space) > 0 && info->ndim >= 0 && info->ndim <= AM_H5_DIMS, AM_ERR_DATA,
+           "%s: %s has %d dimensions, at most %d are read", f->path, what, info->ndim, AM_H5_DIMS);
   H5Sget_simple_extent_dims(s->space, extent, NULL);
   info->item_bytes = (int64_t)item_bytes;
   info->count = 1;
   int64_t bytes = (int64_t)item_bytes, most = am_max_i64(f->file_bytes, (int64_t)1 << 30);
   for (int d = 0; d < info->ndim; d++) {
     info->dim[d] = (int64_t)extent[d];
-    AM_CHECK(am_mul_i64(info->count, info->dim[d], &info->count) && am_mul_i64((int64_t)item_bytes, info->count, &bytes) &&
-                 bytes <= most,
+    AM_CHECK(am_mul_i64(info->count, info->dim[d], &info->count) &&
+                 am_mul_i64((int64_t)item_bytes, info->count, &bytes) && bytes <= most,
              AM_ERR_DATA, "%s: %s claims more than %lld bytes", f->path, what, (long long)most);
   }
   return AM_OK;
@@ -125,16 +126,16 @@ static am_err read_source(am_h5 *f, const char *what, bool attr, const source *s
   return AM_OK;
 }
 
-static am_err get_locked(am_h5 *f, const char *path, const char *attr, am_h5_type type, int ndim, am_h5_info *info,
-                         char **data) {
+static am_err get_locked(am_h5 *f, const char *path, const char *attr, am_h5_type type, int ndim,
+                         am_h5_info *info, char **data) {
   am_err err = AM_OK;
   source s;
   char *bytes = NULL;
   const char *what = attr ? attr : path;
   AM_TRY(source_open(f, path, attr, &s));
   AM_CHECK_GO(done, s.info.type == type && s.info.ndim == ndim, AM_ERR_DATA,
-              "%s: %s is a %d-dimensional array of %s, expected %d dimensions of %s", f->path, what, s.info.ndim,
-              am_h5_type_name(s.info.type), ndim, am_h5_type_name(type));
+              "%s: %s is a %d-dimensional array of %s, expected %d dimensions of %s", f->path, what,
+              s.info.ndim, am_h5_type_name(s.info.type), ndim, am_h5_type_name(type));
   AM_GO(done, AM_NEW_ARRAY(&bytes, s.info.count * s.info.item_bytes));
   AM_GO(done, read_source(f, what, attr != NULL, &s, bytes));
   *info = s.info;
@@ -146,7 +147,8 @@ done:
   return err;
 }
 
-static am_err get(am_h5 *f, const char *path, const char *attr, am_h5_type type, int ndim, am_h5_info *info, char **data) {
+static am_err get(am_h5 *f, const char *path, const char *attr, am_h5_type type, int ndim, am_h5_info *info,
+                  char **data) {
   am_h5_lock();
   am_err err = get_locked(f, path, attr, type, ndim, info, data);
   am_h5_unlock();
@@ -212,7 +214,8 @@ am_err am_h5_get_attr_text(am_h5 *f, const char *path, const char *name, char **
 }
 
 // A scalar of any integer (or float) width: other writers choose their own.
-static am_err get_scalar(am_h5 *f, const char *path, const char *name, H5T_class_t kind, hid_t memory, void *value) {
+static am_err get_scalar(am_h5 *f, const char *path, const char *name, H5T_class_t kind, hid_t memory,
+                         void *value) {
   am_err err = AM_OK;
   source s;
   am_h5_lock();
@@ -282,16 +285,20 @@ static am_err list_locked(am_h5 *f, const char *path, char ***name, int64_t *cou
   H5G_info_t group;
   char **list = NULL;
   int64_t n = 0;
-  AM_CHECK(object_type(f, path) == H5O_TYPE_GROUP && H5Gget_info_by_name(f->file, am_h5_object_name(path), &group, H5P_DEFAULT) >= 0,
+  AM_CHECK(object_type(f, path) == H5O_TYPE_GROUP &&
+               H5Gget_info_by_name(f->file, am_h5_object_name(path), &group, H5P_DEFAULT) >= 0,
            AM_ERR_DATA, "%s: there is no group /%s", f->path, path);
-  AM_CHECK(group.nlinks <= MOST_NAMES, AM_ERR_DATA, "%s: /%s holds more than %d objects", f->path, path, MOST_NAMES);
+  AM_CHECK(group.nlinks <= MOST_NAMES, AM_ERR_DATA, "%s: /%s holds more than %d objects", f->path, path,
+           MOST_NAMES);
   AM_TRY(AM_NEW_ARRAY(&list, (int64_t)group.nlinks));
   for (; n < (int64_t)group.nlinks; n++) {
     const char *object = am_h5_object_name(path);
-    ssize_t length = H5Lget_name_by_idx(f->file, object, H5_INDEX_NAME, H5_ITER_INC, (hsize_t)n, NULL, 0, H5P_DEFAULT);
+    ssize_t length =
+        H5Lget_name_by_idx(f->file, object, H5_INDEX_NAME, H5_ITER_INC, (hsize_t)n, NULL, 0, H5P_DEFAULT);
     AM_CHECK_GO(fail, length >= 0, AM_ERR_DATA, "%s: cannot list /%s: %s", f->path, path, am_h5_reason());
     AM_GO(fail, AM_NEW_ARRAY(&list[n], (int64_t)length + 1));
-    H5Lget_name_by_idx(f->file, object, H5_INDEX_NAME, H5_ITER_INC, (hsize_t)n, list[n], (size_t)length + 1, H5P_DEFAULT);
+    H5Lget_name_by_idx(f->file, object, H5_INDEX_NAME, H5_ITER_INC, (hsize_t)n, list[n], (size_t)length + 1,
+                       H5P_DEFAULT);
   }
   *name = list;
   *count = n;
@@ -316,7 +323,8 @@ am_err am_h5_offset(am_h5 *f, const char *path, int64_t *offset) {
   if (!err) {
     haddr_t at = H5Dget_offset(s.id);
     int64_t bytes = s.info.count * s.info.item_bytes;
-    if (at != HADDR_UNDEF && at <= (haddr_t)f->file_bytes && bytes <= f->file_bytes - (int64_t)at) *offset = (int64_t)at;
+    if (at != HADDR_UNDEF && at <= (haddr_t)f->file_bytes && bytes <= f->file_bytes - (int64_t)at)
+      *offset = (int64_t)at;
     source_close(&s, false);
   }
   am_h5_unlock();

@@ -32,10 +32,12 @@ static bool make_parents(hid_t file, char *path, bool whole) {
   return !whole || make_group(file, path);
 }
 
-static bool write_set(hid_t file, const char *path, hid_t file_type, hid_t memory_type, hid_t space, const void *data) {
+static bool write_set(hid_t file, const char *path, hid_t file_type, hid_t memory_type, hid_t space,
+                      const void *data) {
   hid_t creation = H5Pcreate(H5P_DATASET_CREATE), set = H5I_INVALID_HID;
   bool good = creation >= 0 && H5Pset_obj_track_times(creation, 0) >= 0 &&
-              H5Pset_layout(creation, H5D_CONTIGUOUS) >= 0 && H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0;
+              H5Pset_layout(creation, H5D_CONTIGUOUS) >= 0 &&
+              H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0;
   if (good) set = H5Dcreate2(file, path, file_type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
   good = set >= 0 && (H5Sget_simple_extent_npoints(space) == 0 ||
                       H5Dwrite(set, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
@@ -48,8 +50,10 @@ static bool write_set(hid_t file, const char *path, hid_t file_type, hid_t memor
 static bool write_attr(hid_t file, const char *path, const char *name, hid_t file_type, hid_t memory_type,
                        hid_t space, const void *data) {
   hid_t object = H5Oopen(file, am_h5_object_name(path), H5P_DEFAULT);
-  hid_t attr = object >= 0 ? H5Acreate2(object, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT) : H5I_INVALID_HID;
-  bool good = attr >= 0 && (H5Sget_simple_extent_npoints(space) == 0 || H5Awrite(attr, memory_type, data) >= 0);
+  hid_t attr =
+      object >= 0 ? H5Acreate2(object, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT) : H5I_INVALID_HID;
+  bool good =
+      attr >= 0 && (H5Sget_simple_extent_npoints(space) == 0 || H5Awrite(attr, memory_type, data) >= 0);
   am_h5_noted(good);
   if (attr >= 0) H5Aclose(attr);
   if (object >= 0) H5Oclose(object);
@@ -84,21 +88,24 @@ am_err am_h5_put_group(am_h5 *f, const char *path) {
   char *copy = NULL;
   AM_TRY(am_mem_strdup(path, &copy));
   am_h5_lock();
-  am_err err = make_parents(f->file, copy, true)
-                   ? AM_OK
-                   : AM_FAIL(AM_ERR_NOMEM, "cannot make the group %s in an HDF5 file: %s", path, am_h5_reason());
+  am_err err =
+      make_parents(f->file, copy, true)
+          ? AM_OK
+          : AM_FAIL(AM_ERR_NOMEM, "cannot make the group %s in an HDF5 file: %s", path, am_h5_reason());
   am_h5_unlock();
   free(copy);
   return err;
 }
 
-am_err am_h5_put(am_h5 *f, const char *path, am_h5_type type, int ndim, const int64_t *dim, const void *data) {
+am_err am_h5_put(am_h5 *f, const char *path, am_h5_type type, int ndim, const int64_t *dim,
+                 const void *data) {
   return put(f, path, NULL, am_h5_file_type(type), am_h5_memory_type(type), ndim, dim, data);
 }
 am_err am_h5_put_attr_i64(am_h5 *f, const char *path, const char *name, int64_t value) {
   return put(f, path, name, am_h5_file_type(AM_H5_I64), am_h5_memory_type(AM_H5_I64), 0, NULL, &value);
 }
-am_err am_h5_put_attr_i64s(am_h5 *f, const char *path, const char *name, const int64_t *value, int64_t count) {
+am_err am_h5_put_attr_i64s(am_h5 *f, const char *path, const char *name, const int64_t *value,
+                           int64_t count) {
   return put(f, path, name, am_h5_file_type(AM_H5_I64), am_h5_memory_type(AM_H5_I64), 1, &count, value);
 }
 am_err am_h5_put_attr_f64(am_h5 *f, const char *path, const char *name, double value) {
@@ -122,14 +129,16 @@ static am_err pack_texts(const char *const *text, int64_t count, char **out, siz
   size_t longest = 1;
   int64_t total = 0;
   for (int64_t i = 0; i < count; i++) longest = strlen(text[i]) > longest ? strlen(text[i]) : longest;
-  AM_CHECK(am_mul_i64(count, (int64_t)longest, &total), AM_ERR_NOMEM, "%lld texts of %zu bytes", (long long)count, longest);
+  AM_CHECK(am_mul_i64(count, (int64_t)longest, &total), AM_ERR_NOMEM, "%lld texts of %zu bytes",
+           (long long)count, longest);
   AM_TRY(AM_NEW_ARRAY(out, total));
   for (int64_t i = 0; i < count; i++) memcpy(*out + (size_t)i * longest, text[i], strlen(text[i]));
   *item_bytes = longest;
   return AM_OK;
 }
 
-static am_err put_texts(am_h5 *f, const char *path, const char *attr, int ndim, const char *const *text, int64_t count) {
+static am_err put_texts(am_h5 *f, const char *path, const char *attr, int ndim, const char *const *text,
+                        int64_t count) {
   am_err err = AM_OK;
   char *packed = NULL;
   size_t item_bytes = 0;
@@ -154,6 +163,7 @@ am_err am_h5_put_text(am_h5 *f, const char *path, const char *const *text, int64
 am_err am_h5_put_attr_text(am_h5 *f, const char *path, const char *name, const char *value) {
   return put_texts(f, path, name, 0, &value, 1);
 }
-am_err am_h5_put_attr_texts(am_h5 *f, const char *path, const char *name, const char *const *text, int64_t count) {
+am_err am_h5_put_attr_texts(am_h5 *f, const char *path, const char *name, const char *const *text,
+                            int64_t count) {
   return put_texts(f, path, name, 1, text, count);
 }

@@ -21,12 +21,14 @@ typedef struct {
 } row;
 
 struct am_hash_cache {
-  row *row;        // owned, the first `sorted` sorted by path
+  row *row;  // owned, the first `sorted` sorted by path
   int64_t count, sorted, capacity;
   bool changed;
 };
 
-static int compare_rows(const void *a, const void *b) { return strcmp(((const row *)a)->path, ((const row *)b)->path); }
+static int compare_rows(const void *a, const void *b) {
+  return strcmp(((const row *)a)->path, ((const row *)b)->path);
+}
 
 static am_err add_row(am_hash_cache *c, const row *r, const char *path) {
   AM_TRY(AM_GROW(&c->row, &c->capacity, c->count + 1));
@@ -48,7 +50,8 @@ static am_err read_line(am_hash_cache *c, const char *line) {
 static am_err read_lines(am_hash_cache *c, char *text) {
   char *rest = NULL;
   if (!am_str_starts(text, first_line)) return AM_OK;
-  for (char *line = strtok_r(text + strlen(first_line), "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+  for (char *line = strtok_r(text + strlen(first_line), "\n", &rest); line;
+       line = strtok_r(NULL, "\n", &rest)) {
     AM_TRY(read_line(c, line));
   }
   return AM_OK;

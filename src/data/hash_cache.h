@@ -16,6 +16,7 @@ void am_hash_cache_free(am_hash_cache *c);
 bool am_hash_cache_find(const am_hash_cache *c, const char *path, char hex[65]);
 // Files changed within the last seconds are not taken: they may change again within the clock's step.
 AM_MUST_USE am_err am_hash_cache_put(am_hash_cache *c, const char *path, const char hex[65]);
-AM_MUST_USE am_err am_hash_cache_save(am_hash_cache *c, const char *path);  // atomic; does nothing if nothing is new
+AM_MUST_USE am_err am_hash_cache_save(am_hash_cache *c,
+                                      const char *path);  // atomic; does nothing if nothing is new
 
 #endif

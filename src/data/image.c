@@ -78,15 +78,16 @@ static void paste(const am_image *image, am_image *sheet, int64_t left, int64_t 
 }
 
 am_err am_image_grid(const am_image *images, int64_t count, int64_t columns, int64_t gap, am_image *out) {
-  AM_CHECK(count > 0 && columns > 0 && gap >= 0, AM_ERR_ARG, "a grid of %lld images in %lld columns", (long long)count,
-           (long long)columns);
+  AM_CHECK(count > 0 && columns > 0 && gap >= 0, AM_ERR_ARG, "a grid of %lld images in %lld columns",
+           (long long)count, (long long)columns);
   const am_image *first = &images[0];
   for (int64_t i = 1; i < count; i++) {
     const am_image *image = &images[i];
-    AM_CHECK(image->width == first->width && image->height == first->height && image->channels == first->channels,
-             AM_ERR_ARG, "image %lld of a grid is %lldx%lldx%lld, the first is %lldx%lldx%lld", (long long)i,
-             (long long)image->width, (long long)image->height, (long long)image->channels, (long long)first->width,
-             (long long)first->height, (long long)first->channels);
+    AM_CHECK(
+        image->width == first->width && image->height == first->height && image->channels == first->channels,
+        AM_ERR_ARG, "image %lld of a grid is %lldx%lldx%lld, the first is %lldx%lldx%lld", (long long)i,
+        (long long)image->width, (long long)image->height, (long long)image->channels,
+        (long long)first->width, (long long)first->height, (long long)first->channels);
   }
   columns = am_min_i64(columns, count);
   int64_t rows = am_ceil_div(count, columns);

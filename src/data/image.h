@@ -43,15 +43,25 @@ AM_MUST_USE am_err am_image_write_png(const char *path, const am_image *image); 
 // 22 bit, rounding and clamping between the passes. Bit-exact with Pillow 13, which runs the vertical
 // pass first where the height loses more than twice the pixels that the width loses; older ones
 // always begin with the horizontal pass and round such pictures a little differently.
-typedef enum { AM_RESIZE_NEAREST, AM_RESIZE_BILINEAR, AM_RESIZE_BICUBIC, AM_RESIZE_LANCZOS, AM_RESIZE_BOX } am_resize_kind;
-AM_MUST_USE am_err am_image_resize(const am_image *in, int64_t width, int64_t height, am_resize_kind kind, am_image *out);
+typedef enum {
+  AM_RESIZE_NEAREST,
+  AM_RESIZE_BILINEAR,
+  AM_RESIZE_BICUBIC,
+  AM_RESIZE_LANCZOS,
+  AM_RESIZE_BOX
+} am_resize_kind;
+AM_MUST_USE am_err am_image_resize(const am_image *in, int64_t width, int64_t height, am_resize_kind kind,
+                                   am_image *out);
 // Resize the short side to `side`, long side floor(side * long / short), as torchvision's Resize(int).
-AM_MUST_USE am_err am_image_resize_short(const am_image *in, int64_t side, am_resize_kind kind, am_image *out);
-AM_MUST_USE am_err am_image_crop(const am_image *in, int64_t left, int64_t top, int64_t width, int64_t height, am_image *out);  // inside only
+AM_MUST_USE am_err am_image_resize_short(const am_image *in, int64_t side, am_resize_kind kind,
+                                         am_image *out);
+AM_MUST_USE am_err am_image_crop(const am_image *in, int64_t left, int64_t top, int64_t width, int64_t height,
+                                 am_image *out);  // inside only
 // torchvision's CenterCrop (rounds half to even; pads with 0 where the image is smaller).
 AM_MUST_USE am_err am_image_center_crop(const am_image *in, int64_t width, int64_t height, am_image *out);
 
 // A contact sheet: count images of one size on a grid of `columns`, `gap` px of white between.
-AM_MUST_USE am_err am_image_grid(const am_image *images, int64_t count, int64_t columns, int64_t gap, am_image *out);
+AM_MUST_USE am_err am_image_grid(const am_image *images, int64_t count, int64_t columns, int64_t gap,
+                                 am_image *out);
 
 #endif

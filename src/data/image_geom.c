@@ -49,10 +49,10 @@ static const filter filters[] = {
 enum { WEIGHT_BITS = 32 - 8 - 2 };  // 8-bit samples, two bits of room for overshoot
 
 typedef struct {
-  int64_t taps;      // weights per output position
-  int64_t *first;    // owned (out): first input position
-  int64_t *count;    // owned (out): how many of the taps are used
-  int32_t *weight;   // owned (out, taps)
+  int64_t taps;     // weights per output position
+  int64_t *first;   // owned (out): first input position
+  int64_t *count;   // owned (out): how many of the taps are used
+  int32_t *weight;  // owned (out, taps)
 } axis;
 
 static void axis_fini(axis *a) {
@@ -84,7 +84,8 @@ static am_err axis_init(const filter *f, int64_t in, int64_t out, axis *a) {
   double scale = (double)in / (double)out, *scratch = NULL;
   int64_t weights = 0;
   a->taps = (int64_t)ceil(f->support * (scale < 1.0 ? 1.0 : scale)) * 2 + 1;
-  AM_CHECK(am_mul_i64(out, a->taps, &weights), AM_ERR_NOMEM, "cannot resize %lld px to %lld px", (long long)in, (long long)out);
+  AM_CHECK(am_mul_i64(out, a->taps, &weights), AM_ERR_NOMEM, "cannot resize %lld px to %lld px",
+           (long long)in, (long long)out);
   AM_GO(done, AM_NEW_ARRAY(&a->first, out));
   AM_GO(done, AM_NEW_ARRAY(&a->count, out));
   AM_GO(done, AM_NEW_ARRAY(&a->weight, weights));
@@ -184,7 +185,8 @@ static am_err resize_nearest(const am_image *in, am_image *out) {
   AM_GO(done, nearest_table(in->height, out->height, &line));
   for (int64_t y = 0; y < out->height; y++) {
     for (int64_t x = 0; x < out->width; x++) {
-      memcpy(out->pixel + (y * out->width + x) * c, in->pixel + (line[y] * in->width + column[x]) * c, (size_t)c);
+      memcpy(out->pixel + (y * out->width + x) * c, in->pixel + (line[y] * in->width + column[x]) * c,
+             (size_t)c);
     }
   }
 done:
@@ -193,11 +195,13 @@ done:
   return err;
 }
 
-am_err am_image_resize(const am_image *in, int64_t width, int64_t height, am_resize_kind kind, am_image *out) {
+am_err am_image_resize(const am_image *in, int64_t width, int64_t height, am_resize_kind kind,
+                       am_image *out) {
   if (in->width == width && in->height == height) return am_image_copy(in, out);
   am_image result = {0};
   AM_TRY(am_image_new(width, height, in->channels, &result));
-  am_err err = kind == AM_RESIZE_NEAREST ? resize_nearest(in, &result) : resize_filtered(in, &filters[kind], &result);
+  am_err err =
+      kind == AM_RESIZE_NEAREST ? resize_nearest(in, &result) : resize_filtered(in, &filters[kind], &result);
   if (err) {
     am_image_fini(&result);
     return err;
@@ -208,15 +212,16 @@ am_err am_image_resize(const am_image *in, int64_t width, int64_t height, am_res
 
 am_err am_image_resize_short(const am_image *in, int64_t side, am_resize_kind kind, am_image *out) {
   int64_t small = am_min_i64(in->width, in->height), large = am_max_i64(in->width, in->height), other = 0;
-  AM_CHECK(side > 0 && am_mul_i64(side, large, &other), AM_ERR_ARG, "cannot resize a %lld x %lld px image to a short side of %lld px",
-           (long long)in->width, (long long)in->height, (long long)side);
+  AM_CHECK(side > 0 && am_mul_i64(side, large, &other), AM_ERR_ARG,
+           "cannot resize a %lld x %lld px image to a short side of %lld px", (long long)in->width,
+           (long long)in->height, (long long)side);
   other /= small;
   return in->width <= in->height ? am_image_resize(in, side, other, kind, out)
                                  : am_image_resize(in, other, side, kind, out);
 }
 
-static void copy_window(const am_image *in, int64_t left, int64_t top, am_image *out, int64_t to_x, int64_t to_y,
-                        int64_t width, int64_t height) {
+static void copy_window(const am_image *in, int64_t left, int64_t top, am_image *out, int64_t to_x,
+                        int64_t to_y, int64_t width, int64_t height) {
   int64_t c = in->channels;
   for (int64_t y = 0; y < height; y++) {
     memcpy(out->pixel + ((to_y + y) * out->width + to_x) * c, in->pixel + ((top + y) * in->width + left) * c,
@@ -224,8 +229,10 @@ static void copy_window(const am_image *in, int64_t left, int64_t top, am_image 
   }
 }
 
-am_err am_image_crop(const am_image *in, int64_t left, int64_t top, int64_t width, int64_t height, am_image *out) {
-  AM_CHECK(left >= 0 && top >= 0 && width > 0 && height > 0 && left <= in->width - width && top <= in->height - height,
+am_err am_image_crop(const am_image *in, int64_t left, int64_t top, int64_t width, int64_t height,
+                     am_image *out) {
+  AM_CHECK(left >= 0 && top >= 0 && width > 0 && height > 0 && left <= in->width - width &&
+               top <= in->height - height,
            AM_ERR_ARG, "a crop of %lld x %lld px at (%lld, %lld) is not inside an image of %lld x %lld px",
            (long long)width, (long long)height, (long long)left, (long long)top, (long long)in->width,
            (long long)in->height);

@@ -66,7 +66,8 @@ static am_err find_mask(const collector *c, const char *dir, const char *name, c
   am_err err = AM_OK;
   int stem = (int)(strrchr(name, '.') - name);
   const char *slash = *dir ? "/" : "", *folder_slash = *cfg->mask_folder ? "/" : "";
-  AM_GO(done, am_str_format(&mask, "%s%s%s%s%.*s%s", dir, slash, cfg->mask_folder, folder_slash, stem, name, cfg->mask_suffix));
+  AM_GO(done, am_str_format(&mask, "%s%s%s%s%.*s%s", dir, slash, cfg->mask_folder, folder_slash, stem, name,
+                            cfg->mask_suffix));
   AM_GO(done, am_path_join(c->root, mask, &full));
   if (am_path_exists(full)) {
     *out = mask;
@@ -86,11 +87,14 @@ static am_err collect_file(const collector *c, const char *dir, const char *name
   if (!c->object && *c->part->object_of.text) {
     bool matches = false;
     AM_GO(done, am_name_pattern_match(&c->part->object_of, name, &matches, &object));
-    AM_CHECK_GO(done, matches, AM_ERR_DATA, "%s: %s/%s does not fit the object_pattern \"%s\"", c->m->name, c->root, path,
-                c->part->object_of.text);
+    AM_CHECK_GO(done, matches, AM_ERR_DATA, "%s: %s/%s does not fit the object_pattern \"%s\"", c->m->name,
+                c->root, path, c->part->object_of.text);
   }
-  am_file_entry entry = {.path = path, .mask_path = mask, .object = object ? object : (char *)c->object,
-                         .split = (char *)c->part->split, .label = c->label};
+  am_file_entry entry = {.path = path,
+                         .mask_path = mask,
+                         .object = object ? object : (char *)c->object,
+                         .split = (char *)c->part->split,
+                         .label = c->label};
   AM_GO(done, am_file_list_append(c->list, c->capacity, &entry));
 done:
   free(path);
@@ -104,8 +108,8 @@ static am_err collect_tree(const collector *c, const char *dir, int depth) {
   am_err err = AM_OK;
   am_dir_list names = {0};
   char *child = NULL;
-  AM_CHECK(depth <= DEEPEST_FOLDER, AM_ERR_DATA, "%s: %s/%s: folders are nested deeper than %d", c->m->name, c->root, dir,
-           DEEPEST_FOLDER);
+  AM_CHECK(depth <= DEEPEST_FOLDER, AM_ERR_DATA, "%s: %s/%s: folders are nested deeper than %d", c->m->name,
+           c->root, dir, DEEPEST_FOLDER);
   AM_TRY(read_folder(c->root, dir, &names));
   for (int64_t i = 0; i < names.count; i++) {
     const char *name = names.name[i];
@@ -216,8 +220,8 @@ static am_err fail_no_class_folder(const collector *c, const am_class_def *def, 
   am_str there = {0};
   am_err err = name_folders(c->root, c->part->folder, &there);
   if (!err) {
-    err = AM_FAIL(AM_ERR_DATA, "%s: class \"%s\" has no folder %s/%s; the folders there are: %s", c->m->name, def->name,
-                  c->root, dir, there.length ? there.text : "none");
+    err = AM_FAIL(AM_ERR_DATA, "%s: class \"%s\" has no folder %s/%s; the folders there are: %s", c->m->name,
+                  def->name, c->root, dir, there.length ? there.text : "none");
   }
   am_str_fini(&there);
   return err;
@@ -231,10 +235,12 @@ static am_err collect_class(collector *c, const am_class_def *def) {
   AM_GO(done, am_path_join(c->part->folder, def->folder, &dir));
   AM_GO(done, is_folder(c->root, dir, &is));
   if (is) {
-    AM_GO(done, c->part->layout == AM_LAYOUT_OBJECT_FOLDERS ? collect_objects(c, dir) : collect_tree(c, dir, 0));
+    AM_GO(done,
+          c->part->layout == AM_LAYOUT_OBJECT_FOLDERS ? collect_objects(c, dir) : collect_tree(c, dir, 0));
     goto done;
   }
-  if (c->part->layout == AM_LAYOUT_OBJECT_FOLDERS) AM_GO(done, collect_numbered_objects(c, def->folder, &numbered));
+  if (c->part->layout == AM_LAYOUT_OBJECT_FOLDERS)
+    AM_GO(done, collect_numbered_objects(c, def->folder, &numbered));
   if (numbered == 0) err = fail_no_class_folder(c, def, dir);
 done:
   free(dir);
@@ -246,20 +252,22 @@ done:
 // "006" in a file name is class folder "6": numbers compare without leading zeros.
 static bool same_class_id(const char *a, const char *b) {
   if (strcmp(a, b) == 0) return true;
-  if (!*a || !*b || strspn(a, "0123456789") != strlen(a) || strspn(b, "0123456789") != strlen(b)) return false;
+  if (!*a || !*b || strspn(a, "0123456789") != strlen(a) || strspn(b, "0123456789") != strlen(b))
+    return false;
   while (*a == '0' && a[1]) a++;
   while (*b == '0' && b[1]) b++;
   return strcmp(a, b) == 0;
 }
 
 // The class id a flat file name carries (heap); NULL when the set has but one class.
-static am_err flat_class_id(const am_manifest *m, const am_part *part, const char *root, const char *name, char **id) {
+static am_err flat_class_id(const am_manifest *m, const am_part *part, const char *root, const char *name,
+                            char **id) {
   bool matches = false;
   *id = NULL;
   if (!*part->class_of.text) return AM_OK;
   AM_TRY(am_name_pattern_match(&part->class_of, name, &matches, id));
-  AM_CHECK(matches, AM_ERR_DATA, "%s: %s/%s%s%s does not fit the class_pattern \"%s\"", m->name, root, part->folder,
-           *part->folder ? "/" : "", name, part->class_of.text);
+  AM_CHECK(matches, AM_ERR_DATA, "%s: %s/%s%s%s does not fit the class_pattern \"%s\"", m->name, root,
+           part->folder, *part->folder ? "/" : "", name, part->class_of.text);
   return AM_OK;
 }
 
@@ -280,8 +288,9 @@ static am_err collect_flat(collector *c, const am_class_def *def, int64_t class_
     if (!is_image_name(c->m, names.name[i])) continue;
     AM_GO(done, flat_class_id(c->m, c->part, c->root, names.name[i], &id));
     int64_t k = find_class_id(def, class_count, id);
-    AM_CHECK_GO(done, k >= 0, AM_ERR_DATA, "%s: %s/%s/%s is of the class \"%s\", which the manifest does not list", c->m->name,
-                c->root, c->part->folder, names.name[i], id);
+    AM_CHECK_GO(done, k >= 0, AM_ERR_DATA,
+                "%s: %s/%s/%s is of the class \"%s\", which the manifest does not list", c->m->name, c->root,
+                c->part->folder, names.name[i], id);
     c->label = label[k];
     if (c->label >= 0) AM_GO(done, collect_file(c, c->part->folder, names.name[i]));
     free(id);
@@ -293,8 +302,8 @@ done:
   return err;
 }
 
-am_err am_part_list(const am_manifest *m, const am_part *part, const char *root, const am_class_def *c, int64_t class_count,
-                    const int32_t *label, am_file_list *list, int64_t *capacity) {
+am_err am_part_list(const am_manifest *m, const am_part *part, const char *root, const am_class_def *c,
+                    int64_t class_count, const int32_t *label, am_file_list *list, int64_t *capacity) {
   collector into = {.m = m, .part = part, .root = root, .list = list, .capacity = capacity};
   bool is = false;
   AM_TRY(is_folder(root, part->folder, &is));
@@ -319,8 +328,8 @@ static am_err add_class(const char *name, am_class_def **c, int64_t *count, int6
   return am_mem_strdup(name, &def->folder);
 }
 
-static am_err discover_in(const am_manifest *m, const am_part *part, const char *root, am_class_def **c, int64_t *count,
-                          int64_t *capacity) {
+static am_err discover_in(const am_manifest *m, const am_part *part, const char *root, am_class_def **c,
+                          int64_t *count, int64_t *capacity) {
   am_err err = AM_OK;
   am_dir_list names = {0};
   char *text = NULL;
@@ -336,7 +345,8 @@ static am_err discover_in(const am_manifest *m, const am_part *part, const char 
       AM_GO(done, is_folder(root, text, &use));
       use = use && !is_hidden(names.name[i]);
     }
-    if (use) AM_GO(done, add_class(part->layout == AM_LAYOUT_FLAT ? text : names.name[i], c, count, capacity));
+    if (use)
+      AM_GO(done, add_class(part->layout == AM_LAYOUT_FLAT ? text : names.name[i], c, count, capacity));
     free(text);
     text = NULL;
   }

@@ -16,34 +16,34 @@
 #include "base/thread.h"
 
 typedef struct {
-  am_batch batch;          // its arrays are owned
-  uint64_t *stream;        // owned: random stream of each row
-  int64_t next_row, end;   // rows still to be handed out
-  int64_t missing;         // rows not yet finished
-  int64_t failed_row;      // lowest row that failed, or -1
+  am_batch batch;         // its arrays are owned
+  uint64_t *stream;       // owned: random stream of each row
+  int64_t next_row, end;  // rows still to be handed out
+  int64_t missing;        // rows not yet finished
+  int64_t failed_row;     // lowest row that failed, or -1
   am_err_record failure;
 } slot;
 
 struct am_loader {
   am_dataset *data;  // borrowed
   am_loader_cfg cfg;
-  int64_t count;     // items of the data set
-  int64_t steps;     // batches per epoch
+  int64_t count;  // items of the data set
+  int64_t steps;  // batches per epoch
   int64_t row_floats;
-  double *prefix;    // owned: running sums of the weights, or NULL
-  int64_t *order;    // owned: items of epoch order_epoch in order
+  double *prefix;  // owned: running sums of the weights, or NULL
+  int64_t *order;  // owned: items of epoch order_epoch in order
   int64_t order_epoch;
-  slot *ring;        // owned
+  slot *ring;  // owned
   int64_t ring_size;
-  uint8_t **scratch; // owned: one image of pixels for each worker (one at least)
+  uint8_t **scratch;  // owned: one image of pixels for each worker (one at least)
   int scratch_count;
-  am_crew *crew;     // owned; NULL without workers
+  am_crew *crew;  // owned; NULL without workers
 
   pthread_mutex_t lock;
   pthread_cond_t work_here, batch_ready, all_idle;
   int64_t taken, planned, filling;
   int64_t plan_epoch, plan_step;  // position of batch `planned`
-  int busy;          // workers that fill rows right now
+  int busy;                       // workers that fill rows right now
   bool pausing, stopping;
 };
 
@@ -60,7 +60,8 @@ static int64_t weighted_draw(const am_loader *l, am_rng *rng) {
       low = middle + 1;
     }
   }
-  while (low > 0 && l->prefix[low] == l->prefix[low - 1]) low--;  // x rounded up to the total: not a weightless item
+  while (low > 0 && l->prefix[low] == l->prefix[low - 1])
+    low--;  // x rounded up to the total: not a weightless item
   return low;
 }
 
@@ -180,8 +181,8 @@ static am_err check_cfg(const am_loader_cfg *cfg, int64_t count) {
            "batch size %lld, %d workers: expected a positive batch, a transform, no negative workers",
            (long long)cfg->batch_size, cfg->workers);
   AM_CHECK(!cfg->drop_last || cfg->batch_size <= count, AM_ERR_ARG,
-           "a batch of %lld from %lld images with drop_last leaves nothing to train on", (long long)cfg->batch_size,
-           (long long)count);
+           "a batch of %lld from %lld images with drop_last leaves nothing to train on",
+           (long long)cfg->batch_size, (long long)count);
   return AM_OK;
 }
 
@@ -189,7 +190,8 @@ static am_err sum_weights(am_loader *l, const double *weight) {
   double sum = 0;
   AM_TRY(AM_NEW_ARRAY(&l->prefix, l->count));
   for (int64_t i = 0; i < l->count; i++) {
-    AM_CHECK(weight[i] >= 0 && isfinite(weight[i]), AM_ERR_ARG, "item %lld has the weight %g", (long long)i, weight[i]);
+    AM_CHECK(weight[i] >= 0 && isfinite(weight[i]), AM_ERR_ARG, "item %lld has the weight %g", (long long)i,
+             weight[i]);
     sum += weight[i];
     l->prefix[i] = sum;
   }
@@ -202,7 +204,8 @@ static am_err make_ring(am_loader *l) {
   int64_t rows = am_min_i64(l->cfg.batch_size, l->count), floats = 0;
   int64_t ahead = am_clamp_i64(am_ceil_div(ROWS_AHEAD, rows), 1, MOST_BATCHES_AHEAD);
   l->ring_size = l->cfg.workers ? 2 + ahead : 1;
-  AM_CHECK(am_mul_i64(rows, l->row_floats, &floats), AM_ERR_NOMEM, "a batch of %lld images overflows", (long long)rows);
+  AM_CHECK(am_mul_i64(rows, l->row_floats, &floats), AM_ERR_NOMEM, "a batch of %lld images overflows",
+           (long long)rows);
   AM_TRY(AM_NEW_ARRAY(&l->ring, l->ring_size));
   for (int64_t k = 0; k < l->ring_size; k++) {
     slot *s = &l->ring[k];
@@ -279,7 +282,8 @@ int64_t am_loader_steps(const am_loader *l) { return l->steps; }
 
 am_err am_loader_seek(am_loader *l, int64_t epoch, int64_t step) {
   AM_CHECK(epoch >= 0 && epoch <= UINT32_MAX && step >= 0 && step <= l->steps, AM_ERR_ARG,
-           "cannot seek to epoch %lld, step %lld of %lld", (long long)epoch, (long long)step, (long long)l->steps);
+           "cannot seek to epoch %lld, step %lld of %lld", (long long)epoch, (long long)step,
+           (long long)l->steps);
   pthread_mutex_lock(&l->lock);
   l->pausing = true;
   while (l->busy > 0) pthread_cond_wait(&l->all_idle, &l->lock);

@@ -13,8 +13,9 @@
 // Turns pixels of one item into floats. Pure: may depend on (epoch, item) only through `stream`.
 typedef struct {
   // u8 (h, w, c) -> f32 (c, out_h, out_w)
-  AM_MUST_USE am_err (*apply)(const void *user, const am_image *image, uint64_t seed, uint64_t stream, float *out);
-  const void *user;             // borrowed; thread-safe
+  AM_MUST_USE am_err (*apply)(const void *user, const am_image *image, uint64_t seed, uint64_t stream,
+                              float *out);
+  const void *user;  // borrowed; thread-safe
   int64_t out_height, out_width;
 } am_transform;
 
@@ -22,22 +23,22 @@ typedef struct {
   int64_t batch_size;
   bool shuffle, drop_last;
   uint64_t seed;
-  int workers;                // 0: in the caller's thread
-  const double *weight;       // borrowed, read by am_loader_new only: per item; NULL: every item once
+  int workers;           // 0: in the caller's thread
+  const double *weight;  // borrowed, read by am_loader_new only: per item; NULL: every item once
   am_transform transform;
   // Which rows of a batch of `count` this rank needs: [*first, *end) is preset to all. The pixels of
   // other rows are not loaded; their labels and items are there. NULL: all rows.
   void (*rows)(const void *user, int64_t count, int64_t *first, int64_t *end);
-  const void *rows_user;      // borrowed
+  const void *rows_user;  // borrowed
 } am_loader_cfg;
 
 typedef struct {
-  float *image;               // borrowed until the next call: (count, c, h, w)
-  int32_t *label;             // (count)
-  int64_t *item;              // (count) indices into the data set
+  float *image;    // borrowed until the next call: (count, c, h, w)
+  int32_t *label;  // (count)
+  int64_t *item;   // (count) indices into the data set
   int64_t count;
-  int64_t epoch, step;        // step within the epoch
-  bool last;                  // of the epoch
+  int64_t epoch, step;  // step within the epoch
+  bool last;            // of the epoch
 } am_batch;
 
 typedef struct am_loader am_loader;

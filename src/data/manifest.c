@@ -14,15 +14,19 @@
 #define AM_FIELD_OF am_manifest_cfg
 static const am_field manifest_fields[] = {AM_FIELDS(AM_MANIFEST_FIELDS)};
 #undef AM_FIELD_OF
-const am_schema am_manifest_schema = {
-    .name = "manifest", .doc = "what a data set is and how its files are arranged", .struct_bytes = sizeof(am_manifest_cfg),
-    .field = manifest_fields, .field_count = AM_COUNT_OF(manifest_fields)};
+const am_schema am_manifest_schema = {.name = "manifest",
+                                      .doc = "what a data set is and how its files are arranged",
+                                      .struct_bytes = sizeof(am_manifest_cfg),
+                                      .field = manifest_fields,
+                                      .field_count = AM_COUNT_OF(manifest_fields)};
 #define AM_FIELD_OF am_divide_cfg
 static const am_field divide_fields[] = {AM_FIELDS(AM_DIVIDE_FIELDS)};
 #undef AM_FIELD_OF
-const am_schema am_divide_schema = {
-    .name = "divide", .doc = "seeded splits of a set that has none of its own", .struct_bytes = sizeof(am_divide_cfg),
-    .field = divide_fields, .field_count = AM_COUNT_OF(divide_fields)};
+const am_schema am_divide_schema = {.name = "divide",
+                                    .doc = "seeded splits of a set that has none of its own",
+                                    .struct_bytes = sizeof(am_divide_cfg),
+                                    .field = divide_fields,
+                                    .field_count = AM_COUNT_OF(divide_fields)};
 
 static const char *const layout_word[] = {"class_folders", "object_folders", "flat", "signs"};
 
@@ -46,7 +50,8 @@ static am_err pattern_set(am_name_pattern *p, const am_node *where, const char *
   }
   p->ready = true;
   if (p->compiled.re_nsub < 1) {
-    return am_node_fail(node ? node : where, "\"%s\" has no (group): the part in brackets is what the name says", text);
+    return am_node_fail(node ? node : where,
+                        "\"%s\" has no (group): the part in brackets is what the name says", text);
   }
   return AM_OK;
 }
@@ -62,7 +67,8 @@ am_err am_name_pattern_match(const am_name_pattern *p, const char *name, bool *m
 
 // A folder inside the data set's own: where data lie is not a manifest's business.
 static am_err check_folder(const am_node *node, const char *folder) {
-  if (folder[0] == '/') return am_node_fail(node, "\"%s\" is an absolute path: folders are relative to the data set's", folder);
+  if (folder[0] == '/')
+    return am_node_fail(node, "\"%s\" is an absolute path: folders are relative to the data set's", folder);
   return AM_OK;
 }
 
@@ -117,7 +123,8 @@ static am_err read_classes(am_manifest *m) {
 static am_err read_extensions(am_manifest *m) {
   static const char *const usual[] = {"jpg", "jpeg", "png"};
   const am_node *list = am_node_get(m->tree, "extensions");
-  if (list && (list->kind != AM_NODE_LIST || list->count == 0)) return am_node_fail(list, "expected a list like [jpg, png]");
+  if (list && (list->kind != AM_NODE_LIST || list->count == 0))
+    return am_node_fail(list, "expected a list like [jpg, png]");
   m->extension_count = list ? list->count : AM_COUNT_OF(usual);
   AM_TRY(AM_NEW_ARRAY(&m->extension, m->extension_count));
   for (int64_t k = 0; k < m->extension_count; k++) {
@@ -128,8 +135,8 @@ static am_err read_extensions(am_manifest *m) {
   return AM_OK;
 }
 
-static am_err set_part(const am_node *where, const char *layout, const char *class_pattern, const char *object_pattern,
-                       am_part *part) {
+static am_err set_part(const am_node *where, const char *layout, const char *class_pattern,
+                       const char *object_pattern, am_part *part) {
   part->layout = layout_of(layout);
   AM_TRY(pattern_set(&part->class_of, where, "class_pattern", class_pattern));
   return pattern_set(&part->object_of, where, "object_pattern", object_pattern);
@@ -141,15 +148,22 @@ static am_err read_split(const am_manifest *m, const am_node *node, am_part *par
   const char *folder = m->cfg.folder, *layout = m->cfg.layout, *class_pattern = m->cfg.class_pattern,
              *object_pattern = m->cfg.object_pattern;
   if (node->kind == AM_NODE_MAP) {
-    const struct { const char *key, **value; } keys[] = {
-        {"folder", &folder}, {"layout", &layout}, {"class_pattern", &class_pattern}, {"object_pattern", &object_pattern}};
+    const struct {
+      const char *key, **value;
+    } keys[] = {{"folder", &folder},
+                {"layout", &layout},
+                {"class_pattern", &class_pattern},
+                {"object_pattern", &object_pattern}};
     AM_TRY(am_node_check_keys(node, known));
     for (int k = 0; k < AM_COUNT_OF(keys); k++) {
       if (am_node_get(node, keys[k].key)) AM_TRY(am_node_str(am_node_get(node, keys[k].key), keys[k].value));
     }
     bool known_layout = false;
-    for (int k = AM_LAYOUT_CLASS_FOLDERS; k < AM_LAYOUT_SIGNS; k++) known_layout |= strcmp(layout, layout_word[k]) == 0;
-    if (!known_layout) return am_node_fail(am_node_get(node, "layout"), "\"%s\" is no layout of files: class_folders, object_folders or flat", layout);
+    for (int k = AM_LAYOUT_CLASS_FOLDERS; k < AM_LAYOUT_SIGNS; k++)
+      known_layout |= strcmp(layout, layout_word[k]) == 0;
+    if (!known_layout)
+      return am_node_fail(am_node_get(node, "layout"),
+                          "\"%s\" is no layout of files: class_folders, object_folders or flat", layout);
   } else {
     AM_TRY(am_node_str(node, &folder));
   }
@@ -167,7 +181,8 @@ static am_err read_parts(am_manifest *m) {
     AM_TRY(check_folder(m->tree, m->cfg.folder));
     return set_part(m->tree, m->cfg.layout, m->cfg.class_pattern, m->cfg.object_pattern, &m->part[0]);
   }
-  if (splits->kind != AM_NODE_MAP || splits->count == 0) return am_node_fail(splits, "expected a map like {train: FOLDER, test: FOLDER}");
+  if (splits->kind != AM_NODE_MAP || splits->count == 0)
+    return am_node_fail(splits, "expected a map like {train: FOLDER, test: FOLDER}");
   AM_TRY(AM_NEW_ARRAY(&m->part, splits->count));
   AM_TRY(AM_NEW_ARRAY(&m->split_name, splits->count));
   m->part_count = m->split_count = splits->count;
@@ -182,7 +197,8 @@ static am_err read_divide(am_manifest *m) {
   static const char *const also[] = {"fractions", NULL};
   const am_node *node = am_node_get(m->tree, "divide");
   if (!node) return AM_OK;
-  if (m->split_count) return am_node_fail(node, "the set has splits of its own: it cannot be divided as well");
+  if (m->split_count)
+    return am_node_fail(node, "the set has splits of its own: it cannot be divided as well");
   AM_TRY(am_bind(node, &am_divide_schema, also, &m->divide));
   const am_node *parts = am_node_get(node, "fractions");
   if (!parts || parts->kind != AM_NODE_MAP || parts->count == 0) {
@@ -194,10 +210,12 @@ static am_err read_divide(am_manifest *m) {
   for (int64_t k = 0; k < parts->count; k++) {
     m->split_name[k] = parts->key[k];
     AM_TRY(am_node_f64(parts->item[k], &m->fraction[k]));
-    if (!(m->fraction[k] > 0 && m->fraction[k] <= 1)) return am_node_fail(parts->item[k], "expected a fraction above 0, at most 1");
+    if (!(m->fraction[k] > 0 && m->fraction[k] <= 1))
+      return am_node_fail(parts->item[k], "expected a fraction above 0, at most 1");
     sum += m->fraction[k];
   }
-  if (sum < 1 - 1e-6 || sum > 1 + 1e-6) return am_node_fail(parts, "the fractions add up to %g, expected 1", sum);
+  if (sum < 1 - 1e-6 || sum > 1 + 1e-6)
+    return am_node_fail(parts, "the fractions add up to %g, expected 1", sum);
   m->split_count = parts->count;
   m->divided = true;
   return AM_OK;
@@ -207,7 +225,8 @@ static am_err read_divide(am_manifest *m) {
 static am_err set_drawn(am_manifest *m) {
   static const char *const fixed[] = {"classes", "splits", "divide", "extensions", NULL};
   for (int k = 0; fixed[k]; k++) {
-    if (am_node_get(m->tree, fixed[k])) return am_node_fail(am_node_get(m->tree, fixed[k]), "the drawn set has its own %s", fixed[k]);
+    if (am_node_get(m->tree, fixed[k]))
+      return am_node_fail(am_node_get(m->tree, fixed[k]), "the drawn set has its own %s", fixed[k]);
   }
   AM_TRY(AM_NEW_ARRAY(&m->class_def, AM_SIGNS_CLASSES));
   for (; m->class_count < AM_SIGNS_CLASSES; m->class_count++) {
@@ -272,8 +291,10 @@ static am_err fail_unknown(const char *name, const char *manifest_dir) {
     stem[stems++] = files.name[i];
   }
   const char *near = am_str_nearest(name, stem, stems);
-  err = AM_FAIL(AM_ERR_CONFIG, "there is no data set \"%s\" in %s%s%s%s; there are: %s; your own is a path ending in .yaml",
-                name, manifest_dir, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "", am_str_get(&known));
+  err = AM_FAIL(AM_ERR_CONFIG,
+                "there is no data set \"%s\" in %s%s%s%s; there are: %s; your own is a path ending in .yaml",
+                name, manifest_dir, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "",
+                am_str_get(&known));
 done:
   free(stem);
   am_str_fini(&known);

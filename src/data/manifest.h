@@ -9,25 +9,32 @@
 #include "config/bind.h"
 #include "data/image.h"
 
-#define AM_MANIFEST_FIELDS(I, F, B, S, C)                                                                 \
-  S(name, "", "names the folder below the data folder; empty: the name of the manifest file")             \
-  S(title, "", "the data set's own name, for messages and reports")                                       \
-  C(layout, NULL, "class_folders|object_folders|flat|signs", "how files are arranged; signs: drawn, no files") \
-  S(folder, "", "where the images begin, below the data set's folder")                                    \
-  S(class_pattern, "", "flat: regular expression on the file name whose first group is the class; empty: one class") \
+#define AM_MANIFEST_FIELDS(I, F, B, S, C)                                                                   \
+  S(name, "", "names the folder below the data folder; empty: the name of the manifest file")               \
+  S(title, "", "the data set's own name, for messages and reports")                                         \
+  C(layout, NULL, "class_folders|object_folders|flat|signs",                                                \
+    "how files are arranged; signs: drawn, no files")                                                       \
+  S(folder, "", "where the images begin, below the data set's folder")                                      \
+  S(class_pattern, "",                                                                                      \
+    "flat: regular expression on the file name whose first group is the class; empty: one class")           \
   S(object_pattern, "", "regular expression on the file name whose first group is the object; empty: none") \
-  S(mask_folder, "", "where an image's mask lies, relative to the image's folder")                        \
-  S(mask_suffix, "", "ending of the mask's name in place of the image's extension; empty: no masks")      \
-  I(images, 0, 0, 1000000000, "images", "how many the complete set has; 0: not stated")                   \
-  S(source, "", "where people get it")                                                                    \
-  S(licence, "", "under which terms")                                                                     \
-  S(citation, "", "what to cite")                                                                         \
+  S(mask_folder, "", "where an image's mask lies, relative to the image's folder")                          \
+  S(mask_suffix, "", "ending of the mask's name in place of the image's extension; empty: no masks")        \
+  I(images, 0, 0, 1000000000, "images", "how many the complete set has; 0: not stated")                     \
+  S(source, "", "where people get it")                                                                      \
+  S(licence, "", "under which terms")                                                                       \
+  S(citation, "", "what to cite")                                                                           \
   S(note, "", "what a user has to know")
-#define AM_DIVIDE_FIELDS(I, F, B, S, C)                                                                   \
-  C(by, "object", "object|content", "what is never split: files of one object and identical files, or only the latter") \
+#define AM_DIVIDE_FIELDS(I, F, B, S, C)                                                 \
+  C(by, "object", "object|content",                                                     \
+    "what is never split: files of one object and identical files, or only the latter") \
   I(seed, 0, 0, 4294967295.0, "", "another seed is another division")
-typedef struct { AM_STRUCT(AM_MANIFEST_FIELDS) } am_manifest_cfg;
-typedef struct { AM_STRUCT(AM_DIVIDE_FIELDS) } am_divide_cfg;
+typedef struct {
+  AM_STRUCT(AM_MANIFEST_FIELDS)
+} am_manifest_cfg;
+typedef struct {
+  AM_STRUCT(AM_DIVIDE_FIELDS)
+} am_divide_cfg;
 extern const am_schema am_manifest_schema, am_divide_schema;
 
 typedef struct am_manifest am_manifest;
@@ -49,30 +56,30 @@ void am_manifest_set_hash_cache(am_manifest *m, const char *cache_path);
 
 // One file of a data set.
 typedef struct {
-  char *path;        // owned: below the data set's folder; drawn images: "train/stop/7"
-  char *mask_path;   // owned or NULL: likewise
-  char *object;      // owned or NULL: object id within its class
-  char *split;       // owned or NULL: the split the manifest puts it in
+  char *path;       // owned: below the data set's folder; drawn images: "train/stop/7"
+  char *mask_path;  // owned or NULL: likewise
+  char *object;     // owned or NULL: object id within its class
+  char *split;      // owned or NULL: the split the manifest puts it in
   int32_t label;
-  int64_t index;     // place in the listing
-  int64_t number;    // drawn images: which one of its split and class
-  char sha256[65];   // of the file's bytes (filled by am_file_list_hash)
-  int64_t group;     // files of one group stay together: same object, and same content once hashed
+  int64_t index;    // place in the listing
+  int64_t number;   // drawn images: which one of its split and class
+  char sha256[65];  // of the file's bytes (filled by am_file_list_hash)
+  int64_t group;    // files of one group stay together: same object, and same content once hashed
 } am_file_entry;
 
 typedef struct {
-  am_file_entry *entry;   // owned, sorted by class, then path in byte order
+  am_file_entry *entry;  // owned, sorted by class, then path in byte order
   int64_t count;
-  char **class_name;      // owned
+  char **class_name;  // owned
   int64_t class_count;
-  char *root;             // owned: DIR/<manifest>
+  char *root;  // owned: DIR/<manifest>
 } am_file_list;
 void am_file_list_fini(am_file_list *list);
 
 // Which part of a data set: a `data.train`-like node of an experiment.
 typedef struct {
-  const char *split;               // NULL: all
-  const char *const *class_name;   // NULL: the manifest's; order gives the labels
+  const char *split;              // NULL: all
+  const char *const *class_name;  // NULL: the manifest's; order gives the labels
   int64_t class_count;
   // objects[k]: comma-separated object ids of class k, NULL: all
   const char *const *object;
@@ -81,7 +88,8 @@ typedef struct {
 // Lists the files, without reading them (except where the manifest divides them by content). Errors:
 // AM_ERR_CONFIG unknown split, class or object (with what there is); AM_ERR_DATA missing folder (says
 // where the data set can be had), a class with no image.
-AM_MUST_USE am_err am_manifest_list(am_manifest *m, const char *data_dir, const am_selection *what, am_file_list *out);
+AM_MUST_USE am_err am_manifest_list(am_manifest *m, const char *data_dir, const am_selection *what,
+                                    am_file_list *out);
 // SHA-256 of every file and the groups of identical content. cache_path (may be NULL) remembers
 // hashes by path, size and modification time; one that cannot be read or written costs only time.
 // Drawn images hash the revision of the artwork and their name.

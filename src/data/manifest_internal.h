@@ -30,10 +30,10 @@ typedef struct {
 } am_class_def;
 
 struct am_manifest {
-  am_node *tree;        // owned; everything borrowed is borrowed from it
+  am_node *tree;  // owned; everything borrowed is borrowed from it
   am_manifest_cfg cfg;
-  char *name;           // owned
-  am_part *part;        // owned
+  char *name;     // owned
+  am_part *part;  // owned
   int64_t part_count;
   am_class_def *class_def;  // owned
   int64_t class_count;      // 0: whatever folders there are
@@ -44,11 +44,12 @@ struct am_manifest {
   const char **split_name;  // owned array: of the parts, or of the division
   double *fraction;         // owned: of the division
   int64_t split_count;
-  const char *hash_cache;   // borrowed
+  const char *hash_cache;  // borrowed
 };
 
 // True when the pattern matches; the first group is then copied to *out (heap).
-AM_MUST_USE am_err am_name_pattern_match(const am_name_pattern *p, const char *name, bool *matches, char **out);
+AM_MUST_USE am_err am_name_pattern_match(const am_name_pattern *p, const char *name, bool *matches,
+                                         char **out);
 
 // An entry appended to a list that is being built; strings are copied.
 AM_MUST_USE am_err am_file_list_append(am_file_list *list, int64_t *capacity, const am_file_entry *entry);
@@ -62,10 +63,12 @@ AM_MUST_USE am_err am_file_list_group(am_file_list *list, bool by_object);
 AM_MUST_USE am_err am_manifest_divide(const am_manifest *m, am_file_list *list);
 
 // The classes of a manifest as a heap array: what it says, or what is there. Free with am_classes_free.
-AM_MUST_USE am_err am_manifest_find_classes(const am_manifest *m, const char *root, am_class_def **out, int64_t *count);
+AM_MUST_USE am_err am_manifest_find_classes(const am_manifest *m, const char *root, am_class_def **out,
+                                            int64_t *count);
 void am_classes_free(am_class_def *c, int64_t count);
 // Appends the files of one part. label[k] is the label of class k, or -1: its files are left out.
-AM_MUST_USE am_err am_part_list(const am_manifest *m, const am_part *part, const char *root, const am_class_def *c,
-                                int64_t class_count, const int32_t *label, am_file_list *list, int64_t *capacity);
+AM_MUST_USE am_err am_part_list(const am_manifest *m, const am_part *part, const char *root,
+                                const am_class_def *c, int64_t class_count, const int32_t *label,
+                                am_file_list *list, int64_t *capacity);
 
 #endif

@@ -82,30 +82,37 @@ done:
   return err;
 }
 
-static am_err check_corrupt(const am_manifest *m, const am_file_list *list, const am_prepare_cfg *cfg, const am_corrupt_list *c) {
+static am_err check_corrupt(const am_manifest *m, const am_file_list *list, const am_prepare_cfg *cfg,
+                            const am_corrupt_list *c) {
   enum { MOST_NAMED = 5 };
   if ((double)c->count <= cfg->corrupt_limit * (double)list->count) return AM_OK;
   am_str named = {0};
   am_err err = AM_OK;
-  for (int64_t i = 0; i < c->count && i < MOST_NAMED && !err; i++) err = am_str_printf(&named, "%s%s", i ? "; " : "", c->text[i]);
+  for (int64_t i = 0; i < c->count && i < MOST_NAMED && !err; i++)
+    err = am_str_printf(&named, "%s%s", i ? "; " : "", c->text[i]);
   if (!err) {
-    err = AM_FAIL(AM_ERR_DATA, "data set %s: %lld of %lld images cannot be read, at most %g %% may be: %s%s", am_manifest_name(m),
-                  (long long)c->count, (long long)list->count, 100 * cfg->corrupt_limit, am_str_get(&named),
-                  c->count > MOST_NAMED ? "; ..." : "");
+    err = AM_FAIL(AM_ERR_DATA, "data set %s: %lld of %lld images cannot be read, at most %g %% may be: %s%s",
+                  am_manifest_name(m), (long long)c->count, (long long)list->count, 100 * cfg->corrupt_limit,
+                  am_str_get(&named), c->count > MOST_NAMED ? "; ..." : "");
   }
   am_str_fini(&named);
   return err;
 }
 
-static am_err write_block(am_manifest *m, const am_file_list *list, const am_prepare_cfg *cfg, int64_t first, int64_t end,
-                          const char *dir, am_corrupt_list *corrupt) {
+static am_err write_block(am_manifest *m, const am_file_list *list, const am_prepare_cfg *cfg, int64_t first,
+                          int64_t end, const char *dir, am_corrupt_list *corrupt) {
   enum { BATCH = 64 };
   am_err err = AM_OK;
   am_shard_writer *w = NULL;
   char *path = NULL;
-  am_shard_desc desc = {.encoding = AM_ENCODING_RAW, .height = cfg->size, .width = cfg->size, .channels = 3,
-                        .class_count = list->class_count, .class_name = (const char *const *)list->class_name,
-                        .column_count = 1, .column_name = {"source"}};
+  am_shard_desc desc = {.encoding = AM_ENCODING_RAW,
+                        .height = cfg->size,
+                        .width = cfg->size,
+                        .channels = 3,
+                        .class_count = list->class_count,
+                        .class_name = (const char *const *)list->class_name,
+                        .column_count = 1,
+                        .column_name = {"source"}};
   AM_GO(done, am_shard_writer_new(&desc, &w));
   for (int64_t at = first; at < end; at += BATCH) {
     batch b = {.m = m, .list = list, .cfg = cfg, .first = at};
@@ -123,8 +130,8 @@ done:
 
 am_err am_prepare_shards(am_manifest *m, const am_file_list *list, const am_prepare_cfg *cfg, const char *dir,
                          am_corrupt_list *corrupt) {
-  AM_CHECK(cfg->size > 0 && cfg->block > 0, AM_ERR_ARG, "cannot prepare %lld px images in blocks of %lld", (long long)cfg->size,
-           (long long)cfg->block);
+  AM_CHECK(cfg->size > 0 && cfg->block > 0, AM_ERR_ARG, "cannot prepare %lld px images in blocks of %lld",
+           (long long)cfg->size, (long long)cfg->block);
   for (int64_t first = 0; first < list->count; first += cfg->block) {
     AM_TRY(write_block(m, list, cfg, first, am_min_i64(first + cfg->block, list->count), dir, corrupt));
   }

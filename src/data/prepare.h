@@ -6,7 +6,7 @@
 #include "data/shard.h"
 
 typedef struct {
-  int64_t size;          // height and width, px
+  int64_t size;  // height and width, px
   am_resize_kind filter;
   bool keep_aspect;      // short side to `size`, then the middle; else stretched
   double corrupt_limit;  // largest share of images that may be unreadable; 0: none
@@ -27,8 +27,8 @@ void am_corrupt_list_fini(am_corrupt_list *c);
 // Writes DIR/block-<first index>.h5 and so on: raw RGB, sample index and column `source` are the
 // place in the listing; images that cannot be read are left out and named in *corrupt.
 // Errors: AM_ERR_DATA more than corrupt_limit unreadable (names the first ones); AM_ERR_IO.
-AM_MUST_USE am_err am_prepare_shards(am_manifest *m, const am_file_list *list, const am_prepare_cfg *cfg, const char *dir,
-                                     am_corrupt_list *corrupt);
+AM_MUST_USE am_err am_prepare_shards(am_manifest *m, const am_file_list *list, const am_prepare_cfg *cfg,
+                                     const char *dir, am_corrupt_list *corrupt);
 // One image as the shards hold it: size x size.
 AM_MUST_USE am_err am_prepare_image(const am_image *in, const am_prepare_cfg *cfg, am_image *out);
 

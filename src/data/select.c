@@ -13,13 +13,15 @@
 // "a, b, c" of the names that get(user, k) gives.
 static am_err join_names(const char *const *name, int64_t count, am_str *out) {
   enum { MOST_NAMED = 30 };
-  for (int64_t k = 0; k < count && k < MOST_NAMED; k++) AM_TRY(am_str_printf(out, "%s%s", k ? ", " : "", name[k]));
+  for (int64_t k = 0; k < count && k < MOST_NAMED; k++)
+    AM_TRY(am_str_printf(out, "%s%s", k ? ", " : "", name[k]));
   if (count > MOST_NAMED) AM_TRY(am_str_printf(out, ", ..."));
   return AM_OK;
 }
 
 // "MANIFEST has no WHAT "NAME"; did you mean ...? There are: ..."
-static am_err fail_unknown(const am_manifest *m, const char *what, const char *name, const char *const *known, int64_t count) {
+static am_err fail_unknown(const am_manifest *m, const char *what, const char *name, const char *const *known,
+                           int64_t count) {
   am_str all = {0};
   am_err err = join_names(known, count, &all);
   const char *near = am_str_nearest(name, known, count);
@@ -40,7 +42,8 @@ static am_err check_split(const am_manifest *m, const char *split) {
   return fail_unknown(m, "split", split, m->split_name, m->split_count);
 }
 
-static am_err fail_unknown_class(const am_manifest *m, const char *name, const am_class_def *c, int64_t count) {
+static am_err fail_unknown_class(const am_manifest *m, const char *name, const am_class_def *c,
+                                 int64_t count) {
   const char **known = NULL;
   AM_TRY(AM_NEW_ARRAY(&known, count));
   for (int64_t k = 0; k < count; k++) known[k] = c[k].name;
@@ -50,7 +53,8 @@ static am_err fail_unknown_class(const am_manifest *m, const char *name, const a
 }
 
 // label[k] = place of class k in the selection, or -1.
-static am_err label_classes(const am_manifest *m, const am_selection *what, const am_class_def *c, int64_t count, int32_t *label) {
+static am_err label_classes(const am_manifest *m, const am_selection *what, const am_class_def *c,
+                            int64_t count, int32_t *label) {
   for (int64_t k = 0; k < count; k++) label[k] = what->class_count ? -1 : (int32_t)k;
   for (int64_t i = 0; i < what->class_count; i++) {
     const char *name = what->class_name[i];
@@ -63,7 +67,8 @@ static am_err label_classes(const am_manifest *m, const am_selection *what, cons
   return AM_OK;
 }
 
-static am_err name_classes(const am_selection *what, const am_class_def *c, int64_t count, const int32_t *label, am_file_list *list) {
+static am_err name_classes(const am_selection *what, const am_class_def *c, int64_t count,
+                           const int32_t *label, am_file_list *list) {
   int64_t chosen = what->class_count ? what->class_count : count;
   AM_TRY(AM_NEW_ARRAY(&list->class_name, chosen));
   list->class_count = chosen;
@@ -116,7 +121,8 @@ static am_err objects_of(const am_file_list *list, int32_t label, const char ***
   return AM_OK;
 }
 
-static am_err check_objects(const am_manifest *m, const am_file_list *list, int32_t label, const char *wanted) {
+static am_err check_objects(const am_manifest *m, const am_file_list *list, int32_t label,
+                            const char *wanted) {
   am_err err = AM_OK;
   const char **known = NULL;
   char *word_text = NULL, *what = NULL;
@@ -150,7 +156,8 @@ static am_err keep_selected(const am_manifest *m, const am_selection *what, am_f
   for (int64_t i = 0; i < list->count; i++) {
     const am_file_entry *e = &list->entry[i];
     const char *objects = what->object && what->class_count ? what->object[e->label] : NULL;
-    keep[i] = (!what->split || (e->split && strcmp(e->split, what->split) == 0)) && (!objects || object_in(e->object, objects));
+    keep[i] = (!what->split || (e->split && strcmp(e->split, what->split) == 0)) &&
+              (!objects || object_in(e->object, objects));
   }
   am_file_list_keep(list, keep);
 done:
@@ -164,11 +171,13 @@ static am_err check_every_class(const am_manifest *m, const am_selection *what, 
   am_str kinds = {0};
   AM_GO(done, AM_NEW_ARRAY(&images, list->class_count));
   for (int64_t i = 0; i < list->count; i++) images[list->entry[i].label]++;
-  for (int64_t k = 0; k < m->extension_count; k++) AM_GO(done, am_str_printf(&kinds, " .%s", m->extension[k]));
+  for (int64_t k = 0; k < m->extension_count; k++)
+    AM_GO(done, am_str_printf(&kinds, " .%s", m->extension[k]));
   for (int64_t k = 0; k < list->class_count; k++) {
-    AM_CHECK_GO(done, images[k] > 0, AM_ERR_DATA, "data set %s: class \"%s\" has no image%s%s in %s (looked for%s)", m->name,
-                list->class_name[k], what->split ? " of split " : "", what->split ? what->split : "", list->root,
-                am_str_get(&kinds));
+    AM_CHECK_GO(done, images[k] > 0, AM_ERR_DATA,
+                "data set %s: class \"%s\" has no image%s%s in %s (looked for%s)", m->name,
+                list->class_name[k], what->split ? " of split " : "", what->split ? what->split : "",
+                list->root, am_str_get(&kinds));
   }
 done:
   free(images);
@@ -181,14 +190,18 @@ done:
 static am_err check_root(const am_manifest *m, const char *data_dir, const char *root) {
   const am_manifest_cfg *c = &m->cfg;
   if (am_path_is_dir(root)) return AM_OK;
-  return AM_FAIL(AM_ERR_DATA, "data set %s: there is no folder %s. %s can be had from %s%s%s%s; its files belong into that folder%s%s",
-                 m->name, root, *c->title ? c->title : m->name, *c->source ? c->source : "(the manifest does not say where)",
+  return AM_FAIL(AM_ERR_DATA,
+                 "data set %s: there is no folder %s. %s can be had from %s%s%s%s; its files belong into "
+                 "that folder%s%s",
+                 m->name, root, *c->title ? c->title : m->name,
+                 *c->source ? c->source : "(the manifest does not say where)",
                  *c->licence ? " (licence: " : "", c->licence, *c->licence ? ")" : "",
-                 am_path_is_dir(data_dir) ? "" : "; the data folder itself does not exist: ", am_path_is_dir(data_dir) ? "" : data_dir);
+                 am_path_is_dir(data_dir) ? "" : "; the data folder itself does not exist: ",
+                 am_path_is_dir(data_dir) ? "" : data_dir);
 }
 
-static am_err list_parts(const am_manifest *m, const am_selection *what, const am_class_def *c, int64_t classes,
-                         const int32_t *label, am_file_list *list) {
+static am_err list_parts(const am_manifest *m, const am_selection *what, const am_class_def *c,
+                         int64_t classes, const int32_t *label, am_file_list *list) {
   int64_t capacity = 0;
   for (int64_t k = 0; k < m->part_count; k++) {
     const am_part *part = &m->part[k];
@@ -200,8 +213,8 @@ static am_err list_parts(const am_manifest *m, const am_selection *what, const a
 }
 
 // A division is over all classes, whichever are selected, so that it does not depend on the selection.
-static am_err list_divided(const am_manifest *m, const am_selection *what, const am_class_def *c, int64_t classes,
-                           const int32_t *label, am_file_list *list) {
+static am_err list_divided(const am_manifest *m, const am_selection *what, const am_class_def *c,
+                           int64_t classes, const int32_t *label, am_file_list *list) {
   am_err err = AM_OK;
   int32_t *every = NULL;
   bool *keep = NULL;
@@ -227,15 +240,16 @@ static am_err list_files(am_manifest *m, const char *data_dir, const am_selectio
   am_class_def *c = NULL;
   int32_t *label = NULL;
   int64_t classes = 0;
-  AM_CHECK(data_dir && *data_dir, AM_ERR_CONFIG, "data set %s: nothing says where image sets lie: give --data DIR or set AUGMINT_DATA",
-           m->name);
+  AM_CHECK(data_dir && *data_dir, AM_ERR_CONFIG,
+           "data set %s: nothing says where image sets lie: give --data DIR or set AUGMINT_DATA", m->name);
   AM_GO(done, am_path_join(data_dir, m->name, &list->root));
   AM_GO(done, check_root(m, data_dir, list->root));
   AM_GO(done, am_manifest_find_classes(m, list->root, &c, &classes));
   AM_GO(done, AM_NEW_ARRAY(&label, classes));
   AM_GO(done, label_classes(m, what, c, classes, label));
   AM_GO(done, name_classes(what, c, classes, label, list));
-  AM_GO(done, m->divided ? list_divided(m, what, c, classes, label, list) : list_parts(m, what, c, classes, label, list));
+  AM_GO(done, m->divided ? list_divided(m, what, c, classes, label, list)
+                         : list_parts(m, what, c, classes, label, list));
 done:
   am_classes_free(c, classes);
   free(label);
@@ -290,7 +304,8 @@ done:
 static am_err drawn_image(const am_file_list *list, const am_file_entry *e, am_image *image, am_image *mask) {
   int k = 0, split = 0;
   while (k < AM_SIGNS_CLASSES && strcmp(am_signs_class_name(k), list->class_name[e->label]) != 0) k++;
-  while (split < AM_SIGNS_SPLITS && strcmp(am_signs_split_name((am_signs_split)split), e->split) != 0) split++;
+  while (split < AM_SIGNS_SPLITS && strcmp(am_signs_split_name((am_signs_split)split), e->split) != 0)
+    split++;
   AM_CHECK(k < AM_SIGNS_CLASSES && split < AM_SIGNS_SPLITS, AM_ERR_ARG, "%s is not a drawn image", e->path);
   return am_signs_draw((am_signs_split)split, k, e->number, image, mask);
 }

@@ -23,10 +23,10 @@ typedef enum { AM_ENCODING_RAW, AM_ENCODING_PNG, AM_ENCODING_JPEG } am_encoding;
 
 typedef struct {
   am_encoding encoding;
-  int64_t height, width, channels;   // 0: images differ
+  int64_t height, width, channels;  // 0: images differ
   int64_t class_count;
-  const char *const *class_name;     // borrowed
-  int column_count;                  // provenance columns
+  const char *const *class_name;  // borrowed
+  int column_count;               // provenance columns
   const char *column_name[AM_SHARD_COLUMNS];
 } am_shard_desc;
 
@@ -34,10 +34,11 @@ typedef struct {
 typedef struct am_shard_writer am_shard_writer;
 AM_MUST_USE am_err am_shard_writer_new(const am_shard_desc *desc, am_shard_writer **out);
 void am_shard_writer_free(am_shard_writer *w);
-AM_MUST_USE am_err am_shard_add(am_shard_writer *w, const void *bytes, size_t count, int32_t label, int64_t index,
-                                const int64_t *column /* column_count values, NULL: all -1 */);
+AM_MUST_USE am_err am_shard_add(am_shard_writer *w, const void *bytes, size_t count, int32_t label,
+                                int64_t index, const int64_t *column /* column_count values, NULL: all -1 */);
 // Encoded as the shard is (JPEG at quality 95).
-AM_MUST_USE am_err am_shard_add_image(am_shard_writer *w, const am_image *image, int32_t label, int64_t index, const int64_t *column);
+AM_MUST_USE am_err am_shard_add_image(am_shard_writer *w, const am_image *image, int32_t label, int64_t index,
+                                      const int64_t *column);
 // Errors: AM_ERR_IO (full disk, unwritable folder); the target is then as before.
 AM_MUST_USE am_err am_shard_publish(am_shard_writer *w, const char *path);
 

@@ -16,7 +16,7 @@ typedef struct {
 struct am_shard_set {
   am_shard **shard;  // owned
   int64_t shard_count, shard_capacity;
-  item *item;        // owned, ordered
+  item *item;  // owned, ordered
   int64_t count;
 };
 
@@ -49,14 +49,15 @@ done:
 static am_err check_agreement(const am_shard *a, const am_shard *b) {
   const am_shard_desc *x = am_shard_describe(a), *y = am_shard_describe(b);
   AM_CHECK(x->height == y->height && x->width == y->width && x->channels == y->channels, AM_ERR_DATA,
-           "shards disagree: %s holds images of %lld x %lld x %lld, %s of %lld x %lld x %lld", am_shard_path(a),
-           (long long)x->height, (long long)x->width, (long long)x->channels, am_shard_path(b), (long long)y->height,
-           (long long)y->width, (long long)y->channels);
+           "shards disagree: %s holds images of %lld x %lld x %lld, %s of %lld x %lld x %lld",
+           am_shard_path(a), (long long)x->height, (long long)x->width, (long long)x->channels,
+           am_shard_path(b), (long long)y->height, (long long)y->width, (long long)y->channels);
   AM_CHECK(x->class_count == y->class_count, AM_ERR_DATA, "shards disagree: %s has %lld classes, %s has %lld",
            am_shard_path(a), (long long)x->class_count, am_shard_path(b), (long long)y->class_count);
   for (int64_t k = 0; k < x->class_count; k++) {
-    AM_CHECK(strcmp(x->class_name[k], y->class_name[k]) == 0, AM_ERR_DATA, "shards disagree: class %lld is \"%s\" in %s, \"%s\" in %s",
-             (long long)k, x->class_name[k], am_shard_path(a), y->class_name[k], am_shard_path(b));
+    AM_CHECK(strcmp(x->class_name[k], y->class_name[k]) == 0, AM_ERR_DATA,
+             "shards disagree: class %lld is \"%s\" in %s, \"%s\" in %s", (long long)k, x->class_name[k],
+             am_shard_path(a), y->class_name[k], am_shard_path(b));
   }
   return AM_OK;
 }
@@ -73,15 +74,18 @@ static am_err order_items(am_shard_set *set) {
   AM_TRY(AM_NEW_ARRAY(&set->item, set->count));
   for (int64_t k = 0; k < set->shard_count; k++) {
     for (int64_t row = 0; row < am_shard_count(set->shard[k]); row++) {
-      set->item[n++] = (item){.index = am_shard_index(set->shard[k], row), .row = row,
-                              .label = am_shard_label(set->shard[k], row), .shard = (int32_t)k};
+      set->item[n++] = (item){.index = am_shard_index(set->shard[k], row),
+                              .row = row,
+                              .label = am_shard_label(set->shard[k], row),
+                              .shard = (int32_t)k};
     }
   }
   if (n) qsort(set->item, (size_t)n, sizeof *set->item, compare_items);
   for (int64_t i = 1; i < n; i++) {
     const item *x = &set->item[i - 1], *y = &set->item[i];
-    AM_CHECK(compare_items(x, y) != 0, AM_ERR_DATA, "sample %lld of class %d is twice in the shards: in %s and %s",
-             (long long)x->index, x->label, am_shard_path(set->shard[x->shard]), am_shard_path(set->shard[y->shard]));
+    AM_CHECK(compare_items(x, y) != 0, AM_ERR_DATA,
+             "sample %lld of class %d is twice in the shards: in %s and %s", (long long)x->index, x->label,
+             am_shard_path(set->shard[x->shard]), am_shard_path(set->shard[y->shard]));
   }
   return AM_OK;
 }
@@ -109,7 +113,9 @@ void am_shard_set_close(am_shard_set *set) {
 }
 
 int64_t am_shard_set_count(const am_shard_set *set) { return set->count; }
-const am_shard_desc *am_shard_set_describe(const am_shard_set *set) { return am_shard_describe(set->shard[0]); }
+const am_shard_desc *am_shard_set_describe(const am_shard_set *set) {
+  return am_shard_describe(set->shard[0]);
+}
 
 am_shard *am_shard_set_at(am_shard_set *set, int64_t i, int64_t *row) {
   *row = set->item[i].row;

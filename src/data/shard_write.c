@@ -11,28 +11,28 @@
 #include "data/shard_format.h"
 
 struct am_shard_writer {
-  am_shard_desc desc;   // names are owned
-  uint8_t *bytes;       // owned: the images
+  am_shard_desc desc;  // names are owned
+  uint8_t *bytes;      // owned: the images
   int64_t byte_count, byte_capacity;
-  int64_t count, capacity;  // items; the arrays below grow together
-  uint64_t *end;            // owned: where each image ends
-  int32_t *label;           // owned
-  int64_t *index;           // owned
-  uint32_t *crc;            // owned
+  int64_t count, capacity;            // items; the arrays below grow together
+  uint64_t *end;                      // owned: where each image ends
+  int32_t *label;                     // owned
+  int64_t *index;                     // owned
+  uint32_t *crc;                      // owned
   int64_t *column[AM_SHARD_COLUMNS];  // owned
 };
 
 static am_err check_desc(const am_shard_desc *d) {
   bool sized = d->height > 0 && d->width > 0 && d->channels > 0;
   AM_CHECK(sized || (d->height == 0 && d->width == 0 && d->channels == 0), AM_ERR_ARG,
-           "a shard of %lld x %lld x %lld images: all sizes or none", (long long)d->height, (long long)d->width,
-           (long long)d->channels);
+           "a shard of %lld x %lld x %lld images: all sizes or none", (long long)d->height,
+           (long long)d->width, (long long)d->channels);
   AM_CHECK(sized || d->encoding != AM_ENCODING_RAW, AM_ERR_ARG, "raw shards hold images of one size");
-  AM_CHECK(d->column_count <= AM_SHARD_COLUMNS, AM_ERR_ARG, "%d provenance columns, at most %d", d->column_count,
-           AM_SHARD_COLUMNS);
+  AM_CHECK(d->column_count <= AM_SHARD_COLUMNS, AM_ERR_ARG, "%d provenance columns, at most %d",
+           d->column_count, AM_SHARD_COLUMNS);
   for (int k = 0; k < d->column_count; k++) {
-    AM_CHECK(strlen(d->column_name[k]) < AM_SHARD_NAME, AM_ERR_ARG, "the column name %s is longer than %d bytes",
-             d->column_name[k], AM_SHARD_NAME - 1);
+    AM_CHECK(strlen(d->column_name[k]) < AM_SHARD_NAME, AM_ERR_ARG,
+             "the column name %s is longer than %d bytes", d->column_name[k], AM_SHARD_NAME - 1);
   }
   return AM_OK;
 }
@@ -48,7 +48,8 @@ static am_err own_names(am_shard_desc *d) {
   AM_TRY(AM_NEW_ARRAY(&own, d->class_count));
   d->class_name = (const char *const *)own;
   for (int64_t k = 0; k < d->class_count; k++) AM_TRY(am_mem_strdup(class_name[k], &own[k]));
-  for (int k = 0; k < d->column_count; k++) AM_TRY(am_mem_strdup(column_name[k], (char **)&d->column_name[k]));
+  for (int k = 0; k < d->column_count; k++)
+    AM_TRY(am_mem_strdup(column_name[k], (char **)&d->column_name[k]));
   return AM_OK;
 }
 
@@ -107,8 +108,8 @@ am_err am_shard_add(am_shard_writer *w, const void *bytes, size_t count, int32_t
   const am_shard_desc *d = &w->desc;
   int64_t raw_bytes = d->height * d->width * d->channels;
   AM_CHECK(d->encoding != AM_ENCODING_RAW || (int64_t)count == raw_bytes, AM_ERR_ARG,
-           "a raw image of %zu bytes for a shard of %lld x %lld x %lld", count, (long long)d->height, (long long)d->width,
-           (long long)d->channels);
+           "a raw image of %zu bytes for a shard of %lld x %lld x %lld", count, (long long)d->height,
+           (long long)d->width, (long long)d->channels);
   AM_CHECK(label >= -1 && label < d->class_count, AM_ERR_ARG, "label %d for a shard of %lld classes", label,
            (long long)d->class_count);
   AM_TRY(grow_items(w));
@@ -124,14 +125,17 @@ am_err am_shard_add(am_shard_writer *w, const void *bytes, size_t count, int32_t
   return AM_OK;
 }
 
-am_err am_shard_add_image(am_shard_writer *w, const am_image *image, int32_t label, int64_t index, const int64_t *column) {
+am_err am_shard_add_image(am_shard_writer *w, const am_image *image, int32_t label, int64_t index,
+                          const int64_t *column) {
   const am_shard_desc *d = &w->desc;
-  AM_CHECK(d->height == 0 || (image->height == d->height && image->width == d->width && image->channels == d->channels),
-           AM_ERR_ARG, "an image of %lld x %lld x %lld for a shard of %lld x %lld x %lld", (long long)image->height,
-           (long long)image->width, (long long)image->channels, (long long)d->height, (long long)d->width,
-           (long long)d->channels);
+  AM_CHECK(d->height == 0 ||
+               (image->height == d->height && image->width == d->width && image->channels == d->channels),
+           AM_ERR_ARG, "an image of %lld x %lld x %lld for a shard of %lld x %lld x %lld",
+           (long long)image->height, (long long)image->width, (long long)image->channels,
+           (long long)d->height, (long long)d->width, (long long)d->channels);
   if (d->encoding == AM_ENCODING_RAW) {
-    return am_shard_add(w, image->pixel, (size_t)(image->height * image->width * image->channels), label, index, column);
+    return am_shard_add(w, image->pixel, (size_t)(image->height * image->width * image->channels), label,
+                        index, column);
   }
   enum { JPEG_QUALITY = 95 };
   uint8_t *bytes = NULL;

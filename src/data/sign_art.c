@@ -15,7 +15,9 @@ static float length_of(float x, float y) { return sqrtf(x * x + y * y); }
 
 // ---- shapes ----
 
-static float disc(point p, point center, float radius) { return length_of(p.x - center.x, p.y - center.y) - radius; }
+static float disc(point p, point center, float radius) {
+  return length_of(p.x - center.x, p.y - center.y) - radius;
+}
 
 static float box(point p, point center, float half_w, float half_h) {
   float x = fabsf(p.x - center.x) - half_w, y = fabsf(p.y - center.y) - half_h;
@@ -35,7 +37,8 @@ static float arc(point p, point center, float radius, point toward, float reach)
   if (x * toward.x + y * toward.y >= reach * r) return fabsf(r - radius);
   float side = x * toward.y - y * toward.x > 0 ? 1.0f : -1.0f;  // the nearer end
   float s = side * sqrtf(1 - reach * reach);
-  float end_x = radius * (reach * toward.x + s * toward.y), end_y = radius * (reach * toward.y - s * toward.x);
+  float end_x = radius * (reach * toward.x + s * toward.y),
+        end_y = radius * (reach * toward.y - s * toward.x);
   return length_of(x - end_x, y - end_y);
 }
 
@@ -102,8 +105,9 @@ static float letters_stop(point p) {
 
 static float arrow_head(point p, point tip, point direction, float size) {
   point back = {tip.x - direction.x * size, tip.y - direction.y * size};
-  const point corner[3] = {tip, {back.x + direction.y * size * 0.75f, back.y - direction.x * size * 0.75f},
-                     {back.x - direction.y * size * 0.75f, back.y + direction.x * size * 0.75f}};
+  const point corner[3] = {tip,
+                           {back.x + direction.y * size * 0.75f, back.y - direction.x * size * 0.75f},
+                           {back.x - direction.y * size * 0.75f, back.y + direction.x * size * 0.75f}};
   return triangle_of(p, corner);
 }
 
@@ -137,7 +141,14 @@ static float arrow_turn(point p, float weight) {
 
 // ---- signs ----
 
-typedef enum { PLATE_RING, PLATE_RED_DISC, PLATE_BLUE_DISC, PLATE_OCTAGON, PLATE_TRIANGLE, PLATE_YIELD } plate;
+typedef enum {
+  PLATE_RING,
+  PLATE_RED_DISC,
+  PLATE_BLUE_DISC,
+  PLATE_OCTAGON,
+  PLATE_TRIANGLE,
+  PLATE_YIELD
+} plate;
 
 static float draw_30(point p, float w) { return tens(p, digit_3) - w; }
 static float draw_50(point p, float w) { return tens(p, digit_5) - w; }
@@ -155,16 +166,11 @@ typedef struct {
 // In the order of am_signs_count's class sizes: the three speed limits, the two warnings and the two
 // orders are alike, and each of these families has a common and a rarer member.
 static const sign signs[] = {
-    {"speed-30", PLATE_RING, draw_30, 0.86f, 0},
-    {"no-entry", PLATE_RED_DISC, draw_bar, 0.88f, 0},
-    {"stop", PLATE_OCTAGON, draw_stop, 0.92f, 0},
-    {"yield", PLATE_YIELD, NULL, 1, 0},
-    {"crossing", PLATE_TRIANGLE, walker, 0.66f, 0.06f},
-    {"bend", PLATE_TRIANGLE, bent_arrow, 0.66f, 0.12f},
-    {"ahead", PLATE_BLUE_DISC, arrow_up, 0.88f, 0},
-    {"speed-80", PLATE_RING, draw_80, 0.86f, 0},
-    {"speed-50", PLATE_RING, draw_50, 0.86f, 0},
-    {"turn-right", PLATE_BLUE_DISC, arrow_turn, 0.88f, 0},
+    {"speed-30", PLATE_RING, draw_30, 0.86f, 0},        {"no-entry", PLATE_RED_DISC, draw_bar, 0.88f, 0},
+    {"stop", PLATE_OCTAGON, draw_stop, 0.92f, 0},       {"yield", PLATE_YIELD, NULL, 1, 0},
+    {"crossing", PLATE_TRIANGLE, walker, 0.66f, 0.06f}, {"bend", PLATE_TRIANGLE, bent_arrow, 0.66f, 0.12f},
+    {"ahead", PLATE_BLUE_DISC, arrow_up, 0.88f, 0},     {"speed-80", PLATE_RING, draw_80, 0.86f, 0},
+    {"speed-50", PLATE_RING, draw_50, 0.86f, 0},        {"turn-right", PLATE_BLUE_DISC, arrow_turn, 0.88f, 0},
 };
 
 const char *am_sign_art_name(int k) { return signs[k].name; }

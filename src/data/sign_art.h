@@ -9,7 +9,14 @@
 #define AM_DATA_SIGN_ART_H
 
 enum { AM_SIGN_LAYERS = 6 };
-typedef enum { AM_PAINT_RED, AM_PAINT_BLUE, AM_PAINT_FACE, AM_PAINT_WHITE, AM_PAINT_INK, AM_PAINTS } am_sign_paint;
+typedef enum {
+  AM_PAINT_RED,
+  AM_PAINT_BLUE,
+  AM_PAINT_FACE,
+  AM_PAINT_WHITE,
+  AM_PAINT_INK,
+  AM_PAINTS
+} am_sign_paint;
 
 // How one sign differs from another of its class: makers, years, countries.
 typedef struct {
@@ -17,7 +24,7 @@ typedef struct {
   float weight;  // half the width of a stroke of the symbol
   float size;    // of the symbol
   float shift_u, shift_v;
-  float rim;     // width of the white rim around some signs; 0: none
+  float rim;  // width of the white rim around some signs; 0: none
 } am_sign_style;
 
 typedef struct {

@@ -22,7 +22,8 @@ void am_sincos_turn(float turn, float *s, float *c) {
 }
 
 // One octave: random values on a lattice at a random place, joined smoothly.
-static void add_octave(am_rng *rng, float cells_x, float cells_y, float strength, float out[AM_SCENE_PIXELS]) {
+static void add_octave(am_rng *rng, float cells_x, float cells_y, float strength,
+                       float out[AM_SCENE_PIXELS]) {
   enum { MOST = SIDE + 3 };
   float value[MOST][MOST], line[MOST], part[SIDE];
   int cell[SIDE];

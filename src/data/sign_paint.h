@@ -28,7 +28,8 @@ static inline void am_draw_rgb(am_rng *rng, const float a[3], const float b[3], 
 
 // Sine and cosine of a fraction of a full turn, to about 1e-5.
 void am_sincos_turn(float turn, float *s, float *c);
-// Value noise in [-1, 1] with `cells` cells across the picture, about halving in size and strength `octaves` times.
+// Value noise in [-1, 1] with `cells` cells across the picture; each further octave has about half the
+// size and strength.
 void am_noise(am_rng *rng, float cells_x, float cells_y, int octaves, float out[AM_SCENE_PIXELS]);
 // Smooth blur of about `radius` pixels (0: none); and along a line of `length` pixels.
 void am_blur(am_scene *s, float radius);

@@ -41,16 +41,19 @@ static void paint_leaves(am_scene *s, float top, float wave, am_rng *rng) {
     for (int x = 0; x < SIDE; x++) {
       int i = y * SIDE + x;
       float border = top + wave * edge[x] + 3 * fine[i];
-      if ((float)y > border) put(s, x, y, leaf, am_clamp_f(0.75f + 0.75f * clumps[i] + 0.5f * fine[i], 0.12f, 1.9f));
+      if ((float)y > border)
+        put(s, x, y, leaf, am_clamp_f(0.75f + 0.75f * clumps[i] + 0.5f * fine[i], 0.12f, 1.9f));
     }
   }
 }
 
 // A front with rows of windows, its roof at row `top`.
 static void paint_house(am_scene *s, int left, int right, int top, am_rng *rng) {
-  static colour plaster = {0.78f, 0.72f, 0.6f}, stone = {0.5f, 0.46f, 0.44f}, glass = {0.2f, 0.24f, 0.3f}, sheen = {0.55f, 0.62f, 0.7f};
+  static colour plaster = {0.78f, 0.72f, 0.6f}, stone = {0.5f, 0.46f, 0.44f}, glass = {0.2f, 0.24f, 0.3f},
+                sheen = {0.55f, 0.62f, 0.7f};
   float wall[3], pane[3], grain[AM_SCENE_PIXELS];
-  int step_x = 7 + (int)am_rng_below(rng, 9), step_y = 9 + (int)am_rng_below(rng, 9), start = (int)am_rng_below(rng, 6);
+  int step_x = 7 + (int)am_rng_below(rng, 9), step_y = 9 + (int)am_rng_below(rng, 9),
+      start = (int)am_rng_below(rng, 6);
   int window_w = 3 + (int)am_rng_below(rng, step_x - 5), window_h = 4 + (int)am_rng_below(rng, step_y - 6);
   am_draw_rgb(rng, plaster, stone, wall);
   am_draw_rgb(rng, glass, sheen, pane);
@@ -127,7 +130,8 @@ static void paint_ground(am_scene *s, const float near[3], const float far[3], f
 }
 
 void am_scene_far_surroundings(am_scene *s, am_rng *rng) {
-  static colour sand = {0.8f, 0.66f, 0.45f}, dune = {0.66f, 0.5f, 0.34f}, snow = {0.9f, 0.92f, 0.96f}, drift = {0.7f, 0.76f, 0.86f};
+  static colour sand = {0.8f, 0.66f, 0.45f}, dune = {0.66f, 0.5f, 0.34f}, snow = {0.9f, 0.92f, 0.96f},
+                drift = {0.7f, 0.76f, 0.86f};
   static colour paint_a = {0.75f, 0.55f, 0.2f}, paint_b = {0.3f, 0.5f, 0.5f};
   paint_sky(s, rng);
   int kind = (int)am_rng_below(rng, 4);
@@ -177,7 +181,8 @@ void am_scene_locate(const am_sign_view *view, float x, float y, float *u, float
   *u = a / w;
   *v = b / w;
   // The area of a pixel in the sign's square is the determinant of the map's derivative.
-  float ux = (m[0] - *u * m[6]) / w, uy = (m[1] - *u * m[7]) / w, vx = (m[3] - *v * m[6]) / w, vy = (m[4] - *v * m[7]) / w;
+  float ux = (m[0] - *u * m[6]) / w, uy = (m[1] - *u * m[7]) / w, vx = (m[3] - *v * m[6]) / w,
+        vy = (m[4] - *v * m[7]) / w;
   *pixel = sqrtf(fabsf(ux * vy - uy * vx)) + 1e-6f;
 }
 
@@ -191,8 +196,10 @@ typedef struct {
 } finish;
 
 static void draw_paints(float paint[AM_PAINTS][3], am_rng *rng) {
-  static colour red_a = {0.72f, 0.08f, 0.1f}, red_b = {0.85f, 0.2f, 0.14f}, blue_a = {0.06f, 0.22f, 0.55f}, blue_b = {0.1f, 0.38f, 0.72f};
-  static colour white_a = {0.94f, 0.94f, 0.93f}, white_b = {0.86f, 0.87f, 0.84f}, yellow = {0.95f, 0.82f, 0.3f};
+  static colour red_a = {0.72f, 0.08f, 0.1f}, red_b = {0.85f, 0.2f, 0.14f}, blue_a = {0.06f, 0.22f, 0.55f},
+                blue_b = {0.1f, 0.38f, 0.72f};
+  static colour white_a = {0.94f, 0.94f, 0.93f}, white_b = {0.86f, 0.87f, 0.84f},
+                yellow = {0.95f, 0.82f, 0.3f};
   static colour black_a = {0.06f, 0.06f, 0.07f}, black_b = {0.16f, 0.15f, 0.15f};
   am_draw_rgb(rng, red_a, red_b, paint[AM_PAINT_RED]);
   am_draw_rgb(rng, blue_a, blue_b, paint[AM_PAINT_BLUE]);
@@ -205,8 +212,9 @@ static void draw_paints(float paint[AM_PAINTS][3], am_rng *rng) {
 static finish draw_finish(am_weather weather, am_rng *rng) {
   finish f;
   draw_paints(f.paint, rng);
-  f.light = am_draw_chance(rng, 0.2) ? am_draw_f(rng, 0.5f, 0.75f) : am_draw_f(rng, 0.75f, 1.1f);  // a fifth stand in shade
-  if (weather == AM_WEATHER_NIGHT) f.light = am_draw_f(rng, 0.45f, 0.95f);                         // headlights
+  f.light = am_draw_chance(rng, 0.2) ? am_draw_f(rng, 0.5f, 0.75f)
+                                     : am_draw_f(rng, 0.75f, 1.1f);         // a fifth stand in shade
+  if (weather == AM_WEATHER_NIGHT) f.light = am_draw_f(rng, 0.45f, 0.95f);  // headlights
   f.tilt_u = am_draw_f(rng, -0.2f, 0.2f);
   f.tilt_v = am_draw_f(rng, -0.2f, 0.1f);
   f.fade = am_draw_chance(rng, 0.35) ? am_draw_f(rng, 0.1f, 0.5f) : 0;
@@ -219,7 +227,8 @@ static finish draw_finish(am_weather weather, am_rng *rng) {
 
 static void wear(float rgb[3], const finish *f, float u, float v, float patch, float speck) {
   static colour dust = {0.42f, 0.37f, 0.3f}, white = {1, 1, 1};
-  float grey = 0.3f * rgb[0] + 0.55f * rgb[1] + 0.15f * rgb[2], pale[3] = {grey + 0.12f, grey + 0.12f, grey + 0.1f};
+  float grey = 0.3f * rgb[0] + 0.55f * rgb[1] + 0.15f * rgb[2],
+        pale[3] = {grey + 0.12f, grey + 0.12f, grey + 0.1f};
   am_mix_rgb(rgb, pale, am_clamp_f(f->fade * (0.8f + 0.6f * patch), 0, 0.85f));
   am_mix_rgb(rgb, dust, am_clamp_f(f->dirt * (0.25f + 0.5f * v + 0.8f * patch), 0, 0.6f));
   if (f->dirt > 0 && speck > 0.72f) am_mix_rgb(rgb, dust, 0.7f);
@@ -244,8 +253,8 @@ static void put_pole(am_scene *s, const am_sign_view *view, am_rng *rng) {
   }
 }
 
-void am_scene_put_sign(am_scene *s, int k, const am_sign_view *view, const am_sign_style *style, am_weather weather,
-                       am_rng *rng, unsigned char *mask) {
+void am_scene_put_sign(am_scene *s, int k, const am_sign_view *view, const am_sign_style *style,
+                       am_weather weather, am_rng *rng, unsigned char *mask) {
   float patch[AM_SCENE_PIXELS], speck[AM_SCENE_PIXELS];
   finish f = draw_finish(weather, rng);
   am_noise(rng, 3, 3, 4, patch);
@@ -262,7 +271,8 @@ void am_scene_put_sign(am_scene *s, int k, const am_sign_view *view, const am_si
     if (mask && layer[0].distance < 0) mask[i] = 255;
     if (plate == 0) continue;
     memcpy(rgb, f.paint[layer[0].paint], sizeof rgb);
-    for (int l = 1; l < layers; l++) am_mix_rgb(rgb, f.paint[layer[l].paint], coverage(layer[l].distance, pixel));
+    for (int l = 1; l < layers; l++)
+      am_mix_rgb(rgb, f.paint[layer[l].paint], coverage(layer[l].distance, pixel));
     wear(rgb, &f, u, v, patch[i], speck[i]);
     am_mix_rgb(s->rgb[i], rgb, plate);
   }
@@ -270,11 +280,14 @@ void am_scene_put_sign(am_scene *s, int k, const am_sign_view *view, const am_si
 
 // ---- sketch ----
 
-void am_scene_sketch(am_scene *s, int k, const am_sign_view *view, const am_sign_style *style, am_rng *rng, unsigned char *mask) {
-  static colour white = {0.97f, 0.97f, 0.96f}, cream = {0.9f, 0.86f, 0.78f}, black = {0.1f, 0.1f, 0.1f}, pencil = {0.38f, 0.38f, 0.4f};
+void am_scene_sketch(am_scene *s, int k, const am_sign_view *view, const am_sign_style *style, am_rng *rng,
+                     unsigned char *mask) {
+  static colour white = {0.97f, 0.97f, 0.96f}, cream = {0.9f, 0.86f, 0.78f}, black = {0.1f, 0.1f, 0.1f},
+                pencil = {0.38f, 0.38f, 0.4f};
   static colour pen = {0.1f, 0.15f, 0.45f};
   float paper[3], ink[3], grain[AM_SCENE_PIXELS], wobble_u[AM_SCENE_PIXELS], wobble_v[AM_SCENE_PIXELS];
-  float half = am_draw_f(rng, 0.6f, 1.3f), shake = am_draw_f(rng, 0.01f, 0.06f), fill = am_draw_f(rng, 0.1f, 1);
+  float half = am_draw_f(rng, 0.6f, 1.3f), shake = am_draw_f(rng, 0.01f, 0.06f),
+        fill = am_draw_f(rng, 0.1f, 1);
   am_draw_rgb(rng, white, cream, paper);
   am_draw_rgb(rng, black, pencil, ink);
   if (am_draw_chance(rng, 0.2)) memcpy(ink, pen, sizeof ink);

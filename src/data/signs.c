@@ -27,10 +27,14 @@ int64_t am_signs_count(am_signs_split split, int k) {
 }
 
 static am_sign_style draw_style(am_rng *rng) {
-  return (am_sign_style){.border = am_draw_f(rng, 0.14f, 0.24f), .weight = am_draw_f(rng, 0.075f, 0.125f),
-                         .size = am_draw_f(rng, 0.88f, 1.06f), .shift_u = am_draw_f(rng, -0.03f, 0.03f),
-                         .shift_v = am_draw_f(rng, -0.03f, 0.03f),
-                         .rim = am_draw_chance(rng, 0.4) ? am_draw_f(rng, 0.02f, 0.06f) : 0};
+  am_sign_style style;
+  style.border = am_draw_f(rng, 0.14f, 0.24f);
+  style.weight = am_draw_f(rng, 0.075f, 0.125f);
+  style.size = am_draw_f(rng, 0.88f, 1.06f);
+  style.shift_u = am_draw_f(rng, -0.03f, 0.03f);
+  style.shift_v = am_draw_f(rng, -0.03f, 0.03f);
+  style.rim = am_draw_chance(rng, 0.4) ? am_draw_f(rng, 0.02f, 0.06f) : 0;
+  return style;
 }
 
 static void photograph(am_scene *s, am_signs_split split, int k, am_rng *rng, uint8_t *mask) {
@@ -79,7 +83,8 @@ am_err am_signs_draw(am_signs_split split, int k, int64_t i, am_image *image, am
   }
   draw(&scene, split, k, &rng, region.pixel);
   for (int p = 0; p < AM_SCENE_PIXELS; p++) {
-    for (int c = 0; c < 3; c++) picture.pixel[3 * p + c] = (uint8_t)(255 * am_clamp_f(scene.rgb[p][c], 0, 1) + 0.5f);
+    for (int c = 0; c < 3; c++)
+      picture.pixel[3 * p + c] = (uint8_t)(255 * am_clamp_f(scene.rgb[p][c], 0, 1) + 0.5f);
   }
   *image = picture;
   if (mask) *mask = region;

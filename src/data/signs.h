@@ -8,7 +8,14 @@
 // Raised whenever a pixel of any image changes: it stands for the images in addresses.
 enum { AM_SIGNS_REVISION = 1 };
 enum { AM_SIGNS_CLASSES = 10, AM_SIGNS_SIZE = 64 };
-typedef enum { AM_SIGNS_TRAIN, AM_SIGNS_VAL, AM_SIGNS_TEST, AM_SIGNS_SHIFTED, AM_SIGNS_SKETCH, AM_SIGNS_SPLITS } am_signs_split;
+typedef enum {
+  AM_SIGNS_TRAIN,
+  AM_SIGNS_VAL,
+  AM_SIGNS_TEST,
+  AM_SIGNS_SHIFTED,
+  AM_SIGNS_SKETCH,
+  AM_SIGNS_SPLITS
+} am_signs_split;
 const char *am_signs_class_name(int k);
 const char *am_signs_split_name(am_signs_split split);
 // Images of class k in a split: train 8 to 78 (imbalanced), the others balanced.

@@ -37,7 +37,8 @@ static int run_with_fault(const char *spec, am_err (*work)(void), am_err want) {
   }
   int status = 0;
   assert_int_equal(waitpid(child, &status, 0), child);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) > FAILED) fprintf(stderr, "with %s: status %d\n", spec, status);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) > FAILED)
+    fprintf(stderr, "with %s: status %d\n", spec, status);
   assert_true(WIFEXITED(status));
   assert_in_range(WEXITSTATUS(status), WORKED, FAILED);
   return WEXITSTATUS(status);
@@ -62,14 +63,20 @@ static int run_all(const char *kind, am_err (*work)(void), am_err want, void (*c
 
 static am_err write_shard(const char *path, int value) {
   static const char *const class_name[] = {"a", "b"};
-  am_shard_desc desc = {.height = 2, .width = 2, .channels = 3, .class_count = 2, .class_name = class_name,
-                        .column_count = 1, .column_name = {"source"}};
+  am_shard_desc desc = {.height = 2,
+                        .width = 2,
+                        .channels = 3,
+                        .class_count = 2,
+                        .class_name = class_name,
+                        .column_count = 1,
+                        .column_name = {"source"}};
   am_err err = AM_OK;
   am_shard_writer *w = NULL;
   uint8_t pixel[12];
   memset(pixel, value, sizeof pixel);
   AM_GO(done, am_shard_writer_new(&desc, &w));
-  for (int64_t i = 0; i < 5; i++) AM_GO(done, am_shard_add(w, pixel, sizeof pixel, (int32_t)(i % 2), i, NULL));
+  for (int64_t i = 0; i < 5; i++)
+    AM_GO(done, am_shard_add(w, pixel, sizeof pixel, (int32_t)(i % 2), i, NULL));
   AM_GO(done, am_shard_publish(w, path));
 done:
   am_shard_writer_free(w);
@@ -134,7 +141,8 @@ static am_err prepare(void) {
   am_manifest *m = NULL;
   am_file_list list = {0};
   am_corrupt_list corrupt = {0};
-  am_prepare_cfg cfg = {.size = 4, .filter = AM_RESIZE_BILINEAR, .keep_aspect = true, .block = 2, .corrupt_limit = 0.5};
+  am_prepare_cfg cfg = {
+      .size = 4, .filter = AM_RESIZE_BILINEAR, .keep_aspect = true, .block = 2, .corrupt_limit = 0.5};
   AM_GO(done, am_manifest_load(in_dir("set.yaml"), NULL, &m));
   AM_GO(done, am_manifest_list(m, in_dir("data"), &(am_selection){0}, &list));
   AM_GO(done, am_prepare_shards(m, &list, &cfg, in_dir("out"), &corrupt));
@@ -163,7 +171,8 @@ static am_err load_batches(void) {
   am_dataset *part[] = {view, d};
   view = d = NULL;
   AM_GO(done, am_dataset_concat(part, 2, &both));
-  am_loader_cfg cfg = {.batch_size = 2, .workers = 2, .transform = {.apply = to_float, .out_height = 4, .out_width = 4}};
+  am_loader_cfg cfg = {
+      .batch_size = 2, .workers = 2, .transform = {.apply = to_float, .out_height = 4, .out_width = 4}};
   AM_GO(done, am_loader_new(both, &cfg, &l));
   for (int k = 0; k < 4; k++) AM_GO(done, am_loader_next(l, &b));
 done:
@@ -175,7 +184,8 @@ done:
 }
 
 static void allocations_may_fail_anywhere(void **state) {
-  static const char yaml[] = "layout: class_folders\nobject_pattern: '^(.)'\ndivide: {fractions: {train: 0.5, test: 0.5}}\n";
+  static const char yaml[] =
+      "layout: class_folders\nobject_pattern: '^(.)'\ndivide: {fractions: {train: 0.5, test: 0.5}}\n";
   am_image image = {0};
   am_ok(am_path_mkdirs(in_dir("data/set/a")));
   am_ok(am_path_mkdirs(in_dir("out")));

@@ -51,7 +51,8 @@ static void put_arrays(am_h5 *f, const header *h, input *in) {
   enum { MOST = 256 };
   uint64_t offset[MOST + 1];
   int32_t label[MOST] = {0};
-  int64_t index[MOST], images = h->images, offsets = images + 1, labels = h->labels & 1 ? h->labels : h->images;
+  int64_t index[MOST], images = h->images, offsets = images + 1,
+                       labels = h->labels & 1 ? h->labels : h->images;
   uint32_t crc[MOST] = {0};
   take(in, offset, (size_t)offsets * sizeof *offset);
   take(in, label, (size_t)labels * sizeof *label);

@@ -7,7 +7,10 @@
 
 // The picture a tensor (height, width, 3) holds; borrowed.
 static am_image as_image(const am_st_entry *e) {
-  return (am_image){.width = e->shape.dim[1], .height = e->shape.dim[0], .channels = e->shape.dim[2], .pixel = (uint8_t *)e->data};
+  return (am_image){.width = e->shape.dim[1],
+                    .height = e->shape.dim[0],
+                    .channels = e->shape.dim[2],
+                    .pixel = (uint8_t *)e->data};
 }
 
 static void assert_same(const char *name, const am_image *got, const am_image *want) {
@@ -51,7 +54,8 @@ static void refuses_truncated_files(void **state) {
       memcpy(copy, file->data, keep);
       am_err err = am_image_decode(file->name, copy, keep, &image);
       free(copy);
-      if (err != AM_ERR_DATA) fprintf(stderr, "%s cut to %zu of %zu bytes is taken\n", file->name, keep, file->bytes);
+      if (err != AM_ERR_DATA)
+        fprintf(stderr, "%s cut to %zu of %zu bytes is taken\n", file->name, keep, file->bytes);
       assert_int_equal(err, AM_ERR_DATA);
     }
   }
@@ -68,10 +72,13 @@ static void resizes_as_pillow(void **state) {
     const am_st_entry *e = am_safetensors_at(st, i);
     am_image want = as_image(e), got = {0};
     for (int k = 0; k < 5; k++) {
-      if (am_str_starts(e->name, filter[k])) am_ok(am_image_resize(&picture, want.width, want.height, (am_resize_kind)k, &got));
+      if (am_str_starts(e->name, filter[k]))
+        am_ok(am_image_resize(&picture, want.width, want.height, (am_resize_kind)k, &got));
     }
-    if (am_str_starts(e->name, "short/")) am_ok(am_image_resize_short(&picture, atoll(e->name + 6), AM_RESIZE_BILINEAR, &got));
-    if (am_str_starts(e->name, "center/")) am_ok(am_image_center_crop(&picture, want.width, want.height, &got));
+    if (am_str_starts(e->name, "short/"))
+      am_ok(am_image_resize_short(&picture, atoll(e->name + 6), AM_RESIZE_BILINEAR, &got));
+    if (am_str_starts(e->name, "center/"))
+      am_ok(am_image_center_crop(&picture, want.width, want.height, &got));
     if (!got.pixel) continue;
     assert_same(e->name, &got, &want);
     am_image_fini(&got);

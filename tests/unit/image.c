@@ -42,7 +42,8 @@ static void jpeg_comes_close(void **state) {
   for (int64_t i = 0; i < 40 * 30 * 3; i++) image.pixel[i] = (uint8_t)(40 + 3 * (i / 3 % 40));
   am_ok(am_image_encode_jpeg(&image, 95, &bytes, &count));
   am_ok(am_image_decode("x.jpg", bytes, count, &back));
-  for (int64_t i = 0; i < 40 * 30 * 3; i++) assert_in_range(back.pixel[i] + 4, image.pixel[i], image.pixel[i] + 8);
+  for (int64_t i = 0; i < 40 * 30 * 3; i++)
+    assert_in_range(back.pixel[i] + 4, image.pixel[i], image.pixel[i] + 8);
   am_fails(am_image_encode_jpeg(&image, 0, &bytes, &count), AM_ERR_ARG, "quality is 0");
   free(bytes);
   am_image_fini(&image);
@@ -192,7 +193,8 @@ static void leaves_out_some_corrupt_images_when_allowed(void **state) {
   am_ok(am_file_write(in_dir("data/set/a/007.png"), "text", 4));
   am_ok(am_manifest_list(m, in_dir("data"), &(am_selection){0}, &list));
   am_ok(am_path_mkdirs(in_dir("some")));
-  am_fails(am_prepare_shards(m, &list, &cfg, in_dir("some"), &corrupt), AM_ERR_DATA, "2 of 10 images cannot be read, at most 0 %");
+  am_fails(am_prepare_shards(m, &list, &cfg, in_dir("some"), &corrupt), AM_ERR_DATA,
+           "2 of 10 images cannot be read, at most 0 %");
   am_corrupt_list_fini(&corrupt);
   assert_false(am_path_exists(in_dir("some/block-00000000.h5")));
   cfg.corrupt_limit = 0.2;

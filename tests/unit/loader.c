@@ -16,7 +16,8 @@ static const char *in_dir(const char *name) {
 
 // Image i holds the byte first + i everywhere; its label is i mod 3.
 static am_dataset *make_dataset(const char *name, int64_t first, int64_t count) {
-  am_shard_desc desc = {.height = SIDE, .width = SIDE, .channels = 3, .class_count = 3, .class_name = class_name};
+  am_shard_desc desc = {
+      .height = SIDE, .width = SIDE, .channels = 3, .class_count = 3, .class_name = class_name};
   am_shard_writer *w = NULL;
   am_dataset *d = NULL;
   am_ok(am_shard_writer_new(&desc, &w));
@@ -33,14 +34,18 @@ static am_dataset *make_dataset(const char *name, int64_t first, int64_t count) 
 
 // (c, h, w) floats: the pixel, plus a fraction that depends on seed and stream.
 static am_err spread(const void *user, const am_image *image, uint64_t seed, uint64_t stream, float *out) {
-  if (user && image->pixel[0] == *(const uint8_t *)user) return AM_FAIL(AM_ERR_DATA, "image %d is bad", image->pixel[0]);
+  if (user && image->pixel[0] == *(const uint8_t *)user)
+    return AM_FAIL(AM_ERR_DATA, "image %d is bad", image->pixel[0]);
   am_rng rng = am_rng_at(seed, AM_RNG_TEST, stream);
   for (int i = 0; i < BYTES; i++) out[i] = (float)image->pixel[i] + (float)am_rng_uniform(&rng);
   return AM_OK;
 }
 
 static am_loader_cfg shuffled(int workers) {
-  return (am_loader_cfg){.batch_size = 5, .shuffle = true, .seed = 9, .workers = workers,
+  return (am_loader_cfg){.batch_size = 5,
+                         .shuffle = true,
+                         .seed = 9,
+                         .workers = workers,
                          .transform = {.apply = spread, .out_height = SIDE, .out_width = SIDE}};
 }
 
@@ -229,7 +234,8 @@ static void loads_only_the_rows_a_rank_needs(void **state) {
 }
 
 static void views_repeat_and_join(void **state) {
-  am_dataset *a = make_dataset("a.h5", 0, 6), *b = make_dataset("b.h5", 100, 4), *subset = NULL, *joined = NULL;
+  am_dataset *a = make_dataset("a.h5", 0, 6), *b = make_dataset("b.h5", 100, 4), *subset = NULL,
+             *joined = NULL;
   uint8_t pixel[BYTES];
   const int64_t index[] = {5, 1, 1, 1};
   am_ok(am_dataset_subset(a, index, 4, &subset));
@@ -252,7 +258,8 @@ static void views_repeat_and_join(void **state) {
 
 static void refuses_to_join_what_differs(void **state) {
   static const char *const other_name[] = {"a", "b", "d"};
-  am_shard_desc desc = {.height = SIDE, .width = SIDE, .channels = 3, .class_count = 3, .class_name = other_name};
+  am_shard_desc desc = {
+      .height = SIDE, .width = SIDE, .channels = 3, .class_count = 3, .class_name = other_name};
   am_shard_writer *w = NULL;
   am_dataset *a = make_dataset("a.h5", 0, 6), *b = NULL, *joined = NULL;
   am_ok(am_shard_writer_new(&desc, &w));

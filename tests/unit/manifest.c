@@ -46,7 +46,8 @@ static const char *listed(am_manifest *m, const am_selection *what) {
   text[0] = '\0';
   for (int64_t i = 0; i < list.count; i++) {
     assert_int_equal(list.entry[i].index, i);
-    n += (size_t)snprintf(text + n, sizeof text - n, "%s%d:%s", i ? " " : "", list.entry[i].label, list.entry[i].path);
+    n += (size_t)snprintf(text + n, sizeof text - n, "%s%d:%s", i ? " " : "", list.entry[i].label,
+                          list.entry[i].path);
   }
   am_file_list_fini(&list);
   return text;
@@ -69,7 +70,8 @@ static void lists_class_folders(void **state) {
                       "0:train/robin/deep/er/c.jpeg 1:train/wren/a.png 1:train/wren/b.JPG");
   assert_string_equal(listed(m, &(am_selection){.split = "test"}), "0:test/robin/e.png 1:test/wren/d.png");
   assert_string_equal(listed(m, &(am_selection){0}),
-                      "0:test/robin/e.png 0:train/robin/deep/er/c.jpeg 1:test/wren/d.png 1:train/wren/a.png 1:train/wren/b.JPG");
+                      "0:test/robin/e.png 0:train/robin/deep/er/c.jpeg 1:test/wren/d.png 1:train/wren/a.png "
+                      "1:train/wren/b.JPG");
   const char *const order[] = {"wren", "robin"};
   assert_string_equal(listed(m, &(am_selection){.split = "test", .class_name = order, .class_count = 2}),
                       "0:test/wren/d.png 1:test/robin/e.png");
@@ -77,7 +79,8 @@ static void lists_class_folders(void **state) {
 }
 
 static const char toys_yaml[] =
-    "layout: object_folders\nclasses: [cow, {name: pony, folder: horse}]\nmask_folder: maps\nmask_suffix: -map.png\n";
+    "layout: object_folders\nclasses: [cow, {name: pony, folder: horse}]\nmask_folder: maps\nmask_suffix: "
+    "-map.png\n";
 
 static void lists_objects_and_their_masks(void **state) {
   put("toys/cow/1/cow1-000.png", "1");
@@ -89,10 +92,12 @@ static void lists_objects_and_their_masks(void **state) {
   put("toys/horse2/horse2-000.png", "5");
   am_manifest *m = load("toys", toys_yaml);
   assert_string_equal(listed(m, &(am_selection){0}),
-                      "0:cow/1/cow1-000.png 0:cow/10/cow10-000.png 0:cow/2/cow2-000.png 1:horse1/horse1-000.png 1:horse2/horse2-000.png");
+                      "0:cow/1/cow1-000.png 0:cow/10/cow10-000.png 0:cow/2/cow2-000.png "
+                      "1:horse1/horse1-000.png 1:horse2/horse2-000.png");
   const char *const both[] = {"cow", "pony"}, *const objects[] = {"10, 2", "1"};
   am_selection what = {.class_name = both, .class_count = 2, .object = objects};
-  assert_string_equal(listed(m, &what), "0:cow/10/cow10-000.png 0:cow/2/cow2-000.png 1:horse1/horse1-000.png");
+  assert_string_equal(listed(m, &what),
+                      "0:cow/10/cow10-000.png 0:cow/2/cow2-000.png 1:horse1/horse1-000.png");
   am_file_list list = {0};
   am_ok(am_manifest_list(m, dir(), &(am_selection){0}, &list));
   assert_string_equal(list.entry[0].mask_path, "cow/1/maps/cow1-000-map.png");
@@ -111,9 +116,11 @@ static void lists_flat_folders_by_pattern(void **state) {
   put("flat/TEST/012_0001_j.png", "2");
   put("flat/DATA/6/x.png", "3");
   put("flat/DATA/12/y.png", "4");
-  am_manifest *m = load("flat", "layout: class_folders\nclasses: ['12', '6']\nsplits:\n  train: DATA\n"
-                                "  test: {folder: TEST, layout: flat, class_pattern: '^([0-9]{3})_'}\n");
-  assert_string_equal(listed(m, &(am_selection){.split = "test"}), "0:TEST/012_0001_j.png 1:TEST/006_0001.png");
+  am_manifest *m = load("flat",
+                        "layout: class_folders\nclasses: ['12', '6']\nsplits:\n  train: DATA\n"
+                        "  test: {folder: TEST, layout: flat, class_pattern: '^([0-9]{3})_'}\n");
+  assert_string_equal(listed(m, &(am_selection){.split = "test"}),
+                      "0:TEST/012_0001_j.png 1:TEST/006_0001.png");
   assert_string_equal(listed(m, &(am_selection){.split = "train"}), "0:DATA/12/y.png 1:DATA/6/x.png");
   am_file_list list = {0};
   put("flat/TEST/readme.png", "5");
@@ -128,7 +135,8 @@ static void lists_flat_folders_by_pattern(void **state) {
   put("named/n13_eel.JPEG", "1");
   m = load("named", "layout: flat\nclass_pattern: '^n[0-9]+_(.*)\\.JPEG$'\n");
   const char *const owl[] = {"great_owl"};
-  assert_string_equal(listed(m, &(am_selection){.class_name = owl, .class_count = 1}), "0:n12_great_owl.JPEG");
+  assert_string_equal(listed(m, &(am_selection){.class_name = owl, .class_count = 1}),
+                      "0:n12_great_owl.JPEG");
   am_manifest_free(m);
 }
 
@@ -209,26 +217,29 @@ static void divides_by_group(void **state) {
   for (int k = 0; k < 2; k++) {
     for (int i = 0; i < 100; i++) {
       snprintf(path, sizeof path, "many/%s/%02d_%d.png", k ? "b" : "a", i / 4, i % 4);  // objects of four
-      snprintf(content, sizeof content, "%d", i % 90 + 1000 * k);                       // the last ten are copies
+      snprintf(content, sizeof content, "%d", i % 90 + 1000 * k);  // the last ten are copies
       put(path, content);
     }
   }
-  am_manifest *m = load("many", "layout: class_folders\nobject_pattern: '^([0-9]+)_'\n"
-                                "divide: {fractions: {train: 0.7, test: 0.3}}\n");
+  am_manifest *m = load("many",
+                        "layout: class_folders\nobject_pattern: '^([0-9]+)_'\n"
+                        "divide: {fractions: {train: 0.7, test: 0.3}}\n");
   am_file_list all = {0}, part = {0};
   am_ok(am_manifest_list(m, dir(), &(am_selection){0}, &all));
   int64_t test = 0;
   for (int64_t i = 0; i < all.count; i++) {
     test += strcmp(all.entry[i].split, "test") == 0;
     for (int64_t j = 0; j < i; j++) {
-      bool together = strcmp(all.entry[i].sha256, all.entry[j].sha256) == 0 ||
-                      (all.entry[i].label == all.entry[j].label && strcmp(all.entry[i].object, all.entry[j].object) == 0);
+      bool together =
+          strcmp(all.entry[i].sha256, all.entry[j].sha256) == 0 ||
+          (all.entry[i].label == all.entry[j].label && strcmp(all.entry[i].object, all.entry[j].object) == 0);
       if (together) assert_string_equal(all.entry[i].split, all.entry[j].split);
     }
   }
   assert_in_range(test, 48, 72);
   const char *const only_b[] = {"b"};
-  am_ok(am_manifest_list(m, dir(), &(am_selection){.split = "test", .class_name = only_b, .class_count = 1}, &part));
+  am_ok(am_manifest_list(m, dir(), &(am_selection){.split = "test", .class_name = only_b, .class_count = 1},
+                         &part));
   for (int64_t i = 0; i < part.count; i++) {  // the division does not depend on the selection
     for (int64_t j = 0; j < all.count; j++) {
       if (strcmp(all.entry[j].path, part.entry[i].path) == 0) assert_string_equal(all.entry[j].split, "test");
@@ -243,30 +254,38 @@ static void divides_by_group(void **state) {
 
 static void says_what_is_missing(void **state) {
   am_file_list list = {0};
-  am_manifest *m = load("gone", "layout: class_folders\ntitle: Gone With The Wind\nsource: https://example.org/gone\nlicence: free\n");
+  am_manifest *m = load(
+      "gone",
+      "layout: class_folders\ntitle: Gone With The Wind\nsource: https://example.org/gone\nlicence: free\n");
   am_fails(am_manifest_list(m, dir(), &(am_selection){0}, &list), AM_ERR_DATA,
            "/gone. Gone With The Wind can be had from https://example.org/gone (licence: free)");
-  am_fails(am_manifest_list(m, NULL, &(am_selection){0}, &list), AM_ERR_CONFIG, "--data DIR or set AUGMINT_DATA");
+  am_fails(am_manifest_list(m, NULL, &(am_selection){0}, &list), AM_ERR_CONFIG,
+           "--data DIR or set AUGMINT_DATA");
   am_manifest_free(m);
   put("pets/cat/1.png", "1");
   put("pets/cat/2.gif", "2");
   put("pets/dog/1.gif", "3");
-  m = load("pets", "layout: class_folders\nclasses: [cat, dog]\ndivide: {fractions: {train: 0.5, test: 0.5}}\n");
+  m = load("pets",
+           "layout: class_folders\nclasses: [cat, dog]\ndivide: {fractions: {train: 0.5, test: 0.5}}\n");
   am_fails(am_manifest_list(m, dir(), &(am_selection){0}, &list), AM_ERR_DATA, "class \"dog\" has no image");
   am_fails(am_manifest_list(m, dir(), &(am_selection){0}, &list), AM_ERR_DATA, "looked for .jpg .jpeg .png");
   const char *const typo[] = {"cat", "dgo"};
-  am_fails(am_manifest_list(m, dir(), &(am_selection){.class_name = typo, .class_count = 2}, &list), AM_ERR_CONFIG,
-           "has no class \"dgo\"; did you mean \"dog\"? There are: cat, dog");
-  am_fails(am_manifest_list(m, dir(), &(am_selection){.split = "tset"}, &list), AM_ERR_CONFIG, "did you mean \"test\"?");
+  am_fails(am_manifest_list(m, dir(), &(am_selection){.class_name = typo, .class_count = 2}, &list),
+           AM_ERR_CONFIG, "has no class \"dgo\"; did you mean \"dog\"? There are: cat, dog");
+  am_fails(am_manifest_list(m, dir(), &(am_selection){.split = "tset"}, &list), AM_ERR_CONFIG,
+           "did you mean \"test\"?");
   am_manifest_free(m);
   m = load("pets", "layout: class_folders\nclasses: [cat, parrot]\n");
-  am_fails(am_manifest_list(m, dir(), &(am_selection){0}, &list), AM_ERR_DATA, "the folders there are: cat, dog");
+  am_fails(am_manifest_list(m, dir(), &(am_selection){0}, &list), AM_ERR_DATA,
+           "the folders there are: cat, dog");
   am_manifest_free(m);
   m = load("toys", toys_yaml);
   const char *const both[] = {"cow", "pony"}, *const objects[] = {"1,3", NULL};
-  am_fails(am_manifest_list(m, dir(), &(am_selection){.class_name = both, .class_count = 2, .object = objects}, &list),
+  am_fails(am_manifest_list(m, dir(),
+                            &(am_selection){.class_name = both, .class_count = 2, .object = objects}, &list),
            AM_ERR_CONFIG, "has no object of class cow \"3\"");
-  am_fails(am_manifest_list(m, dir(), &(am_selection){.class_name = both, .class_count = 2, .object = objects}, &list),
+  am_fails(am_manifest_list(m, dir(),
+                            &(am_selection){.class_name = both, .class_count = 2, .object = objects}, &list),
            AM_ERR_CONFIG, "here are: 1, 2, 10");
   am_manifest_free(m);
 }
@@ -288,7 +307,8 @@ static void refuses_manifests_that_cannot_be(void **state) {
   refuses("layout: class_folders\ndivide: {fractions: {train: 0.7, test: 0.2}}\n", "add up to 0.9");
   refuses("layout: class_folders\ndivide: {fractions: {train: -1, test: 2}}\n", "expected a fraction");
   refuses("layout: class_folders\ndivide: {by: object}\n", "expected fractions");
-  refuses("layout: class_folders\nsplits: {train: a}\ndivide: {fractions: {train: 1}}\n", "splits of its own");
+  refuses("layout: class_folders\nsplits: {train: a}\ndivide: {fractions: {train: 1}}\n",
+          "splits of its own");
   refuses("layout: signs\nclasses: [a]\n", "the drawn set has its own classes");
 }
 
@@ -318,7 +338,8 @@ static void lists_the_drawn_set_without_files(void **state) {
   am_ok(am_manifest_load("signs", "data/manifests", &m));
   assert_true(am_manifest_is_drawn(m));
   const char *const two[] = {"yield", "stop"};
-  am_ok(am_manifest_list(m, NULL, &(am_selection){.split = "train", .class_name = two, .class_count = 2}, &list));
+  am_ok(am_manifest_list(m, NULL, &(am_selection){.split = "train", .class_name = two, .class_count = 2},
+                         &list));
   assert_int_equal(list.count, 17 + 8);
   assert_string_equal(list.entry[0].path, "train/yield/000");
   am_ok(am_manifest_image(m, &list, 20, &image));
@@ -343,7 +364,8 @@ static int64_t count_images(const char *name, const am_selection *what, int64_t 
   am_ok(am_manifest_list(m, data, what, &list));
   am_ok(am_file_list_hash(&list, NULL));
   int64_t count = list.count;
-  for (int64_t i = 0; groups && i < list.count; i++) *groups = list.entry[i].group + 1 > *groups ? list.entry[i].group + 1 : *groups;
+  for (int64_t i = 0; groups && i < list.count; i++)
+    *groups = list.entry[i].group + 1 > *groups ? list.entry[i].group + 1 : *groups;
   am_file_list_fini(&list);
   am_manifest_free(m);
   return count;
@@ -353,7 +375,9 @@ static void reads_real_sets(void **state) {
   if (!getenv("AUGMINT_TEST_DATA")) am_skip("AUGMINT_TEST_DATA is not set");
   const char *const animals[] = {"cow", "horse"}, *const ones[] = {"1", "1"};
   int64_t groups = 0;
-  assert_int_equal(count_images("eth80", &(am_selection){.class_name = animals, .class_count = 2, .object = ones}, NULL), 82);
+  assert_int_equal(
+      count_images("eth80", &(am_selection){.class_name = animals, .class_count = 2, .object = ones}, NULL),
+      82);
   assert_int_equal(count_images("traffic-signs", &(am_selection){.split = "train"}, &groups), 520);
   assert_int_equal(groups, 205);  // distinct contents
   groups = 0;

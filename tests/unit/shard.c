@@ -10,8 +10,13 @@
 
 enum { SIDE = 4, RAW_BYTES = SIDE * SIDE * 3 };
 static const char *const class_name[] = {"cow", "horse"};
-static const am_shard_desc raw_desc = {.height = SIDE, .width = SIDE, .channels = 3, .class_count = 2,
-                                       .class_name = class_name, .column_count = 2, .column_name = {"source", "seed"}};
+static const am_shard_desc raw_desc = {.height = SIDE,
+                                       .width = SIDE,
+                                       .channels = 3,
+                                       .class_count = 2,
+                                       .class_name = class_name,
+                                       .column_count = 2,
+                                       .column_name = {"source", "seed"}};
 
 static const char *in_dir(const char *name) {
   static char path[2][512];
@@ -222,8 +227,12 @@ static void write_foreign(const foreign *p) {
 }
 
 static void refuses_shards_with_a_wrong_part(void **state) {
-  const foreign good = {.height = SIDE, .classes = 2, .encoding = "raw", .offset = {0, RAW_BYTES, 2 * RAW_BYTES},
-                        .label_type = AM_H5_I32, .label_count = 2};
+  const foreign good = {.height = SIDE,
+                        .classes = 2,
+                        .encoding = "raw",
+                        .offset = {0, RAW_BYTES, 2 * RAW_BYTES},
+                        .label_type = AM_H5_I32,
+                        .label_count = 2};
   foreign bad[10];
   for (int k = 0; k < 10; k++) bad[k] = good;
   bad[0].height = -4;
@@ -236,8 +245,16 @@ static void refuses_shards_with_a_wrong_part(void **state) {
   bad[7].label[1] = 2;
   bad[8].label_type = AM_H5_F32;
   bad[9].label_count = 1;
-  const char *const why[10] = {"cannot be", "cannot be", "3 classes but 2 class names", "unknown encoding \"webp\"",
-                               "has the offsets", "offsets run from", "has 47 bytes", "label 2", "of f32, expected", "has 3 items"};
+  const char *const why[10] = {"cannot be",
+                               "cannot be",
+                               "3 classes but 2 class names",
+                               "unknown encoding \"webp\"",
+                               "has the offsets",
+                               "offsets run from",
+                               "has 47 bytes",
+                               "label 2",
+                               "of f32, expected",
+                               "has 3 items"};
   am_shard *s = NULL;
   write_foreign(&good);
   am_ok(am_shard_open(in_dir("hand.h5"), &s));
@@ -250,8 +267,12 @@ static void refuses_shards_with_a_wrong_part(void **state) {
 
 // A shard as a plain HDF5 user would write it: chunked and compressed image bytes.
 static void reads_chunked_shards_through_hdf5(void **state) {
-  const foreign good = {.height = SIDE, .classes = 2, .encoding = "raw", .offset = {0, RAW_BYTES, 2 * RAW_BYTES},
-                        .label_type = AM_H5_I32, .label_count = 2};
+  const foreign good = {.height = SIDE,
+                        .classes = 2,
+                        .encoding = "raw",
+                        .offset = {0, RAW_BYTES, 2 * RAW_BYTES},
+                        .label_type = AM_H5_I32,
+                        .label_count = 2};
   write_foreign(&good);
   hid_t file = H5Fopen(in_dir("hand.h5"), H5F_ACC_RDWR, H5P_DEFAULT);
   hsize_t bytes = 2 * RAW_BYTES, chunk = 16;
@@ -270,7 +291,8 @@ static void reads_chunked_shards_through_hdf5(void **state) {
   const uint8_t *got = NULL;
   size_t count = 0;
   am_ok(am_shard_open(in_dir("hand.h5"), &s));
-  am_fails(am_shard_bytes(s, 0, &got, &count), AM_ERR_DATA, "expected 00000000");  // the hand-made CRC is not right
+  am_fails(am_shard_bytes(s, 0, &got, &count), AM_ERR_DATA,
+           "expected 00000000");  // the hand-made CRC is not right
   am_shard_close(s);
 }
 
