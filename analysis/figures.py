@@ -173,12 +173,14 @@ def samples(r: Results):
     panels = [(name, images[:80]) for name, (images, _) in panels if len(images)]
     if not panels:
         return None
-    fig, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 4), squeeze=False)
-    for ax, (name, images) in zip(axes[0], panels):
-        ax.imshow(grid(images, 8))
+    grids = [grid(images, 8) for _, images in panels]
+    height = 0.8 + 4.4 * max(g.shape[0] / g.shape[1] for g in grids)
+    fig, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), height), squeeze=False)
+    for ax, (name, _), picture in zip(axes[0], panels, grids):
+        ax.imshow(picture, interpolation="nearest")
         ax.set_title(name, fontsize=9)
         ax.axis("off")
-    fig.suptitle(title_of(r))
+    fig.suptitle(title_of(r), fontsize=10)
     fig.tight_layout()
     return fig
 
