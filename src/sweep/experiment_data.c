@@ -57,7 +57,7 @@ static am_err read_split(const am_node *n, const char *name, am_split_def *s) {
 
 // What a further split does not say, it shares with train; objects and the manifest's split are its own.
 static am_err inherit(am_node *split, const am_node *train) {
-  static const char *const shared[] = {"manifest", "classes", "size", "resize"};
+  static const char *const shared[] = {"manifest", "classes", "size", "resize", "shape", "unreadable"};
   for (int i = 0; i < AM_COUNT_OF(shared); i++) {
     const am_node *value = am_node_get(train, shared[i]);
     if (!value || am_node_get(split, shared[i])) continue;

@@ -2,10 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "base/path.h"
-#include "data/shard.h"
+#include "data/prepare.h"
 #include "sweep/stage_internal.h"
 
 // Images in one shard of a prepared split.
@@ -27,49 +27,16 @@ static am_resize_kind resize_kind(const char *word) {
   return AM_RESIZE_BILINEAR;  // the schema lets only these words through
 }
 
-static am_err add_image(am_manifest *manifest, const am_file_list *list, int64_t i, const am_split_cfg *cfg,
-                        am_shard_writer *writer) {
-  am_err err = AM_OK;
-  am_image image = {0}, small = {0};
-  AM_GO(done, am_manifest_image(manifest, list, i, &image));
-  AM_GO(done, am_image_resize(&image, cfg->size, cfg->size, resize_kind(cfg->resize), &small));
-  AM_GO(done, am_shard_add_image(writer, &small, list->entry[i].label, i, &list->entry[i].index));
-done:
-  am_image_fini(&image);
-  am_image_fini(&small);
-  return err;
-}
-
-static am_err write_block(am_manifest *manifest, const am_file_list *list, int64_t first, int64_t count,
-                          const am_split_cfg *cfg, const char *out_dir) {
-  am_err err = AM_OK;
-  am_shard_writer *writer = NULL;
-  char *path = NULL;
-  am_shard_desc desc = {.encoding = AM_ENCODING_RAW,
-                        .height = cfg->size,
-                        .width = cfg->size,
-                        .channels = 3,
-                        .class_count = list->class_count,
-                        .class_name = (const char *const *)list->class_name,
-                        .column_count = 1,
-                        .column_name = {"source"}};
-  AM_GO(done, am_shard_writer_new(&desc, &writer));
-  for (int64_t i = first; i < first + count; i++) {
-    AM_GO(done, add_image(manifest, list, i, cfg, writer));
-    AM_GO(done, am_peer_check());
-  }
-  AM_GO(done, am_str_format(&path, "%s/block-%08lld.h5", out_dir, (long long)first));
-  AM_GO(done, am_shard_publish(writer, path));
-done:
-  am_shard_writer_free(writer);
-  free(path);
-  return err;
+static am_err stay_in_touch(void *user) {
+  (void)user;
+  return am_peer_check();
 }
 
 am_err am_prepare_run(const am_stage_env *env, const am_stage *st, const char *out_dir) {
   am_err err = AM_OK;
   am_manifest *manifest = NULL;
   am_file_list list = {0};
+  am_corrupt_list unreadable = {0};
   int64_t dropped = 0;
   char address[AM_SHA256_HEX];
   const am_split_cfg *cfg = &env->plan->e->draw[st->draw].split[st->split].cfg;
@@ -78,10 +45,16 @@ am_err am_prepare_run(const am_stage_env *env, const am_stage *st, const char *o
   AM_CHECK_GO(done, strcmp(address, am_plan_source(env->plan, st->draw, st->split)->address) == 0,
               AM_ERR_DATA, "%s: the files of data set %s changed while this run was being planned: run again",
               st->id, cfg->manifest);
-  for (int64_t first = 0; first < list.count; first += PREPARE_BLOCK)
-    AM_GO(done,
-          write_block(manifest, &list, first, am_min_i64(PREPARE_BLOCK, list.count - first), cfg, out_dir));
+  am_prepare_cfg how = {.size = cfg->size,
+                        .filter = resize_kind(cfg->resize),
+                        .keep_aspect = strcmp(cfg->shape, "crop") == 0,
+                        .corrupt_limit = cfg->unreadable,
+                        .block = PREPARE_BLOCK,
+                        .watch = stay_in_touch};
+  AM_GO(done, am_prepare_shards(manifest, &list, &how, out_dir, &unreadable));
+  for (int64_t i = 0; i < unreadable.count; i++) AM_WARN("%s: left out: %s", st->id, unreadable.text[i]);
 done:
+  am_corrupt_list_fini(&unreadable);
   am_file_list_fini(&list);
   am_manifest_free(manifest);
   return err;

@@ -184,6 +184,7 @@ static am_err boundary(trainer *t, const am_step *at, am_err err) {
   if (due && am_comm_rank(cfg->comm) == 0) mine |= FLAG_CHECKPOINT;
   AM_TRY(am_agree_flags(cfg->comm, err, mine, &any));
   t->step = at->step + 1;
+  AM_TRY(show_progress(t));           // before an epoch's end clears its means
   if (!at->group_last) return AM_OK;  // gradients of half a group are in no checkpoint
   if (t->step == t->steps) AM_TRY(end_epoch(t));
   bool over = t->epoch == cfg->epochs;
@@ -191,7 +192,7 @@ static am_err boundary(trainer *t, const am_step *at, am_err err) {
   AM_CHECK(!(any & FLAG_STOP) || over, AM_ERR_STOPPED,
            "%s: stopped by a signal at epoch %" PRId64 " step %" PRId64 "%s", cfg->label, t->epoch + 1,
            t->step, cfg->checkpoint_dir ? ", a checkpoint is saved" : "");
-  return show_progress(t);
+  return AM_OK;
 }
 
 static am_err train(trainer *t) {
