@@ -62,6 +62,14 @@ $(B)/%.o: src/%.c $(B)/flags.stamp
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
+# The commit reaches one object only.
+COMMIT := $(or $(shell git describe --always --dirty 2>/dev/null),unknown)
+$(B)/commit.stamp: FORCE
+	@mkdir -p $(@D)
+	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
+$(B)/base/version.o: CPPFLAGS += -DAM_COMMIT='"$(COMMIT)"'
+$(B)/base/version.o: $(B)/commit.stamp
+
 $(B)/libaugmint.a: $(LIB_OBJ)
 	$(Q)rm -f $@ && ar rcs $@ $^
 

@@ -124,7 +124,7 @@ static am_err program(am_app *app, int argc, char **argv) {
   AM_TRY(check_device_kind(app->device_kind));
   AM_TRY(am_fault_init(getenv("AUGMINT_FAULT"), am_comm_rank(app->world)));
   if (on.version) {
-    fprintf(app->out, "augmint %s\n", AM_VERSION);
+    fprintf(app->out, "augmint %s (commit %s)\n", AM_VERSION, am_commit);
     return AM_OK;
   }
   if (argc == 0 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "help") == 0) {

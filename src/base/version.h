@@ -1,7 +1,8 @@
-// The version of the program: in --version and in the provenance of every artefact.
+// The version of the program and the commit it was built from: in --version and in provenance.
 #ifndef AM_BASE_VERSION_H
 #define AM_BASE_VERSION_H
 
 #define AM_VERSION "0.1.0"
+extern const char am_commit[];  // "3f4f032", "3f4f032-dirty", or "unknown" outside a checkout
 
 #endif

@@ -297,8 +297,8 @@ static am_err add_attributes(am_collector *c) {
   AM_GO(done, describe_devices(c, &text));
   AM_GO(done, am_results_set_attr(c->results, "devices", am_str_get(&text)));
   am_str_clear(&text);
-  AM_GO(done, am_str_printf(&text, "{\"compiler\":\"%s\",\"plan\":\"%s\",\"program\":\"augmint %s\"}",
-                            __VERSION__, c->plan->address, AM_VERSION));
+  AM_GO(done, am_str_printf(&text, "{\"commit\":\"%s\",\"compiler\":\"%s\",\"plan\":\"%s\",\"program\":\"augmint %s\"}",
+                            am_commit, __VERSION__, c->plan->address, AM_VERSION));
   AM_GO(done, am_results_set_attr(c->results, "provenance", am_str_get(&text)));
 done:
   am_str_fini(&text);

@@ -34,6 +34,7 @@ static am_err provenance(const am_runner *r, const am_stage_env *env, const am_s
   AM_GO(done, am_node_new_map("", &map));
   AM_GO(done, put(map, "stage", st->id, true));
   AM_GO(done, put(map, "program", "augmint " AM_VERSION, true));
+  AM_GO(done, put(map, "commit", am_commit, true));
   AM_GO(done, put(map, "compiler", __VERSION__, true));
   AM_GO(done, put(map, "host", am_comm_host(r->world), true));
   AM_GO(done, put(map, "device", am_device_describe(r->device), true));
