@@ -27,7 +27,8 @@ static void good(doctor *d, const char *what, const char *fmt, ...) __attribute_
 static void better(doctor *d, const char *what, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static void bad(doctor *d, const char *what, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-static void say(doctor *d, const char *mark, const char *what, const char *fmt, va_list args) {
+__attribute__((format(printf, 4, 0))) static void say(doctor *d, const char *mark, const char *what,
+                                                       const char *fmt, va_list args) {
   fprintf(d->app->out, "%-4s %-10s ", mark, what);
   vfprintf(d->app->out, fmt, args);
   fputc('\n', d->app->out);

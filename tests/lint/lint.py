@@ -96,11 +96,21 @@ def check_headers_alone(compiler):
             breach(header, 1, "does not compile alone:\n" + text)
 
 
+def project_files():
+    """What git tracks; without git or a checkout, every file but what builds and runs leave behind."""
+    try:
+        tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True).stdout.split()
+    except FileNotFoundError:
+        tracked = []
+    outside = {".git", "build", "results", "__pycache__"}
+    return tracked or sorted(str(p) for p in Path(".").rglob("*") if p.is_file() and not outside & set(p.parts))
+
+
 def main():
     for path in sorted(Path("src").rglob("*.[ch]")):
         check_source(path)
     check_headers_alone("gcc")
-    tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True).stdout.split()
+    tracked = project_files()
     for name in tracked:
         path = Path(name)
         if name == "tests/lint/lint.py" or not path.is_file():
