@@ -75,7 +75,7 @@ done:
   return err;
 }
 
-// The table of results.h5 when it was made from exactly this plan; *text stays empty otherwise.
+// The table of results.h5 when this program made it from exactly this plan; *text stays empty otherwise.
 static am_err read_table(const am_app *app, const am_session *s, am_str *text) {
   am_err err = AM_OK;
   am_results *r = NULL;
@@ -87,7 +87,8 @@ static am_err read_table(const am_app *app, const am_session *s, am_str *text) {
     am_err_clear();
     goto done;
   }
-  if (strstr(am_results_attr(r, "provenance"), s->plan->address)) AM_GO(done, am_report_text(r, text));
+  const char *made_by = am_results_attr(r, "provenance");
+  if (strstr(made_by, s->plan->address) && strstr(made_by, am_commit)) AM_GO(done, am_report_text(r, text));
 done:
   am_results_free(r);
   free(path);

@@ -153,6 +153,32 @@ done:
   return err;
 }
 
+// What the best epoch would have shown, for cells that watched a split: the epoch is chosen on that split itself,
+// so this is an extra under a name of its own, never the result.
+// The rows of the cell are those from history_first and metric_first on.
+static am_err add_best_epoch(am_collector *c, int64_t cell, int64_t history_first, int64_t metric_first) {
+  const am_experiment *e = c->plan->e;
+  am_frame *history = am_results_frame(c->results, "history"), *f = am_results_frame(c->results, "metrics");
+  double best = NAN;
+  int64_t at = 0, n = 0;
+  for (int64_t r = history_first; r < am_frame_rows(history); r++)
+    if (strcmp(am_frame_text(history, r, "column"), "watch_accuracy") == 0)
+      best = fmax(best, am_frame_f64(history, r, "value"));
+  if (isnan(best)) return AM_OK;
+  for (int64_t r = metric_first; r < am_frame_rows(f); r++)
+    if (strcmp(am_frame_text(f, r, "split"), e->cfg.watch) == 0)
+      n = am_frame_i64(f, r, "n");
+  AM_TRY(am_frame_add(f, &at));
+  am_frame_set_i64(f, at, "cell", cell);
+  AM_TRY(am_frame_set_text(f, at, "split", e->cfg.watch));
+  AM_TRY(am_frame_set_text(f, at, "metric", "best_epoch_accuracy"));
+  AM_TRY(am_frame_set_text(f, at, "unit", "1"));
+  AM_TRY(am_frame_set_text(f, at, "better", "higher"));
+  am_frame_set_f64(f, at, "value", best);
+  am_frame_set_i64(f, at, "n", n);
+  return AM_OK;
+}
+
 // ---- cells ----
 
 static am_err add_cell(am_collector *c, const am_cell *cell) {
@@ -179,9 +205,11 @@ static am_err add_cell(am_collector *c, const am_cell *cell) {
   double seconds = am_store_number(c->store, st->address, "seconds");
   am_frame_set_f64(f, row, "seconds", seconds);
   am_frame_set_f64(f, row, "device_seconds", seconds * am_store_number(c->store, st->address, "ranks"));
+  int64_t history_first = am_frame_rows(am_results_frame(c->results, "history"));
+  int64_t metric_first = am_frame_rows(am_results_frame(c->results, "metrics"));
   AM_TRY(add_history(c, cell->train, "history", "cell", row));
   for (int64_t i = 0; i < e->evaluated_count; i++) AM_TRY(add_evaluation(c, row, cell, i));
-  return AM_OK;
+  return add_best_epoch(c, row, history_first, metric_first);
 }
 
 // ---- generators and pools ----
