@@ -140,15 +140,6 @@ static am_err parent_of(const char *path, char **dir) {
   return am_str_format(dir, "%.*s", name == path + 1 ? 1 : (int)(name - path - 1), path);
 }
 
-am_err am_file_sync(const char *path) {
-  char *dir = NULL;
-  AM_TRY(sync_path(path, O_RDONLY));
-  AM_TRY(parent_of(path, &dir));
-  am_err err = sync_path(dir, O_RDONLY | O_DIRECTORY);
-  free(dir);
-  return err;
-}
-
 static am_err rename_only(const char *from, const char *to) {
   if (am_fault_hit(AM_FAULT_IO)) {
     errno = EIO;

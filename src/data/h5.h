@@ -48,7 +48,6 @@ AM_MUST_USE am_err am_h5_put_text(am_h5 *f, const char *path, const char *const 
 AM_MUST_USE am_err am_h5_put_attr_i64(am_h5 *f, const char *path, const char *name, int64_t value);
 AM_MUST_USE am_err am_h5_put_attr_i64s(am_h5 *f, const char *path, const char *name, const int64_t *value,
                                        int64_t count);
-AM_MUST_USE am_err am_h5_put_attr_f64(am_h5 *f, const char *path, const char *name, double value);
 AM_MUST_USE am_err am_h5_put_attr_text(am_h5 *f, const char *path, const char *name, const char *value);
 AM_MUST_USE am_err am_h5_put_attr_texts(am_h5 *f, const char *path, const char *name, const char *const *text,
                                         int64_t count);
@@ -75,7 +74,6 @@ AM_MUST_USE am_err am_h5_get_text(am_h5 *f, const char *path, char ***text, int6
 AM_MUST_USE am_err am_h5_get_attr_i64(am_h5 *f, const char *path, const char *name, int64_t *value);
 AM_MUST_USE am_err am_h5_get_attr_i64s(am_h5 *f, const char *path, const char *name, int64_t **value,
                                        int64_t *count);
-AM_MUST_USE am_err am_h5_get_attr_f64(am_h5 *f, const char *path, const char *name, double *value);
 AM_MUST_USE am_err am_h5_get_attr_text(am_h5 *f, const char *path, const char *name, char **value);
 AM_MUST_USE am_err am_h5_get_attr_texts(am_h5 *f, const char *path, const char *name, char ***text,
                                         int64_t *count);

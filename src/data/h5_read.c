@@ -240,10 +240,6 @@ am_err am_h5_get_attr_i64s(am_h5 *f, const char *path, const char *name, int64_t
   *count = info.count;
   return AM_OK;
 }
-am_err am_h5_get_attr_f64(am_h5 *f, const char *path, const char *name, double *value) {
-  return get_scalar(f, path, name, H5T_FLOAT, H5T_NATIVE_DOUBLE, value);
-}
-
 bool am_h5_has(am_h5 *f, const char *path) {
   am_h5_lock();
   bool has = object_type(f, path) != H5O_TYPE_UNKNOWN;

@@ -108,10 +108,6 @@ am_err am_h5_put_attr_i64s(am_h5 *f, const char *path, const char *name, const i
                            int64_t count) {
   return put(f, path, name, am_h5_file_type(AM_H5_I64), am_h5_memory_type(AM_H5_I64), 1, &count, value);
 }
-am_err am_h5_put_attr_f64(am_h5 *f, const char *path, const char *name, double value) {
-  return put(f, path, name, am_h5_file_type(AM_H5_F64), am_h5_memory_type(AM_H5_F64), 0, NULL, &value);
-}
-
 static hid_t text_type(size_t bytes) {
   am_h5_lock();
   hid_t type = H5Tcopy(H5T_C_S1);

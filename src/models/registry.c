@@ -55,7 +55,6 @@ static am_err fill_cfg(const am_model_def *def, const am_model_cfg *given, am_mo
   if (!cfg.latent) cfg.latent = defaults->latent;
   if (cfg.slope == 0) cfg.slope = defaults->slope;
   if (cfg.dropout == 0) cfg.dropout = defaults->dropout;
-  if (cfg.eps == 0) cfg.eps = defaults->eps;
 
   const struct {
     const char *key;

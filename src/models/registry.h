@@ -19,7 +19,6 @@ typedef struct {
   int64_t latent;        // generators: length of z
   double slope;          // LeakyReLU
   double dropout;
-  double eps;            // reserved for normalisation variants
 } am_model_cfg;
 
 // Which of the optional settings mean something to a network. Setting another one is an error;

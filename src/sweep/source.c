@@ -90,6 +90,7 @@ static am_err list_split(const am_experiment *e, int64_t draw, int64_t split, co
       .object = s->object,
   };
   AM_TRY(am_manifest_load(s->cfg.manifest, dirs->manifest_dir, manifest));
+  am_manifest_set_hash_cache(*manifest, dirs->hash_cache);
   AM_TRY(am_manifest_list(*manifest, dirs->data_dir, &what, list));
   if (s->cfg.per_class > 0) {
     char word[256];

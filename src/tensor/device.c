@@ -59,7 +59,6 @@ am_err am_device_open(const am_device_cfg *cfg, am_device **out) {
   AM_TRY(find_backend(full.kind, &backend));
 
   AM_GO(done, AM_NEW(&dev));
-  dev->threads = full.threads;
   snprintf(dev->kind, sizeof dev->kind, "%s", full.kind);
   AM_GO(done, backend->open(&full, &dev->ctx));
   dev->backend = backend;  // from here on closing is due
@@ -87,8 +86,6 @@ void am_device_close(am_device *dev) {
 }
 
 const char *am_device_kind(const am_device *dev) { return dev->kind; }
-
-int am_device_threads(const am_device *dev) { return dev->threads; }
 
 am_err am_device_sync(am_device *dev) { return dev->backend->sync(dev->ctx); }
 

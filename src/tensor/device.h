@@ -19,7 +19,6 @@ typedef struct {
 AM_MUST_USE am_err am_device_open(const am_device_cfg *cfg, am_device **out);
 void am_device_close(am_device *dev);  // all its tensors must be gone
 const char *am_device_kind(const am_device *dev);
-int am_device_threads(const am_device *dev);
 // Waits for everything queued on the device. Errors: those of the queued work.
 AM_MUST_USE am_err am_device_sync(am_device *dev);
 

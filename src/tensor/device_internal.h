@@ -12,7 +12,6 @@ struct am_device {
   am_pool pool;
   char kind[AM_DEVICE_KIND_TEXT];
   char description[AM_DEVICE_DESCRIPTION];
-  int threads;
   bool computes[AM_DTYPE_COUNT];
 };
 

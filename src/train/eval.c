@@ -55,8 +55,6 @@ void am_evaluator_free(am_evaluator *e) {
   free(e);
 }
 
-int64_t am_evaluator_classes(const am_evaluator *e) { return e->classes; }
-
 static am_err load_rows(am_evaluator *e, int64_t first, int64_t count) {
   int64_t row = e->channels * e->transform.out_height * e->transform.out_width;
   memset(e->input, 0, (size_t)(e->batch_size * row) * sizeof *e->input);

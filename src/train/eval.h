@@ -11,7 +11,6 @@ typedef struct am_evaluator am_evaluator;
 AM_MUST_USE am_err am_evaluator_new(am_model *model, am_dataset *data, am_transform transform,
                                     int64_t batch_size, am_evaluator **out);
 void am_evaluator_free(am_evaluator *e);
-int64_t am_evaluator_classes(const am_evaluator *e);  // logits per image
 // Local: logits (count, classes) of items first .. first+count, count <= batch_size.
 AM_MUST_USE am_err am_evaluator_block(am_evaluator *e, int64_t first, int64_t count, float *logits);
 // Collective(c): mean of a metric ("loss", "accuracy": means over images) for each of `count` names;
