@@ -22,7 +22,13 @@ static am_err note_corrupt(am_corrupt_list *c, const char *text) {
 }
 
 am_err am_prepare_image(const am_image *in, const am_prepare_cfg *cfg, am_image *out) {
-  if (!cfg->keep_aspect) return am_image_resize(in, cfg->size, cfg->size, cfg->filter, out);
+  if (cfg->fit == AM_FIT_STRETCH) return am_image_resize(in, cfg->size, cfg->size, cfg->filter, out);
+  if (cfg->fit == AM_FIT_PAD) {
+    AM_CHECK(am_max_i64(in->width, in->height) <= cfg->size, AM_ERR_DATA,
+             "is %lldx%lld px, to be padded to %lld px it may not be larger", (long long)in->width,
+             (long long)in->height, (long long)cfg->size);
+    return am_image_center_crop(in, cfg->size, cfg->size, out);
+  }
   am_image fitted = {0};
   AM_TRY(am_image_resize_short(in, cfg->size, cfg->filter, &fitted));
   am_err err = am_image_center_crop(&fitted, cfg->size, cfg->size, out);
@@ -48,7 +54,8 @@ static am_err decode_one(void *user, int64_t k) {
   if (err) return err;
   err = am_prepare_image(&raw, b->cfg, &b->image[k]);
   am_image_fini(&raw);
-  return err;
+  if (err != AM_ERR_DATA) return err;
+  return am_str_format(&b->reason[k], "%s: %s", b->list->entry[b->first + k].path, am_err_last()->message);
 }
 
 static am_err take_batch(batch *b, int64_t count, am_shard_writer *w, am_corrupt_list *corrupt) {

@@ -5,10 +5,17 @@
 #include "data/manifest.h"
 #include "data/shard.h"
 
+// How an image comes to be size x size.
+typedef enum {
+  AM_FIT_STRETCH,  // both sides to `size`
+  AM_FIT_CROP,     // short side to `size`, then the middle
+  AM_FIT_PAD       // as it is, in the middle of black; a larger image counts as unreadable
+} am_fit_kind;
+
 typedef struct {
   int64_t size;  // height and width, px
   am_resize_kind filter;
-  bool keep_aspect;      // short side to `size`, then the middle; else stretched
+  am_fit_kind fit;
   double corrupt_limit;  // largest share of images that may be unreadable; 0: none
   int64_t block;         // images a shard
   int workers;           // threads that decode; the files do not depend on it

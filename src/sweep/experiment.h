@@ -45,7 +45,8 @@
   S(split, "", "split of the manifest; empty: all its images")                                   \
   I(size, 64, 4, 4096, "px", "height and width after resizing")                                  \
   C(resize, "bilinear", "nearest|bilinear|bicubic|lanczos|box", "filter, antialiased as Pillow") \
-  C(shape, "stretch", "stretch|crop", "crop: short side to size, then the middle; else both sides to size") \
+  C(shape, "stretch", "stretch|crop|pad",                                                        \
+    "stretch: both sides to size; crop: short side to size, then the middle; pad: black around it") \
   F(unreadable, 0, 0, 1, "", "largest share of images that may be left out because they cannot be read") \
   I(per_class, 0, 0, 1000000000, "images", "at most so many of each class, by seeded choice; 0: all")
 #define AM_NORMALIZE_FIELDS(I, F, B, S, C)                       \

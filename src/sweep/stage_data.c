@@ -27,6 +27,11 @@ static am_resize_kind resize_kind(const char *word) {
   return AM_RESIZE_BILINEAR;  // the schema lets only these words through
 }
 
+static am_fit_kind fit_kind(const char *word) {
+  if (strcmp(word, "crop") == 0) return AM_FIT_CROP;
+  return strcmp(word, "pad") == 0 ? AM_FIT_PAD : AM_FIT_STRETCH;
+}
+
 static am_err stay_in_touch(void *user) {
   (void)user;
   return am_peer_check();
@@ -47,7 +52,7 @@ am_err am_prepare_run(const am_stage_env *env, const am_stage *st, const char *o
               st->id, cfg->manifest);
   am_prepare_cfg how = {.size = cfg->size,
                         .filter = resize_kind(cfg->resize),
-                        .keep_aspect = strcmp(cfg->shape, "crop") == 0,
+                        .fit = fit_kind(cfg->shape),
                         .corrupt_limit = cfg->unreadable,
                         .block = PREPARE_BLOCK,
                         .watch = stay_in_touch};

@@ -150,11 +150,29 @@ static am_manifest *make_set(int64_t images) {
   return m;
 }
 
+static void pads_without_touching_a_pixel(void **state) {
+  am_image small = gradient(3, 6, 3), padded = {0}, middle = {0};
+  const am_prepare_cfg cfg = {.size = 9, .fit = AM_FIT_PAD};
+  am_ok(am_prepare_image(&small, &cfg, &padded));
+  assert_int_equal(padded.width, 9);
+  assert_int_equal(padded.height, 9);
+  am_ok(am_image_crop(&padded, 3, 1, 3, 6, &middle));
+  assert_memory_equal(middle.pixel, small.pixel, 3 * 6 * 3);
+  int64_t sum_inside = 0, sum = 0;
+  for (int64_t i = 0; i < 3 * 6 * 3; i++) sum_inside += small.pixel[i];
+  for (int64_t i = 0; i < 9 * 9 * 3; i++) sum += padded.pixel[i];
+  assert_int_equal(sum, sum_inside);  // everything else is black
+  am_image_fini(&padded);
+  assert_int_equal(am_prepare_image(&small, &(am_prepare_cfg){.size = 5, .fit = AM_FIT_PAD}, &padded), AM_ERR_DATA);
+  am_image_fini(&small);
+  am_image_fini(&middle);
+}
+
 static void packs_a_set_into_shards(void **state) {
   am_manifest *m = make_set(10);
   am_file_list list = {0};
   am_corrupt_list corrupt = {0};
-  am_prepare_cfg cfg = {.size = 8, .filter = AM_RESIZE_BILINEAR, .keep_aspect = true, .block = 4};
+  am_prepare_cfg cfg = {.size = 8, .filter = AM_RESIZE_BILINEAR, .fit = AM_FIT_CROP, .block = 4};
   am_shard_set *set = NULL;
   am_ok(am_manifest_list(m, in_dir("data"), &(am_selection){0}, &list));
   for (cfg.workers = 0; cfg.workers < 4; cfg.workers += 3) {
@@ -220,6 +238,7 @@ int main(void) {
       cmocka_unit_test(reads_masks_as_grey),
       cmocka_unit_test(crops_only_inside),
       cmocka_unit_test(lays_out_a_grid),
+      cmocka_unit_test(pads_without_touching_a_pixel),
       cmocka_unit_test(packs_a_set_into_shards),
       cmocka_unit_test(leaves_out_some_corrupt_images_when_allowed),
   };
