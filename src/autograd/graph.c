@@ -26,6 +26,8 @@ void am_graph_free(am_graph *g) {
 
 am_device *am_graph_device(const am_graph *g) { return g->device; }
 void am_graph_record(am_graph *g, bool on) { g->recording = on; }
+bool am_graph_recording(const am_graph *g) { return g->recording; }
+
 static void release_inputs(am_node *n) {
   if (n->freed) return;
   for (int i = 0; i < n->input_count; i++) am_tensor_release(n->in[i]);

@@ -17,6 +17,7 @@ am_device *am_graph_device(const am_graph *g);
 void am_graph_reset(am_graph *g);
 // With recording off ops only compute; their results still belong to the graph.
 void am_graph_record(am_graph *g, bool on);
+bool am_graph_recording(const am_graph *g);
 // Marks nest: everything the graph came to own since the mark is released, except `keep`
 // (count tensors). For long evaluation passes; not allowed while nodes were recorded since.
 int64_t am_graph_mark(const am_graph *g);

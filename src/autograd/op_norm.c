@@ -47,22 +47,13 @@ am_err am_vjp_scale_shift(am_vjp *v) {
 
 // ---- batch normalisation ----
 
-am_err am_batch_norm(am_graph *g, am_tensor *x, am_tensor *gamma, am_tensor *beta, double eps, am_tensor **y,
-                     am_tensor **mean, am_tensor **inv_std) {
-  am_tensor *in[] = {x, gamma, beta}, *out[AM_OP_MAX_OUTPUTS] = {NULL};
-  AM_TRY(am_apply(g, AM_OP_batch_norm, &(am_norm_desc){eps}, in, out));
+am_err am_batch_norm(am_graph *g, am_tensor *x, am_tensor *gamma, am_tensor *beta, am_tensor *residual,
+                     am_norm_desc desc, am_tensor **y, am_tensor **mean, am_tensor **inv_std) {
+  am_tensor *in[] = {x, gamma, beta, residual}, *out[AM_OP_MAX_OUTPUTS] = {NULL};
+  AM_TRY(am_apply(g, residual ? AM_OP_batch_norm_add : AM_OP_batch_norm, &desc, in, out));
   *y = out[0];
   *mean = out[1];
   *inv_std = out[2];
-  return AM_OK;
-}
-
-// One pass over memory, but no gradients of its own.
-static am_err fused_gradients(am_vjp *v) {
-  const am_node *n = v->node;
-  am_tensor *in[] = {v->dy, n->in[0], n->in[1], n->out[1], n->out[2]}, *out[AM_OP_MAX_OUTPUTS] = {NULL};
-  AM_TRY(am_apply(v->g, AM_OP_batch_norm_grad, &n->desc.batch_norm, in, out));
-  for (int i = 0; i < 3; i++) v->dx[i] = out[i];
   return AM_OK;
 }
 
@@ -80,11 +71,19 @@ static am_err normalised(am_graph *g, am_tensor *x, double eps, am_tensor **xhat
   return am_mul(g, centred, *inv_std, xhat);
 }
 
+// dy before the activation: the sign of y is that of its argument.
+static am_err before_activation(am_vjp *v, am_tensor **dy) {
+  const am_activation *act = &v->node->desc.batch_norm.act;
+  *dy = v->dy;
+  if (!act->on) return AM_OK;
+  return am_binary(v->g, (am_binary_desc){AM_BIN_LEAKY_GRAD, act->slope}, v->dy, v->node->out[0], dy);
+}
+
 // dx = gamma inv_std (dy - mean(dy) - xhat mean(dy xhat)), dgamma = sum(dy xhat), dbeta = sum(dy),
-// over all but the channels.
-static am_err composed_gradients(am_vjp *v) {
+// over all but the channels. dy is the gradient before the activation.
+static am_err composed_gradients(am_vjp *v, am_tensor *dy) {
   am_graph *g = v->g;
-  am_tensor *x = v->node->in[0], *gamma = v->node->in[1], *dy = v->dy;
+  am_tensor *x = v->node->in[0], *gamma = v->node->in[1];
   unsigned axes = am_all_but_channels(x);
   am_tensor *xhat = NULL, *inv_std = NULL, *along = NULL, *t = NULL, *mean = NULL, *scale = NULL;
   AM_TRY(normalised(g, x, v->node->desc.batch_norm.eps, &xhat, &inv_std));
@@ -102,4 +101,33 @@ static am_err composed_gradients(am_vjp *v) {
   return am_mul(g, t, scale, &v->dx[0]);
 }
 
-am_err am_vjp_batch_norm(am_vjp *v) { return v->create_graph ? composed_gradients(v) : fused_gradients(v); }
+// With create_graph both rules are composed; else one op that reads memory as seldom as possible, but has
+// no gradients of its own.
+am_err am_vjp_batch_norm(am_vjp *v) {
+  const am_node *n = v->node;
+  am_tensor *in[] = {v->dy, n->in[0], n->in[1], n->in[2], n->out[1], n->out[2]};
+  am_tensor *out[AM_OP_MAX_OUTPUTS] = {NULL}, *dy = NULL;
+  if (v->create_graph) {
+    AM_TRY(before_activation(v, &dy));
+    return composed_gradients(v, dy);
+  }
+  AM_TRY(am_apply(v->g, AM_OP_batch_norm_grad, &n->desc.batch_norm, in, out));
+  for (int i = 0; i < 3; i++) v->dx[i] = out[i];
+  return AM_OK;
+}
+
+am_err am_vjp_batch_norm_add(am_vjp *v) {
+  const am_node *n = v->node;
+  am_tensor *in[] = {v->dy, n->in[0], n->out[0], n->in[1], n->out[1], n->out[2]};
+  am_tensor *out[AM_OP_MAX_OUTPUTS] = {NULL};
+  if (v->create_graph) {
+    AM_TRY(before_activation(v, &v->dx[3]));
+    return composed_gradients(v, v->dx[3]);
+  }
+  AM_TRY(am_apply(v->g, AM_OP_batch_norm_add_grad, &n->desc.batch_norm_add, in, out));
+  v->dx[0] = out[0];
+  v->dx[3] = out[1];
+  v->dx[1] = out[2];
+  v->dx[2] = out[3];
+  return AM_OK;
+}

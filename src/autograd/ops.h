@@ -48,10 +48,12 @@ AM_MUST_USE am_err am_conv_transpose2d(am_graph *g, am_tensor *x, am_tensor *w, 
 AM_MUST_USE am_err am_max_pool2d(am_graph *g, am_tensor *x, am_pool2d_desc desc, am_tensor **y);
 AM_MUST_USE am_err am_avg_pool2d(am_graph *g, am_tensor *x, am_pool2d_desc desc, am_tensor **y);
 AM_MUST_USE am_err am_global_avg_pool(am_graph *g, am_tensor *x, am_tensor **y);  // (n, c, h, w) -> (n, c)
-// Training-mode batch normalisation. mean and inv_std (c) are constants for later ops. The fused
-// gradient serves first order; under create_graph the rule is composed from primitive ops.
-AM_MUST_USE am_err am_batch_norm(am_graph *g, am_tensor *x, am_tensor *gamma, am_tensor *beta, double eps,
-                                 am_tensor **y, am_tensor **mean, am_tensor **inv_std);
+// Training-mode batch normalisation, y = act(normalised x [+ residual]); residual may be NULL. mean and
+// inv_std (c) are constants for later ops. The fused gradient serves first order; under create_graph the
+// rule is composed from primitive ops.
+AM_MUST_USE am_err am_batch_norm(am_graph *g, am_tensor *x, am_tensor *gamma, am_tensor *beta,
+                                 am_tensor *residual, am_norm_desc desc, am_tensor **y, am_tensor **mean,
+                                 am_tensor **inv_std);
 AM_MUST_USE am_err am_scale_shift(am_graph *g, am_tensor *x, am_tensor *scale, am_tensor *shift,
                                   am_tensor **y);
 AM_MUST_USE am_err am_log_softmax(am_graph *g, am_tensor *x, am_tensor **y);  // (n, k), last axis

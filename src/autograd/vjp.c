@@ -22,9 +22,12 @@ bool am_passes_gradient(int op, const void *desc) {
       am_dtype to = ((const am_dtype_desc *)desc)->dtype;
       return to == AM_F32 || to == AM_F64 || to == AM_BF16;
     }
-    // Fused gradients are recorded although they have no rule, so that asking for theirs is an error
+    // Fused ops without a rule are recorded all the same, so that asking for their gradient is an error
     // and not a silent zero.
     case AM_OP_batch_norm_grad:
+    case AM_OP_batch_norm_add_grad:
+    case AM_OP_conv2d_affine:
+    case AM_OP_conv2d_affine_add:
       return true;
     default:
       return am_vjp_rules[op] != NULL;

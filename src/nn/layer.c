@@ -75,10 +75,14 @@ am_err am_conv_init(am_conv *m, am_params *ps, const char *prefix, am_conv_cfg c
   return AM_OK;
 }
 
+static am_conv2d_desc conv_desc(const am_conv *m) {
+  int64_t stride = m->cfg.stride, pad = m->cfg.pad;
+  return (am_conv2d_desc){.stride_h = stride, .stride_w = stride, .pad_h = pad, .pad_w = pad};
+}
+
 am_err am_conv_forward(am_conv *m, am_pass *pass, am_tensor *x, am_tensor **y) {
   am_graph *g = pass->graph;
-  am_conv2d_desc d = {
-      .stride_h = m->cfg.stride, .stride_w = m->cfg.stride, .pad_h = m->cfg.pad, .pad_w = m->cfg.pad};
+  am_conv2d_desc d = conv_desc(m);
   am_tensor *t = NULL, *bias = NULL;
   if (m->cfg.transposed) {
     AM_TRY(am_conv_transpose2d(g, x, m->weight->value, d, m->cfg.output_pad, &t));
@@ -130,30 +134,62 @@ static am_err update_running(am_batch_norm_layer *m, am_graph *g, am_tensor *mea
   return AM_OK;
 }
 
-static am_err normalise_batch(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor **y) {
+static am_err normalise_batch(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor *residual,
+                              am_activation act, am_tensor **y) {
   char text[AM_SHAPE_TEXT];
   am_tensor *mean = NULL, *inv_std = NULL;
+  am_norm_desc d = {.eps = m->cfg.eps, .act = act};
   int64_t n = am_tensor_count(x) / m->cfg.channels;
   AM_CHECK(n > 1, AM_ERR_ARG, "%s: training needs more than one value per channel, the input is %s",
            m->weight->name, am_shape_text(x->shape, text));
-  AM_TRY(am_batch_norm(pass->graph, x, m->weight->value, m->bias->value, m->cfg.eps, y, &mean, &inv_std));
+  AM_TRY(am_batch_norm(pass->graph, x, m->weight->value, m->bias->value, residual, d, y, &mean, &inv_std));
   return pass->update_stats ? update_running(m, pass->graph, mean, inv_std, (double)n) : AM_OK;
 }
 
-// y = x*scale + shift with scale = weight / sqrt(running_var + eps), shift = bias - running_mean*scale.
-static am_err normalise_running(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor **y) {
+// Evaluation: x*scale + shift with scale = weight / sqrt(running_var + eps), shift = bias -
+// running_mean*scale.
+static am_err running_affine(am_batch_norm_layer *m, am_graph *g, am_tensor **scale, am_tensor **shift) {
+  am_tensor *t = NULL;
+  AM_TRY(am_affine(g, m->running_var->value, 1, m->cfg.eps, &t));
+  AM_TRY(am_unary(g, (am_unary_desc){.kind = AM_UN_RSQRT}, t, &t));
+  AM_TRY(am_mul(g, m->weight->value, t, scale));
+  AM_TRY(am_mul(g, m->running_mean->value, *scale, &t));
+  return am_sub(g, m->bias->value, t, shift);
+}
+
+static am_err normalise_running(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor *residual,
+                                am_activation act, am_tensor **y) {
   am_graph *g = pass->graph;
   am_tensor *scale = NULL, *shift = NULL;
-  AM_TRY(am_affine(g, m->running_var->value, 1, m->cfg.eps, &scale));
-  AM_TRY(am_unary(g, (am_unary_desc){.kind = AM_UN_RSQRT}, scale, &scale));
-  AM_TRY(am_mul(g, m->weight->value, scale, &scale));
-  AM_TRY(am_mul(g, m->running_mean->value, scale, &shift));
-  AM_TRY(am_sub(g, m->bias->value, shift, &shift));
-  return am_scale_shift(g, x, scale, shift, y);
+  AM_TRY(running_affine(m, g, &scale, &shift));
+  AM_TRY(am_scale_shift(g, x, scale, shift, &x));
+  if (residual) AM_TRY(am_add(g, x, residual, &x));
+  if (act.on) AM_TRY(am_leaky_relu(g, x, act.slope, &x));
+  *y = x;
+  return AM_OK;
+}
+
+am_err am_norm_act_forward(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor *residual,
+                           am_activation act, am_tensor **y) {
+  return pass->train ? normalise_batch(m, pass, x, residual, act, y)
+                     : normalise_running(m, pass, x, residual, act, y);
 }
 
 am_err am_batch_norm_forward(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor **y) {
-  return pass->train ? normalise_batch(m, pass, x, y) : normalise_running(m, pass, x, y);
+  return am_norm_act_forward(m, pass, x, NULL, AM_NO_ACTIVATION, y);
+}
+
+am_err am_conv_norm_act_forward(am_conv *conv, am_batch_norm_layer *norm, am_pass *pass, am_tensor *x,
+                                am_tensor *residual, am_activation act, am_tensor **y) {
+  am_graph *g = pass->graph;
+  if (pass->train || am_graph_recording(g) || conv->cfg.transposed || conv->bias) {
+    AM_TRY(am_conv_forward(conv, pass, x, &x));
+    return am_norm_act_forward(norm, pass, x, residual, act, y);
+  }
+  am_tensor *in[] = {x, conv->weight->value, NULL, NULL, residual};
+  am_conv2d_affine_desc d = {.conv = conv_desc(conv), .act = act};
+  AM_TRY(running_affine(norm, g, &in[2], &in[3]));
+  return am_apply(g, residual ? AM_OP_conv2d_affine_add : AM_OP_conv2d_affine, &d, in, y);
 }
 
 // ---- dropout ----

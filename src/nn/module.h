@@ -53,6 +53,18 @@ AM_MUST_USE am_err am_batch_norm_init(am_batch_norm_layer *m, am_params *ps, con
                                       am_batch_norm_cfg cfg);
 AM_MUST_USE am_err am_batch_norm_forward(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor **y);
 
+// y = act(norm(x) [+ residual]) and y = act(norm(conv(x)) [+ residual]); residual may be NULL. Training
+// uses ops that fuse the normalisation with what follows, an evaluation that records nothing one op for
+// the whole, an evaluation that is differentiated (a saliency map) primitive ops.
+#define AM_NO_ACTIVATION ((am_activation){0})
+#define AM_RELU ((am_activation){.on = true})
+#define AM_LEAKY_RELU(s) ((am_activation){.on = true, .slope = (s)})
+AM_MUST_USE am_err am_norm_act_forward(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor *residual,
+                                       am_activation act, am_tensor **y);
+AM_MUST_USE am_err am_conv_norm_act_forward(am_conv *conv, am_batch_norm_layer *norm, am_pass *pass,
+                                            am_tensor *x, am_tensor *residual, am_activation act,
+                                            am_tensor **y);
+
 // Inverted dropout; identity when !pass->train or p == 0.
 AM_MUST_USE am_err am_dropout(am_pass *pass, am_tensor *x, double p, am_tensor **y);
 

@@ -8,9 +8,10 @@
 // backends (infer_* in tensor/infer_*.c); a backend trusts its arguments. Outputs do not overlap
 // inputs, except in the in-place ops, whose outputs already hold values. Every backend implements
 // every op for f32; `ref` does so for f64 too. Ops take and give floating point, one type throughout,
-// but for i32 indices; fill, cast and reorder know every type (cast from float to integer truncates
-// towards zero and saturates, NaN gives 0; to bf16 it rounds to the nearest even). Memory is aligned for its
-// type, not more: a view may start anywhere in flat storage. Row and pool indices are values, which
+// but for i32 indices and for what belongs to a channel beside images of bf16 (gamma, beta, mean, inv_std,
+// scale, shift and their gradients: f32); fill, cast and reorder know every type (cast from float to integer
+// truncates towards zero and saturates, NaN gives 0; to bf16 it rounds to the nearest even). Memory is
+// aligned for its type, not more: a view may start anywhere in flat storage. Row and pool indices are values, which
 // dispatch cannot see: a backend that reads them on the host checks them (AM_ERR_ARG).
 //
 // The families are closed under differentiation: the vjp of each op is written in ops of this list.
@@ -93,8 +94,17 @@ typedef struct {
   bool include_pad;
 } am_pool2d_desc;
 
-// x (n, c, ...), statistics over all but c, biased variance.
-typedef struct { double eps; } am_norm_desc;
+// What ends an op on images: leaky_relu(slope) when `on`; slope 0 is ReLU. A slope is not negative, so
+// that the sign of the result tells that of its argument.
+typedef struct { bool on; double slope; } am_activation;
+
+// y = act(conv2d(x, w) * scale + shift [+ residual]): what a convolution, a normalisation by running
+// statistics, a sum and an activation come to when nothing is recorded.
+typedef struct { am_conv2d_desc conv; am_activation act; } am_conv2d_affine_desc;
+
+// x (n, c, ...), statistics over all but c, biased variance; y = act(normalised x [+ residual]). The gradient
+// without a residual finds out anew from x which elements the activation let through.
+typedef struct { double eps; am_activation act; } am_norm_desc;
 
 // PyTorch's rules and order of operations (weight_decay added to the gradient for SGD and Adam,
 // decoupled for AdamW; Nesterov; bias correction by `step`, counted from 1). The first step of SGD
@@ -139,8 +149,14 @@ typedef struct { double a, b; } am_axpby_desc;
   X(pool_gather, am_pool2d_desc, 2, 1, 0)      /* x, index -> y (shape of index) */               \
   X(avg_pool2d, am_pool2d_desc, 1, 1, 0)       /* x -> y */                                       \
   X(avg_pool2d_grad, am_pool2d_desc, 1, 1, 0)  /* dy -> dx (n, c, in_h, in_w) */                  \
+  X(conv2d_affine, am_conv2d_affine_desc, 4, 1, 0) /* x, w, scale (co), shift (co) -> y */        \
+  X(conv2d_affine_add, am_conv2d_affine_desc, 5, 1, 0) /* x, w, scale, shift, residual -> y */    \
   X(batch_norm, am_norm_desc, 3, 3, 0)         /* x, gamma (c), beta (c) -> y, mean (c), inv_std (c) */ \
-  X(batch_norm_grad, am_norm_desc, 5, 3, 0)    /* dy, x, gamma, mean, inv_std -> dx, dgamma, dbeta */ \
+  X(batch_norm_grad, am_norm_desc, 6, 3, 0)    /* dy, x, gamma, beta, mean, inv_std               \
+                                                  -> dx, dgamma, dbeta */                         \
+  X(batch_norm_add, am_norm_desc, 4, 3, 0)     /* x, gamma, beta, residual -> y, mean, inv_std */ \
+  X(batch_norm_add_grad, am_norm_desc, 6, 4, 0) /* dy, x, y, gamma, mean, inv_std                 \
+                                                  -> dx, dresidual, dgamma, dbeta */              \
   X(scale_shift, am_no_desc, 3, 1, 0)          /* x, scale (c), shift (c) -> x*scale + shift */   \
   X(axpby, am_axpby_desc, 1, 1, 1)             /* x; y <- a*x + b*y (b = 0: y is not read) */     \
   X(sgd_step, am_sgd_desc, 1, 2, 1)            /* grad; param, momentum */                        \
@@ -152,7 +168,7 @@ typedef enum {
 #undef AM_OP_ENUM
       AM_OP_COUNT
 } am_op;
-enum { AM_OP_MAX_INPUTS = 5, AM_OP_MAX_OUTPUTS = 3 };
+enum { AM_OP_MAX_INPUTS = 6, AM_OP_MAX_OUTPUTS = 4 };
 
 // One constant table per backend, filled with designated initialisers.
 typedef struct am_backend {

@@ -182,37 +182,97 @@ am_err am_infer_avg_pool2d_grad(am_pool2d_desc *desc, const am_view *in, am_view
 
 // ---- normalisation ----
 
-// The views have one value per channel of x.
-static am_err per_channel(const am_view *x, const am_view *views, int count, const char *what) {
-  AM_CHECK(x->shape.ndim >= 2, AM_ERR_ARG, "x of %d dimensions has no channels", x->shape.ndim);
-  for (int i = 0; i < count; i++) AM_TRY(am_infer_shape(&views[i], AM_SHAPE(x->shape.dim[1]), what));
+static am_err activation(const am_activation *act) {
+  AM_CHECK(!act->on || act->slope >= 0, AM_ERR_ARG, "the slope of the activation is %g, it cannot be negative",
+           act->slope);
+  return AM_OK;
+}
+
+// The views have one value per channel of an image of this type and `channels`.
+static am_err per_channel(am_dtype image, int64_t channels, const am_view *views, int count, const char *what) {
+  am_dtype want = image == AM_BF16 ? AM_F32 : image;
+  for (int i = 0; i < count; i++) {
+    AM_CHECK(views[i].dtype == want, AM_ERR_ARG, "%s: one is %s, beside images of %s it is %s", what,
+             am_dtype_name(views[i].dtype), am_dtype_name(image), am_dtype_name(want));
+    AM_TRY(am_infer_shape(&views[i], AM_SHAPE(channels), what));
+  }
+  return AM_OK;
+}
+
+// images: x and what lies beside it.
+static am_err norm_operands(const am_norm_desc *desc, const am_view *images, int count) {
+  AM_TRY(am_infer_floats(images, count));
+  AM_CHECK(images->shape.ndim >= 2, AM_ERR_ARG, "x of %d dimensions has no channels", images->shape.ndim);
+  for (int i = 1; i < count; i++) AM_TRY(am_infer_shape(&images[i], images->shape, "an image beside x"));
+  return activation(&desc->act);
+}
+
+static void like_images(am_view *out, int count, const am_view *x) {
+  for (int i = 0; i < count; i++) {
+    out[i].dtype = x->dtype;
+    out[i].shape = x->shape;
+  }
+}
+
+// out[0..1] belong to the channels of x.
+static void like_channels(am_view *out, const am_view *x) {
+  for (int i = 0; i < 2; i++) {
+    out[i].dtype = x->dtype == AM_BF16 ? AM_F32 : x->dtype;
+    out[i].shape = AM_SHAPE(x->shape.dim[1]);
+  }
+}
+
+static am_err norm_forward(const am_norm_desc *desc, const am_view *in, am_view *out) {
+  AM_CHECK(desc->eps > 0, AM_ERR_ARG, "eps is %g, it must be positive", desc->eps);
+  AM_TRY(per_channel(in->dtype, in->shape.dim[1], &in[1], 2, "gamma or beta"));
+  like_images(out, 1, in);
+  like_channels(&out[1], in);
   return AM_OK;
 }
 
 am_err am_infer_batch_norm(am_norm_desc *desc, const am_view *in, am_view *out) {
-  AM_TRY(am_infer_floats(in, 3));
-  AM_TRY(per_channel(&in[0], &in[1], 2, "gamma or beta"));
-  AM_CHECK(desc->eps > 0, AM_ERR_ARG, "eps is %g, it must be positive", desc->eps);
-  out[0].shape = in[0].shape;
-  out[1].shape = out[2].shape = AM_SHAPE(in[0].shape.dim[1]);
-  for (int i = 0; i < 3; i++) out[i].dtype = in->dtype;
-  return AM_OK;
+  AM_TRY(norm_operands(desc, in, 1));
+  return norm_forward(desc, in, out);
+}
+
+am_err am_infer_batch_norm_add(am_norm_desc *desc, const am_view *in, am_view *out) {
+  AM_TRY(norm_operands(desc, (const am_view[]){in[0], in[3]}, 2));
+  return norm_forward(desc, in, out);
 }
 
 am_err am_infer_batch_norm_grad(am_norm_desc *desc, const am_view *in, am_view *out) {
-  AM_TRY(am_infer_floats(in, 5));
-  AM_TRY(am_infer_shape(&in[0], in[1].shape, "the gradient of the output"));
-  AM_TRY(per_channel(&in[1], &in[2], 3, "gamma, mean or inv_std"));
-  out[0].shape = in[1].shape;
-  out[1].shape = out[2].shape = in[2].shape;
-  for (int i = 0; i < 3; i++) out[i].dtype = in->dtype;
+  AM_TRY(norm_operands(desc, (const am_view[]){in[1], in[0]}, 2));
+  AM_TRY(per_channel(in->dtype, in->shape.dim[1], &in[2], 4, "gamma, beta, mean or inv_std"));
+  like_images(out, 1, in);
+  like_channels(&out[1], in);
+  return AM_OK;
+}
+
+am_err am_infer_batch_norm_add_grad(am_norm_desc *desc, const am_view *in, am_view *out) {
+  AM_TRY(norm_operands(desc, (const am_view[]){in[1], in[0], in[2]}, 3));
+  AM_TRY(per_channel(in->dtype, in->shape.dim[1], &in[3], 3, "gamma, mean or inv_std"));
+  like_images(out, 2, in);
+  like_channels(&out[2], in);
   return AM_OK;
 }
 
 am_err am_infer_scale_shift(am_no_desc *desc, const am_view *in, am_view *out) {
-  AM_TRY(am_infer_floats(in, 3));
-  AM_TRY(per_channel(&in[0], &in[1], 2, "scale or shift"));
-  out->dtype = in->dtype;
-  out->shape = in->shape;
+  AM_TRY(norm_operands(&(am_norm_desc){0}, in, 1));
+  AM_TRY(per_channel(in->dtype, in->shape.dim[1], &in[1], 2, "scale or shift"));
+  like_images(out, 1, in);
   return AM_OK;
+}
+
+// ---- convolution, scale, shift and activation ----
+
+am_err am_infer_conv2d_affine(am_conv2d_affine_desc *desc, const am_view *in, am_view *out) {
+  AM_TRY(am_infer_conv2d(&desc->conv, in, out));
+  AM_TRY(per_channel(in->dtype, out->shape.dim[1], &in[2], 2, "scale or shift"));
+  return activation(&desc->act);
+}
+
+am_err am_infer_conv2d_affine_add(am_conv2d_affine_desc *desc, const am_view *in, am_view *out) {
+  AM_TRY(am_infer_conv2d_affine(desc, in, out));
+  AM_TRY(am_infer_floats((const am_view[]){in[0], in[4]}, 2));
+  return am_infer_shape(&in[4], out->shape, "the residual");
 }

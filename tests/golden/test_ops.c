@@ -133,12 +133,12 @@ static void avg_pool_case(const golden_case *c) {
 // ---- normalisation, softmax, elementwise ----
 
 static void batch_norm_case(const golden_case *c) {
-  am_norm_desc desc;
+  am_norm_desc desc = {0};
   am_tensor *x = load(c, "x"), *gamma = load(c, "gamma"), *beta = load(c, "beta"), *dy = load(c, "dy");
   am_tensor *y[3], *dx[3];
   setting(c, &desc.eps, 1);
   APPLY(batch_norm, &desc, y, x, gamma, beta);
-  APPLY(batch_norm_grad, &desc, dx, dy, x, gamma, y[1], y[2]);
+  APPLY(batch_norm_grad, &desc, dx, dy, x, gamma, beta, y[1], y[2]);
   check(c, y[0], "y");
   check(c, y[1], "mean");
   check(c, y[2], "inv_std");

@@ -2,6 +2,8 @@
 #include "base/num.h"
 #include "op_cases.h"
 
+static const am_activation activations[] = {{.on = false}, {.on = true}, {.on = true, .slope = 0.2}};
+
 // ---- convolution ----
 
 typedef struct {
@@ -79,6 +81,16 @@ static am_err conv_cases(op_cases *cases) {
     op_operand y = op_floats(AM_SHAPE(g->n, g->co, ho, wo), VALUES_NORMAL);
     op_case c = {.op = AM_OP_conv2d, .desc.conv2d = d, .in = {x, w}, .tolerance = TOL_SUM};
     AM_TRY(op_cases_add(cases, c));
+    op_operand channel = op_floats(AM_SHAPE(g->co), VALUES_NORMAL);
+    for (int k = 0; k < AM_COUNT_OF(activations); k++) {
+      am_conv2d_affine_desc affine = {d, activations[k]};
+      c = (op_case){.op = AM_OP_conv2d_affine, .desc.conv2d_affine = affine, .in = {x, w, channel, channel},
+                    .tolerance = TOL_SUM};
+      AM_TRY(op_cases_add(cases, c));
+      c.op = AM_OP_conv2d_affine_add;
+      c.in[4] = y;
+      AM_TRY(op_cases_add(cases, c));
+    }
     c = (op_case){.op = AM_OP_conv2d_grad_input, .desc.conv2d = d, .in = {y, w}, .tolerance = TOL_SUM};
     AM_TRY(op_cases_add(cases, c));
     c = (op_case){.op = AM_OP_conv2d_grad_weight, .desc.conv2d = d, .in = {y, x}, .tolerance = TOL_SUM};
@@ -141,21 +153,34 @@ static const am_shape norm_shapes[] = {
 // inv_std = 1/sqrt(var + eps) loses what x loses to cancellation in x - mean: about mean/sd roundings.
 #define TOL_NORM 1e-5
 
+// Forward and gradient, with and without a residual, of images of this shape.
+static am_err norm_family(op_cases *cases, am_shape shape, am_activation act) {
+  op_operand x = op_floats(shape, VALUES_NORMAL), offset = op_floats(shape, VALUES_OFFSET);
+  op_operand c = op_floats(AM_SHAPE(shape.dim[1]), VALUES_NORMAL), positive = c;
+  positive.values = VALUES_POSITIVE;
+  am_norm_desc d = {1e-5, act};
+  op_case item[] = {
+    {.op = AM_OP_batch_norm, .in = {x, c, c}, .tolerance = TOL_SUM},
+    {.op = AM_OP_batch_norm, .in = {offset, c, c}, .tolerance = TOL_NORM},
+    {.op = AM_OP_batch_norm_add, .in = {x, c, c, x}, .tolerance = TOL_SUM},
+    {.op = AM_OP_batch_norm_add, .in = {offset, c, c, x}, .tolerance = TOL_NORM},
+    {.op = AM_OP_batch_norm_grad, .in = {x, x, c, c, c, positive}, .tolerance = TOL_SUM},
+    {.op = AM_OP_batch_norm_add_grad, .in = {x, x, x, c, c, positive}, .tolerance = TOL_SUM},
+  };
+  for (int i = 0; i < AM_COUNT_OF(item); i++) {
+    item[i].desc.batch_norm = d;
+    AM_TRY(op_cases_add(cases, item[i]));
+  }
+  return AM_OK;
+}
+
 static am_err norm_cases(op_cases *cases) {
   for (int i = 0; i < AM_COUNT_OF(norm_shapes); i++) {
+    for (int k = 0; k < AM_COUNT_OF(activations); k++) {
+      AM_TRY(norm_family(cases, norm_shapes[i], activations[k]));
+    }
     op_operand x = op_floats(norm_shapes[i], VALUES_NORMAL);
-    op_operand offset = op_floats(norm_shapes[i], VALUES_OFFSET);
-    op_operand c = op_floats(AM_SHAPE(norm_shapes[i].dim[1]), VALUES_NORMAL), positive = c;
-    positive.values = VALUES_POSITIVE;
-    op_case forward = {.op = AM_OP_batch_norm, .desc.batch_norm = {1e-5}, .in = {x, c, c}};
-    forward.tolerance = TOL_SUM;
-    AM_TRY(op_cases_add(cases, forward));
-    forward.in[0] = offset;
-    forward.tolerance = TOL_NORM;
-    AM_TRY(op_cases_add(cases, forward));
-    op_case backward = {.op = AM_OP_batch_norm_grad, .desc.batch_norm_grad = {1e-5}, .tolerance = TOL_SUM};
-    for (int k = 0; k < 5; k++) backward.in[k] = k < 2 ? x : k < 4 ? c : positive;
-    AM_TRY(op_cases_add(cases, backward));
+    op_operand c = op_floats(AM_SHAPE(norm_shapes[i].dim[1]), VALUES_NORMAL);
     op_case scale = {.op = AM_OP_scale_shift, .in = {x, c, c}, .tolerance = TOL_ROUNDED};
     AM_TRY(op_cases_add(cases, scale));
   }

@@ -69,7 +69,8 @@ typedef struct {
 
 // Steps of a forward and backward pass, each reading what earlier steps left as they left it.
 enum { X, W1, GAMMA, BETA, W2, Y1, BN, MEAN, INV_STD, RELU, POOL, INDEX, Y2, SUM, AVG, DY2, DPOOL, DRELU,
-       DRELU_MASKED, DBN, DGAMMA, DBETA, DW1, DW2, DX, SLOTS };
+       DRELU_MASKED, DBN, DGAMMA, DBETA, FUSED, FUSED_MEAN, FUSED_INV_STD, DFUSED, DRESIDUAL, DGAMMA_F,
+       DBETA_F, DW1, DW2, DX, SLOTS };
 
 static void step(am_device *dev, am_tensor **slot, am_op op, const void *desc, const int *in, int out) {
   am_tensor *operand[AM_OP_MAX_INPUTS];
@@ -102,7 +103,7 @@ static void run_net(am_device *dev, net n, am_tensor **slot) {
   am_pool2d_desc whole = {.kernel_h = 6, .kernel_w = 5, .in_h = 6, .in_w = 5, .include_pad = true};
   am_unary_desc relu = {.kind = AM_UN_LEAKY_RELU};
   am_binary_desc add = {.kind = AM_BIN_ADD}, mask = {.kind = AM_BIN_LEAKY_GRAD};
-  am_norm_desc norm = {.eps = 1e-5};
+  am_norm_desc norm = {.eps = 1e-5}, fused = {.eps = 1e-5, .act = {.on = true}};
 
   STEP(conv2d, &conv1, Y1, X, W1);
   STEP(batch_norm, &norm, BN, Y1, GAMMA, BETA);  // and MEAN, INV_STD
@@ -117,7 +118,9 @@ static void run_net(am_device *dev, net n, am_tensor **slot) {
   STEP(conv2d_grad_input, &conv2, DPOOL, DY2, W2);
   STEP(pool_scatter, &pool, DRELU, DPOOL, INDEX);
   STEP(binary, &mask, DRELU_MASKED, DRELU, RELU);
-  STEP(batch_norm_grad, &norm, DBN, DRELU_MASKED, Y1, GAMMA, MEAN, INV_STD);  // and DGAMMA, DBETA
+  STEP(batch_norm_grad, &norm, DBN, DRELU_MASKED, Y1, GAMMA, BETA, MEAN, INV_STD);  // and DGAMMA, DBETA
+  STEP(batch_norm_add, &fused, FUSED, Y1, GAMMA, BETA, BN);
+  STEP(batch_norm_add_grad, &fused, DFUSED, DRELU, Y1, FUSED, GAMMA, FUSED_MEAN, FUSED_INV_STD);
   STEP(conv2d_grad_weight, &conv1, DW1, DBN, X);
   STEP(conv2d_grad_input, &conv1, DX, DBN, W1);
 }

@@ -240,14 +240,23 @@ static void normalisation(void **state) {
   CHECK_OP(log_softmax, none, .in = {S(3, 4)}, .count = 1, .orders = 3);
   CHECK_OP(scale_shift, none, .in = {S(2, 3, 2, 2), S(3), S(3)}, .count = 3);
   CHECK_OP(scale_shift, none, .in = {S(2, 3), S(3), S(3)}, .count = 3, .constant = 1);
-  am_norm_desc d = {1e-5};
-  CHECK_OP(batch_norm, d, .in = {S(2, 2, 2, 2), S(2), S(2)}, .count = 3, .orders = 3);
-  CHECK_OP(batch_norm, d, .in = {S(1, 2, 3, 2), S(2), S(2)},
-           .count = 3);  // one image: statistics over its pixels
-  CHECK_OP(batch_norm, d, .in = {S(4, 3), S(3), S(3)}, .count = 3);
-  CHECK_OP(batch_norm, d, .in = {S(3, 2, 4), S(2), S(2)}, .count = 3);
-  CHECK_OP(batch_norm, d, .in = {S(3, 2, 2, 1), S(2), S(2)}, .count = 3, .constant = 6);  // x alone
-  CHECK_OP(batch_norm, d, .in = {S(3, 2, 2, 1), S(2), S(2)}, .count = 3, .constant = 1);  // weights alone
+}
+
+// Without activation, with ReLU, with a slope; with residual and without; x or the weights alone.
+static void batch_normalisation(void **state) {
+  const am_norm_desc desc[] = {{1e-5, {0}}, {1e-5, {.on = true}}, {1e-5, {.on = true, .slope = 0.3}}};
+  for (int i = 0; i < AM_COUNT_OF(desc); i++) {
+    CHECK_OP(batch_norm, desc[i], .in = {S(2, 2, 2, 2), S(2), S(2)}, .count = 3, .orders = 3);
+    CHECK_OP(batch_norm, desc[i], .in = {S(1, 2, 3, 2), S(2), S(2)}, .count = 3);
+    CHECK_OP(batch_norm, desc[i], .in = {S(4, 3), S(3), S(3)}, .count = 3);
+    CHECK_OP(batch_norm, desc[i], .in = {S(3, 2, 4), S(2), S(2)}, .count = 3);
+    CHECK_OP(batch_norm, desc[i], .in = {S(3, 2, 2, 1), S(2), S(2)}, .count = 3, .constant = 6);
+    CHECK_OP(batch_norm, desc[i], .in = {S(3, 2, 2, 1), S(2), S(2)}, .count = 3, .constant = 1);
+    CHECK_OP(batch_norm_add, desc[i], .in = {S(2, 2, 2, 2), S(2), S(2), S(2, 2, 2, 2)}, .count = 4, .orders = 3);
+    CHECK_OP(batch_norm_add, desc[i], .in = {S(4, 3), S(3), S(3), S(4, 3)}, .count = 4);
+    CHECK_OP(batch_norm_add, desc[i], .in = {S(4, 3), S(3), S(3), S(4, 3)}, .count = 4, .constant = 7);
+    CHECK_OP(batch_norm_add, desc[i], .in = {S(4, 3), S(3), S(3), S(4, 3)}, .count = 4, .constant = 8);
+  }
 }
 
 static void no_rule_is_left_out(void **state) {
@@ -271,6 +280,7 @@ int main(void) {
       cmocka_unit_test(average_pooling),
       cmocka_unit_test(max_pooling),
       cmocka_unit_test(normalisation),
+      cmocka_unit_test(batch_normalisation),
       cmocka_unit_test(no_rule_is_left_out),
   };
   return cmocka_run_group_tests_name("gradcheck", tests, grad_setup, grad_teardown);

@@ -142,7 +142,7 @@ static void convolutions(void **state) {
 // A gradient penalty's path: gradients of gradients through statistics, then through a tanh.
 static am_err normalised_block(am_graph *g, const grad_case *c, am_tensor *const *in, am_tensor **out) {
   am_tensor *y = NULL, *mean = NULL, *inv_std = NULL;
-  AM_TRY(am_batch_norm(g, in[0], in[1], in[2], 1e-5, &y, &mean, &inv_std));
+  AM_TRY(am_batch_norm(g, in[0], in[1], in[2], NULL, (am_norm_desc){.eps = 1e-5}, &y, &mean, &inv_std));
   AM_TRY(am_tanh(g, y, &y));
   return am_scale_shift(g, y, in[2], in[1], out);
 }

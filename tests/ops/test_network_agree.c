@@ -30,7 +30,7 @@ static am_err network_init(network *m, am_params *ps) {
                       (am_conv_cfg){.in = 16, .out = 32, .kernel = 3, .stride = 2, .pad = 1}));
   AM_TRY(am_batch_norm_init(&m->bn1, ps, "bn1", (am_batch_norm_cfg){.channels = 32}));
   AM_TRY(am_conv_init(&m->conv2, ps, "conv2",
-                      (am_conv_cfg){.in = 32, .out = 32, .kernel = 3, .pad = 1, .bias = true}));
+                      (am_conv_cfg){.in = 32, .out = 32, .kernel = 3, .pad = 1}));
   AM_TRY(am_batch_norm_init(&m->bn2, ps, "bn2", (am_batch_norm_cfg){.channels = 32}));
   AM_TRY(am_conv_init(&m->down, ps, "down", (am_conv_cfg){.in = 16, .out = 32, .kernel = 1, .stride = 2}));
   AM_TRY(am_conv_init(
@@ -52,10 +52,8 @@ static am_err forward(network *m, am_pass *pass, am_tensor *x, am_tensor **y) {
   AM_TRY(normalised_conv(pass, &m->stem, &m->bn0, x, &x));
   AM_TRY(am_softplus(g, x, &x));
   AM_TRY(am_conv_forward(&m->down, pass, x, &side));
-  AM_TRY(normalised_conv(pass, &m->conv1, &m->bn1, x, &x));
-  AM_TRY(am_leaky_relu(g, x, 0.2, &x));
-  AM_TRY(normalised_conv(pass, &m->conv2, &m->bn2, x, &x));
-  AM_TRY(am_add(g, x, side, &x));
+  AM_TRY(am_conv_norm_act_forward(&m->conv1, &m->bn1, pass, x, NULL, AM_LEAKY_RELU(0.2), &x));
+  AM_TRY(am_conv_norm_act_forward(&m->conv2, &m->bn2, pass, x, side, AM_LEAKY_RELU(0.1), &x));
   AM_TRY(am_tanh(g, x, &x));
   AM_TRY(normalised_conv(pass, &m->up, &m->bn3, x, &x));
   am_pool2d_desc max = {.kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1};

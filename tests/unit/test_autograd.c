@@ -307,8 +307,8 @@ static void refuses_to_overwrite_what_is_needed(void **state) {
 static void fused_gradients_have_no_gradient(void **state) {
   double value[4] = {1, 2, 4, 7};
   am_tensor *x = tensor_of(value, AM_SHAPE(4, 1), true), *scale = tensor_of(value, AM_SHAPE(1), false);
-  am_tensor *in[] = {x, x, scale, scale, scale}, *out[3], *dx;
-  am_ok(am_apply(g, AM_OP_batch_norm_grad, &(am_norm_desc){1e-5}, in, out));
+  am_tensor *in[] = {x, x, scale, scale, scale, scale}, *out[3], *dx;
+  am_ok(am_apply(g, AM_OP_batch_norm_grad, &(am_norm_desc){.eps = 1e-5}, in, out));
   am_tensor *y = total(out[0]);
   am_grad_desc d = grads_of(&y, &x, 1);
   am_fails(am_grad(g, &d, &dx), AM_ERR_ARG, "batch_norm_grad has no gradient");

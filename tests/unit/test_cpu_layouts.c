@@ -150,13 +150,17 @@ static void normalisation_on(cpu_pair *p, am_shape s, am_layout layout) {
     const operand norm[] = {{s, layout, x}, plain(c), plain(c)},
                   affine[] = {{s, layout, x}, plain(c), plain(c)};
     const operand grad[] = {
-        {s, layout, NULL}, {s, layout, NULL}, plain(c), plain(c), {c, AM_LAYOUT_PLAIN, spread}};
-    const operand mixed[] = {plain(s), {s, layout, NULL}, plain(c), plain(c), {c, AM_LAYOUT_PLAIN, spread}};
+        {s, layout, NULL}, {s, layout, NULL}, plain(c), plain(c), plain(c), {c, AM_LAYOUT_PLAIN, spread}};
+    const operand mixed[] = {plain(s), {s, layout, NULL}, plain(c), plain(c), plain(c), {c, AM_LAYOUT_PLAIN, spread}};
+    const operand behind[] = {{s, layout, x}, plain(c), plain(c), plain(s)};
+    const operand split[] = {plain(s), {s, layout, NULL}, plain(s), plain(c), plain(c), {c, AM_LAYOUT_PLAIN, spread}};
     // x itself is rounded to 6e-5 at 1000.
-    compare(p, AM_OP_batch_norm, &(am_norm_desc){1e-5}, norm, mean ? 2e-4 : 3e-6);
+    compare(p, AM_OP_batch_norm, &(am_norm_desc){.eps = 1e-5}, norm, mean ? 2e-4 : 3e-6);
     compare(p, AM_OP_scale_shift, NULL, affine, 1e-5);
-    compare(p, AM_OP_batch_norm_grad, &(am_norm_desc){1e-5}, grad, 1e-5);
-    compare(p, AM_OP_batch_norm_grad, &(am_norm_desc){1e-5}, mixed, 1e-5);
+    compare(p, AM_OP_batch_norm_grad, &(am_norm_desc){.eps = 1e-5}, grad, 1e-5);
+    compare(p, AM_OP_batch_norm_grad, &(am_norm_desc){.eps = 1e-5}, mixed, 1e-5);
+    compare(p, AM_OP_batch_norm_add, &(am_norm_desc){1e-5, {.on = true}}, behind, mean ? 2e-4 : 3e-6);
+    compare(p, AM_OP_batch_norm_add_grad, &(am_norm_desc){1e-5, {.on = true}}, split, 1e-5);
     free(x);
     free(spread);
   }
@@ -181,9 +185,9 @@ static void threads_change_nothing(void **state) {
     am_tensor *in[5] = {put(p.cpu, s, x, AM_LAYOUT_C16), put(p.cpu, c, gamma, AM_LAYOUT_PLAIN)}, *out[3],
               *sum, *grad[3];
     in[2] = am_tensor_retain(in[1]);
-    am_ok(am_dispatch(p.cpu, AM_OP_batch_norm, &(am_norm_desc){1e-5}, in, out));
-    am_ok(am_dispatch(p.cpu, AM_OP_batch_norm_grad, &(am_norm_desc){1e-5},
-                      (am_tensor *[]){out[0], in[0], in[1], out[1], out[2]}, grad));
+    am_ok(am_dispatch(p.cpu, AM_OP_batch_norm, &(am_norm_desc){.eps = 1e-5}, in, out));
+    am_ok(am_dispatch(p.cpu, AM_OP_batch_norm_grad, &(am_norm_desc){.eps = 1e-5},
+                      (am_tensor *[]){out[0], in[0], in[1], in[1], out[1], out[2]}, grad));
     am_ok(am_dispatch(p.cpu, AM_OP_reduce, &(am_reduce_desc){AM_RED_SUM, 13}, in, &sum));
     am_tensor *results[] = {out[0], out[1], out[2], grad[0], sum};
     for (int i = 0; i < 5; i++) {

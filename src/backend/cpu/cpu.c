@@ -129,8 +129,12 @@ static bool flushes(am_op op) {
     case AM_OP_conv2d:
     case AM_OP_conv2d_grad_input:
     case AM_OP_conv2d_grad_weight:
+    case AM_OP_conv2d_affine:
+    case AM_OP_conv2d_affine_add:
     case AM_OP_batch_norm:
     case AM_OP_batch_norm_grad:
+    case AM_OP_batch_norm_add:
+    case AM_OP_batch_norm_add_grad:
     case AM_OP_sgd_step:
     case AM_OP_adam_step: return true;
     default: return false;

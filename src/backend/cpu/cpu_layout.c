@@ -38,6 +38,13 @@ static void set_c16_if(bool blocked, am_view *v) {
   else v->layout = AM_LAYOUT_PLAIN;
 }
 
+// Images lie alike: blocked when one of them is.
+static void layout_alike(am_view *const *image, int count) {
+  bool blocked = false;
+  for (int i = 0; i < count; i++) blocked |= am_cpu_is_c16(image[i]);
+  for (int i = 0; i < count; i++) set_c16_if(blocked, image[i]);
+}
+
 static void layout_conv(const am_cpu *cpu, am_op op, const am_conv2d_desc *desc, am_view *in, am_view *out) {
   // Which operand plays which part of the forward convolution.
   am_view *x = op == AM_OP_conv2d ? &in[0] : op == AM_OP_conv2d_grad_input ? &out[0] : &in[1];
@@ -69,6 +76,11 @@ void am_cpu_choose_layout(void *ctx, am_op op, const void *desc, am_view *in, am
     case AM_OP_conv2d_grad_weight:
       layout_conv(cpu, op, desc, in, out);
       return;
+    case AM_OP_conv2d_affine:
+    case AM_OP_conv2d_affine_add:
+      layout_conv(cpu, AM_OP_conv2d, &((const am_conv2d_affine_desc *)desc)->conv, in, out);
+      if (op == AM_OP_conv2d_affine_add) in[4].layout = out[0].layout;
+      return;
     case AM_OP_reduce: {
       const am_reduce_desc *reduce = desc;
       const bool whole_planes = (reduce->axes & 12u) == 12u && reduce->kind != AM_RED_ARGMAX;
@@ -89,23 +101,23 @@ void am_cpu_choose_layout(void *ctx, am_op op, const void *desc, am_view *in, am
     case AM_OP_avg_pool2d_grad:
       layout_unpool(cpu, in, 1, out);
       return;
-    case AM_OP_pool_gather: {
-      const bool blocked = first_c16 || am_cpu_is_c16(&in[1]);
-      for (int i = 0; i < 2; i++) set_c16_if(blocked, &in[i]);
-      set_c16_if(blocked, &out[0]);
+    case AM_OP_pool_gather:
+      layout_alike((am_view *[]){&in[0], &in[1], &out[0]}, 3);
       return;
-    }
     case AM_OP_avg_pool2d:
     case AM_OP_batch_norm:
     case AM_OP_scale_shift:
       set_c16_if(first_c16, &out[0]);
       return;
-    case AM_OP_batch_norm_grad: {
-      const bool blocked = first_c16 || am_cpu_is_c16(&in[1]);
-      for (int i = 0; i < 2; i++) set_c16_if(blocked, &in[i]);
-      set_c16_if(blocked, &out[0]);
+    case AM_OP_batch_norm_add:
+      layout_alike((am_view *[]){&in[0], &in[3], &out[0]}, 3);
       return;
-    }
+    case AM_OP_batch_norm_grad:
+      layout_alike((am_view *[]){&in[0], &in[1], &out[0]}, 3);
+      return;
+    case AM_OP_batch_norm_add_grad:
+      layout_alike((am_view *[]){&in[0], &in[1], &in[2], &out[0], &out[1]}, 5);
+      return;
     default:
       am_layout_default(op, in, out);
       return;

@@ -25,26 +25,53 @@ static int64_t tap_w(const conv *c, int64_t q, int64_t s) {
 }
 static bool inside(int64_t i, int64_t length) { return i >= 0 && i < length; }
 
+// One element of y.
+static double convolved(const conv *c, const am_view *x, const am_view *w, const int64_t at[AM_MAX_DIM]) {
+  int64_t group = at[1] / c->co;
+  double sum = 0;
+  for (int64_t i = 0; i < c->ci; i++) {
+    for (int64_t r = 0; r < c->kernel_h; r++) {
+      for (int64_t s = 0; s < c->kernel_w; s++) {
+        int64_t row = tap_h(c, at[2], r), col = tap_w(c, at[3], s);
+        if (!inside(row, c->h) || !inside(col, c->w)) continue;
+        sum += am_ref_get(x, am_ref_at(x, at[0], group * c->ci + i, row, col)) *
+               am_ref_get(w, am_ref_at(w, at[1], i, r, s));
+      }
+    }
+  }
+  return sum;
+}
+
 am_err am_ref_conv2d(void *ctx, const am_conv2d_desc *desc, const am_view *in, am_view *out) {
-  const am_view *x = &in[0], *w = &in[1];
-  conv c = conv_of(desc, x->shape, w->shape, out->shape);
+  conv c = conv_of(desc, in[0].shape, in[1].shape, out->shape);
   int64_t count = am_shape_count(out->shape), at[AM_MAX_DIM];
   for (int64_t e = 0; e < count; e++) {
     am_ref_unravel(out->shape, e, at);
-    int64_t group = at[1] / c.co;
-    double sum = 0;
-    for (int64_t i = 0; i < c.ci; i++) {
-      for (int64_t r = 0; r < c.kernel_h; r++) {
-        for (int64_t s = 0; s < c.kernel_w; s++) {
-          int64_t row = tap_h(&c, at[2], r), col = tap_w(&c, at[3], s);
-          if (!inside(row, c.h) || !inside(col, c.w)) continue;
-          sum += am_ref_get(x, am_ref_at(x, at[0], group * c.ci + i, row, col)) *
-                 am_ref_get(w, am_ref_at(w, at[1], i, r, s));
-        }
-      }
-    }
-    am_ref_put(out, e, sum);
+    am_ref_put(out, e, convolved(&c, &in[0], &in[1], at));
   }
+  return AM_OK;
+}
+
+static void conv2d_affine(const am_conv2d_affine_desc *desc, const am_view *in, const am_view *residual,
+                          am_view *out) {
+  conv c = conv_of(&desc->conv, in[0].shape, in[1].shape, out->shape);
+  int64_t count = am_shape_count(out->shape), at[AM_MAX_DIM];
+  for (int64_t e = 0; e < count; e++) {
+    am_ref_unravel(out->shape, e, at);
+    double v = convolved(&c, &in[0], &in[1], at) * am_ref_get(&in[2], at[1]) + am_ref_get(&in[3], at[1]);
+    if (residual) v += am_ref_get(residual, e);
+    am_ref_put(out, e, desc->act.on && !(v > 0) ? v * desc->act.slope : v);
+  }
+}
+
+am_err am_ref_conv2d_affine(void *ctx, const am_conv2d_affine_desc *desc, const am_view *in, am_view *out) {
+  conv2d_affine(desc, in, NULL, out);
+  return AM_OK;
+}
+
+am_err am_ref_conv2d_affine_add(void *ctx, const am_conv2d_affine_desc *desc, const am_view *in,
+                                am_view *out) {
+  conv2d_affine(desc, in, &in[4], out);
   return AM_OK;
 }
 

@@ -107,32 +107,23 @@ static am_err resnet_build(am_model *base) {
 
 // ---- forward -----------------------------------------------------------------------------------
 
-static am_err conv_bn_forward(am_conv *conv, am_batch_norm_layer *bn, am_pass *pass, am_tensor *x,
-                              am_tensor **y) {
-  AM_TRY(am_conv_forward(conv, pass, x, &x));
-  AM_TRY(am_batch_norm_forward(bn, pass, x, y));
-  return AM_OK;
-}
-
 static am_err block_forward(resnet_block *b, am_pass *pass, am_tensor *x, am_tensor **y) {
   am_tensor *h = x, *shortcut = x;
-  for (int i = 0; i < b->conv_count; i++) {
-    AM_TRY(conv_bn_forward(&b->conv[i], &b->bn[i], pass, h, &h));
-    if (i + 1 < b->conv_count) AM_TRY(am_relu(pass->graph, h, &h));
+  int last = b->conv_count - 1;
+  for (int i = 0; i < last; i++) {
+    AM_TRY(am_conv_norm_act_forward(&b->conv[i], &b->bn[i], pass, h, NULL, AM_RELU, &h));
   }
   if (b->has_downsample) {
-    AM_TRY(conv_bn_forward(&b->downsample_conv, &b->downsample_bn, pass, x, &shortcut));
+    AM_TRY(am_conv_norm_act_forward(&b->downsample_conv, &b->downsample_bn, pass, x, NULL, AM_NO_ACTIVATION,
+                                    &shortcut));
   }
-  AM_TRY(am_add(pass->graph, h, shortcut, &h));
-  AM_TRY(am_relu(pass->graph, h, y));
-  return AM_OK;
+  return am_conv_norm_act_forward(&b->conv[last], &b->bn[last], pass, h, shortcut, AM_RELU, y);
 }
 
 static am_err resnet_forward(am_model *base, am_pass *pass, am_tensor *x, am_tensor **y) {
   resnet *m = (resnet *)base;
   const resnet_variant *variant = base->def->variant;
-  AM_TRY(conv_bn_forward(&m->conv1, &m->bn1, pass, x, &x));
-  AM_TRY(am_relu(pass->graph, x, &x));
+  AM_TRY(am_conv_norm_act_forward(&m->conv1, &m->bn1, pass, x, NULL, AM_RELU, &x));
   if (!variant->small_stem) {
     am_pool2d_desc pool = {
         .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1};

@@ -86,14 +86,11 @@ static am_err generator_forward(am_model *base, am_pass *pass, am_tensor *z, am_
            "model %s: z has %lld numbers a row, expected %lld", base->def->name,
            (long long)(z->shape.ndim == 2 ? z->shape.dim[1] : -1), (long long)base->cfg.latent);
   AM_TRY(am_reshape(pass->graph, x, AM_SHAPE(z->shape.dim[0], base->cfg.latent, 1, 1), &x));
-  for (int layer = 0; layer < m->layer_count; layer++) {
-    AM_TRY(am_conv_forward(&m->conv[layer], pass, x, &x));
-    if (!has_norm(m, layer)) break;
-    AM_TRY(am_batch_norm_forward(&m->bn[layer], pass, x, &x));
-    AM_TRY(am_relu(pass->graph, x, &x));
+  for (int layer = 0; layer < m->layer_count - 1; layer++) {
+    AM_TRY(am_conv_norm_act_forward(&m->conv[layer], &m->bn[layer], pass, x, NULL, AM_RELU, &x));
   }
-  AM_TRY(am_tanh(pass->graph, x, y));
-  return AM_OK;
+  AM_TRY(am_conv_forward(&m->conv[m->layer_count - 1], pass, x, &x));
+  return am_tanh(pass->graph, x, y);
 }
 
 // ---- discriminator -----------------------------------------------------------------------------
@@ -118,9 +115,13 @@ static am_err discriminator_forward(am_model *base, am_pass *pass, am_tensor *x,
   dcgan *m = (dcgan *)base;
   int64_t n = x->shape.dim[0];
   for (int layer = 0; layer < m->layer_count - 1; layer++) {
-    AM_TRY(am_conv_forward(&m->conv[layer], pass, x, &x));
-    if (has_norm(m, layer)) AM_TRY(am_batch_norm_forward(&m->bn[layer], pass, x, &x));
-    AM_TRY(am_leaky_relu(pass->graph, x, base->cfg.slope, &x));
+    if (has_norm(m, layer)) {
+      AM_TRY(am_conv_norm_act_forward(&m->conv[layer], &m->bn[layer], pass, x, NULL,
+                                      AM_LEAKY_RELU(base->cfg.slope), &x));
+    } else {
+      AM_TRY(am_conv_forward(&m->conv[layer], pass, x, &x));
+      AM_TRY(am_leaky_relu(pass->graph, x, base->cfg.slope, &x));
+    }
     AM_TRY(am_dropout(pass, x, base->cfg.dropout, &x));
   }
   AM_TRY(am_conv_forward(&m->conv[m->layer_count - 1], pass, x, &x));

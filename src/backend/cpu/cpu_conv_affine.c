@@ -1,0 +1,51 @@
+// Convolution with a channel's scale and shift, a residual and an activation behind it: evaluation's
+// convolution, normalisation and ReLU as one op.
+#include "backend/cpu/cpu_norm.h"
+
+typedef struct {
+  am_cpu_image im;
+  const float *scale, *shift, *residual;  // residual: NULL without one
+  float *y, slope;
+} finish_args;
+
+// One run of y in place; the run of the residual may be missing.
+AM_CPU_KERNEL static void finish_run(float *restrict y, const float *restrict residual, int64_t count,
+                                     const float *restrict scale, const float *restrict shift, float slope) {
+  for (int64_t i = 0; i < count; i += AM_CPU_LANES) {
+    const int64_t here = am_min_i64(AM_CPU_LANES, count - i);
+    for (int64_t j = 0; j < here; j++) {
+      const float v = y[i + j] * scale[j] + shift[j];
+      y[i + j] = am_cpu_activate(residual ? v + residual[i + j] : v, slope);
+    }
+  }
+}
+
+static void finish_range(const void *arg, int64_t begin, int64_t end) {
+  const finish_args *k = arg;
+  const am_cpu_image *im = &k->im;
+  const int64_t count = im->spatial * im->lanes;
+  float scale[AM_CPU_LANES], shift[AM_CPU_LANES];
+  for (int64_t r = begin; r < end; r++) {
+    am_cpu_spread(im, k->scale, r % im->blocks, scale);
+    am_cpu_spread(im, k->shift, r % im->blocks, shift);
+    finish_run(k->y + r * count, k->residual ? k->residual + r * count : NULL, count, scale, shift, k->slope);
+  }
+}
+
+static am_err affine(am_cpu *cpu, const am_conv2d_affine_desc *desc, const am_view *in, const float *residual,
+                     am_view *out) {
+  AM_TRY(am_cpu_conv2d(cpu, &desc->conv, in, out));
+  const finish_args k = {.im = am_cpu_image_of(&out[0]), .scale = in[2].data, .shift = in[3].data,
+                         .residual = residual, .y = out[0].data, .slope = am_cpu_slope(desc->act)};
+  am_cpu_for(cpu, k.im.n * k.im.blocks, am_cpu_grain(k.im.spatial * k.im.lanes), finish_range, &k);
+  return AM_OK;
+}
+
+am_err am_cpu_conv2d_affine(void *ctx, const am_conv2d_affine_desc *desc, const am_view *in, am_view *out) {
+  return affine(ctx, desc, in, NULL, out);
+}
+
+am_err am_cpu_conv2d_affine_add(void *ctx, const am_conv2d_affine_desc *desc, const am_view *in,
+                                am_view *out) {
+  return affine(ctx, desc, in, in[4].data, out);
+}
