@@ -48,6 +48,25 @@ am_err am_mem_grow(void *pp, int64_t *capacity, int64_t need, size_t size) {
   return AM_OK;
 }
 
+am_err am_scratch_get(am_scratch *s, size_t bytes, void *pp) {
+  if (!s->data || s->bytes < bytes) {
+    size_t checked = 0;
+    am_scratch_fini(s);
+    AM_TRY(checked_bytes((int64_t)bytes, 1, &checked));
+    checked = am_align_up(checked, 64);
+    s->data = aligned_alloc(64, checked);
+    AM_CHECK(s->data, AM_ERR_NOMEM, "out of memory: %zu bytes were asked for", bytes);
+    s->bytes = checked;
+  }
+  memcpy(pp, &s->data, sizeof s->data);
+  return AM_OK;
+}
+
+void am_scratch_fini(am_scratch *s) {
+  free(s->data);
+  *s = (am_scratch){0};
+}
+
 am_err am_mem_strdup(const char *text, char **out) {
   if (!text) {
     *out = NULL;

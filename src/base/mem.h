@@ -23,6 +23,16 @@ AM_MUST_USE am_err am_mem_grow(void *pp, int64_t *capacity, int64_t need, size_t
 // *out = heap copy of text (NULL stays NULL).
 AM_MUST_USE am_err am_mem_strdup(const char *text, char **out);
 
+// Memory that is kept from one use to the next and only grows; starts as {0}. Not zeroed.
+typedef struct {
+  void *data;  // owned; 64-byte boundary
+  size_t bytes;
+} am_scratch;
+// *pp (any pointer variable) = at least `bytes` bytes, borrowed until the next call; what they held is
+// lost. Errors: AM_ERR_NOMEM, the scratch is then empty.
+AM_MUST_USE am_err am_scratch_get(am_scratch *s, size_t bytes, void *pp);
+void am_scratch_fini(am_scratch *s);
+
 #define AM_NEW(pp) am_mem_alloc((pp), 1, sizeof **(pp))
 #define AM_NEW_ARRAY(pp, count) am_mem_alloc((pp), (count), sizeof **(pp))
 #define AM_GROW(pp, capacity, need) am_mem_grow((pp), (capacity), (need), sizeof **(pp))

@@ -8,21 +8,41 @@
 #include "base/num.h"
 #include "base/path.h"
 
-am_err am_image_new(int64_t width, int64_t height, int64_t channels, am_image *out) {
-  int64_t bytes = 0;
-  AM_CHECK(width > 0 && height > 0 && channels > 0 && am_mul_i64(width, height, &bytes) &&
-               am_mul_i64(bytes, channels, &bytes),
+static am_err pixel_bytes(int64_t width, int64_t height, int64_t channels, int64_t *bytes) {
+  AM_CHECK(width > 0 && height > 0 && channels > 0 && am_mul_i64(width, height, bytes) &&
+               am_mul_i64(*bytes, channels, bytes),
            AM_ERR_ARG, "an image of %lld x %lld px with %lld channels cannot exist", (long long)width,
            (long long)height, (long long)channels);
+  return AM_OK;
+}
+
+am_err am_image_new(int64_t width, int64_t height, int64_t channels, am_image *out) {
+  int64_t bytes = 0;
   uint8_t *pixel = NULL;
+  AM_TRY(pixel_bytes(width, height, channels, &bytes));
   AM_TRY(AM_NEW_ARRAY(&pixel, bytes));
   *out = (am_image){.width = width, .height = height, .channels = channels, .pixel = pixel};
   return AM_OK;
 }
 
+am_err am_image_reserve(am_image *image, int64_t width, int64_t height, int64_t channels) {
+  int64_t bytes = 0;
+  AM_TRY(pixel_bytes(width, height, channels, &bytes));
+  am_scratch memory = {.data = image->pixel, .bytes = image->room};
+  if (!image->room) memory.bytes = (size_t)(image->width * image->height * image->channels);
+  uint8_t *pixel = NULL;
+  am_err err = am_scratch_get(&memory, (size_t)bytes, &pixel);
+  *image = (am_image){.pixel = memory.data, .room = memory.bytes};
+  if (err) return err;
+  image->width = width;
+  image->height = height;
+  image->channels = channels;
+  return AM_OK;
+}
+
 am_err am_image_copy(const am_image *in, am_image *out) {
   am_image copy = {0};
-  AM_TRY(am_image_new(in->width, in->height, in->channels, &copy));
+  AM_TRY(am_image_reserve(&copy, in->width, in->height, in->channels));
   memcpy(copy.pixel, in->pixel, (size_t)(in->width * in->height * in->channels));
   *out = copy;
   return AM_OK;

@@ -7,13 +7,18 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 
 typedef struct {
   int64_t width, height, channels;  // channels 1 or 3 (4 only inside the PNG codec)
   uint8_t *pixel;                   // owned, height*width*channels bytes
+  size_t room;                      // bytes at pixel where that is more than the image needs; else 0
 } am_image;
 
-AM_MUST_USE am_err am_image_new(int64_t width, int64_t height, int64_t channels, am_image *out);
+AM_MUST_USE am_err am_image_new(int64_t width, int64_t height, int64_t channels, am_image *out);  // black
+// Makes `image` (which may be {0}) this size, its pixels undefined, in the memory it has where that is enough:
+// for code that fills one image after the other.
+AM_MUST_USE am_err am_image_reserve(am_image *image, int64_t width, int64_t height, int64_t channels);
 AM_MUST_USE am_err am_image_copy(const am_image *in, am_image *out);
 void am_image_fini(am_image *image);
 
@@ -38,7 +43,7 @@ AM_MUST_USE am_err am_image_encode_png(const am_image *image, uint8_t **bytes, s
 AM_MUST_USE am_err am_image_encode_jpeg(const am_image *image, int quality, uint8_t **bytes, size_t *count);
 AM_MUST_USE am_err am_image_write_png(const char *path, const am_image *image);  // atomic
 
-// ---- geometry (image_geom.c) ----
+// ---- resizing (image_resize.c) ----
 // Pillow's Image.resize: separable, antialiased (support scales with the ratio), fixed point with
 // 22 bit, rounding and clamping between the passes. Bit-exact with Pillow 13, which runs the vertical
 // pass first where the height loses more than twice the pixels that the width loses; older ones
@@ -52,9 +57,28 @@ typedef enum {
 } am_resize_kind;
 AM_MUST_USE am_err am_image_resize(const am_image *in, int64_t width, int64_t height, am_resize_kind kind,
                                    am_image *out);
-// Resize the short side to `side`, long side floor(side * long / short), as torchvision's Resize(int).
+// A rectangle of an image in memory: no copy, lines `stride` bytes apart.
+typedef struct {
+  const uint8_t *pixel;  // borrowed
+  int64_t stride, width, height, channels;
+} am_image_part;
+am_image_part am_image_whole(const am_image *image);
+// What becomes the result, in px of the part; may end within a pixel.
+typedef struct {
+  double left, top, right, bottom;
+} am_image_box;
+// Pillow's Image.resize(size, kind, box) on a part: nothing outside the part is looked at (so a part is Pillow's
+// crop), pixels around the box are. box NULL: all of it. `out` and `work` ({0} at first) keep their memory
+// from call to call. Errors: AM_ERR_ARG a box that is not inside, a result without pixels.
+AM_MUST_USE am_err am_image_resize_part(const am_image_part *in, const am_image_box *box, int64_t width,
+                                        int64_t height, am_resize_kind kind, am_scratch *work, am_image *out);
+// The size with a short side of `side` and a long one of floor(side * long / short): torchvision's Resize(int).
+AM_MUST_USE am_err am_image_short_side(int64_t width, int64_t height, int64_t side, int64_t *new_width,
+                                       int64_t *new_height);
 AM_MUST_USE am_err am_image_resize_short(const am_image *in, int64_t side, am_resize_kind kind,
                                          am_image *out);
+
+// ---- cropping (image_geom.c) ----
 AM_MUST_USE am_err am_image_crop(const am_image *in, int64_t left, int64_t top, int64_t width, int64_t height,
                                  am_image *out);  // inside only
 // torchvision's CenterCrop (rounds half to even; pads with 0 where the image is smaller).
