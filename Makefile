@@ -13,7 +13,7 @@ SAN ?=
 B := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 
 # ---- what is here ----
-PKGS := hdf5-openmpi ompi-c openblas yaml-0.1 jansson libjpeg libpng libcrypto
+PKGS := hdf5-openmpi ompi-c openblas yaml-0.1 jansson libjpeg libpng zlib libcrypto
 HAVE_PKGS := $(shell pkg-config --exists $(PKGS) 2>/dev/null && echo 1)
 LIB_CFLAGS := $(if $(HAVE_PKGS),$(shell pkg-config --cflags $(PKGS)))
 # oneDNN of Debian 12 comes without a .pc file.

@@ -20,6 +20,7 @@ static am_err put_experiment(am_str *out) {
 
 static am_err put_manifest(am_str *out) {
   AM_TRY(put_schema(&am_manifest_schema, out));
+  AM_TRY(put_schema(&am_packed_schema, out));
   return put_schema(&am_divide_schema, out);
 }
 

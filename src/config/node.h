@@ -76,6 +76,8 @@ AM_MUST_USE am_err am_node_i64(const am_node *n, int64_t *out);
 AM_MUST_USE am_err am_node_f64(const am_node *n, double *out);
 AM_MUST_USE am_err am_node_bool(const am_node *n, bool *out);
 AM_MUST_USE am_err am_node_str(const am_node *n, const char **out);  // borrowed; numbers are text too
+// A list of words, or one word, as borrowed strings in owned memory.
+AM_MUST_USE am_err am_node_words(const am_node *n, const char ***out, int64_t *count);
 // What plain text would mean: true when it is of the kind, and then *out is its value.
 bool am_text_is_number(const char *text, double *out);
 bool am_text_is_integer(const char *text, int64_t *out);  // digits alone: exact beyond 2^53, too

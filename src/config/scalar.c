@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "config/node.h"
 
 static const char *skip_digits(const char *p) {
@@ -116,4 +117,21 @@ am_err am_node_str(const am_node *n, const char **out) {
   if (n->kind != AM_NODE_SCALAR) return am_node_fail(n, "%s, expected a text", am_node_describe(n, shown));
   *out = n->text;
   return AM_OK;
+}
+
+am_err am_node_words(const am_node *n, const char ***out, int64_t *count) {
+  const char **words = NULL;
+  am_err err = AM_OK;
+  if (n->kind == AM_NODE_MAP || n->kind == AM_NODE_NULL)
+    return am_node_fail(n, "expected a word or a list of words");
+  int64_t total = n->kind == AM_NODE_LIST ? n->count : 1;
+  AM_TRY(AM_NEW_ARRAY(&words, total));
+  for (int64_t i = 0; i < total; i++)
+    AM_GO(failed, am_node_str(n->kind == AM_NODE_LIST ? n->item[i] : n, &words[i]));
+  *out = words;
+  *count = total;
+  return AM_OK;
+failed:
+  free(words);
+  return err;
 }

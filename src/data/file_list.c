@@ -26,6 +26,8 @@ void am_file_list_fini(am_file_list *list) {
   free(list->entry);
   for (int64_t k = 0; k < list->class_count; k++) free(list->class_name[k]);
   free(list->class_name);
+  for (int64_t k = 0; k < list->packed_count; k++) am_packed_close(list->packed[k]);
+  free(list->packed);
   free(list->root);
   *list = (am_file_list){0};
 }
@@ -144,6 +146,7 @@ static am_err hash_one(void *user, int64_t i) {
   am_file_entry *e = &h->list->entry[i];
   if (e->sha256[0]) return AM_OK;
   if (!h->root) return hash_drawn(e);
+  if (e->packed) return am_packed_hash(e->packed, e->number, e->sha256);
   char *path = NULL;
   AM_TRY(am_path_join(h->root, e->path, &path));
   am_err err = AM_OK;
@@ -157,6 +160,7 @@ static void remember(const hashing *h, const char *cache_path, am_hash_cache *ca
   am_err err = AM_OK;
   for (int64_t i = 0; i < h->list->count && !err; i++) {
     char *path = NULL;
+    if (h->list->entry[i].packed) continue;
     err = am_path_join(h->root, h->list->entry[i].path, &path);
     if (!err) err = am_hash_cache_put(cache, path, h->list->entry[i].sha256);
     free(path);

@@ -304,6 +304,7 @@ done:
 
 am_err am_part_list(const am_manifest *m, const am_part *part, const char *root, const am_class_def *c,
                     int64_t class_count, const int32_t *label, am_file_list *list, int64_t *capacity) {
+  if (am_layout_is_packed(part->layout)) return am_part_list_packed(m, part, label, list, capacity);
   collector into = {.m = m, .part = part, .root = root, .list = list, .capacity = capacity};
   bool is = false;
   AM_TRY(is_folder(root, part->folder, &is));
@@ -372,6 +373,7 @@ am_err am_manifest_find_classes(const am_manifest *m, const char *root, am_class
   }
   for (int64_t k = 0; k < m->part_count && m->class_count == 0; k++) {
     bool is = false;
+    if (am_layout_is_packed(m->part[k].layout)) continue;  // without labels
     AM_GO(fail, is_folder(root, m->part[k].folder, &is));
     AM_CHECK_GO(fail, is, AM_ERR_DATA, "%s: there is no folder %s/%s", m->name, root, m->part[k].folder);
     AM_GO(fail, discover_in(m, &m->part[k], root, &c, &n, &capacity));

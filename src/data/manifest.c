@@ -14,63 +14,20 @@
 #define AM_FIELD_OF am_manifest_cfg
 static const am_field manifest_fields[] = {AM_FIELDS(AM_MANIFEST_FIELDS)};
 #undef AM_FIELD_OF
-const am_schema am_manifest_schema = {.name = "manifest",
-                                      .doc = "what a data set is and how its files are arranged",
-                                      .struct_bytes = sizeof(am_manifest_cfg),
-                                      .field = manifest_fields,
-                                      .field_count = AM_COUNT_OF(manifest_fields)};
+const am_schema am_manifest_schema = AM_SCHEMA(
+    "manifest", "what a data set is and how its files are arranged", am_manifest_cfg, manifest_fields);
+#define AM_FIELD_OF am_packed_cfg
+static const am_field packed_fields[] = {AM_FIELDS(AM_PACKED_FIELDS)};
+#undef AM_FIELD_OF
+const am_schema am_packed_schema = AM_SCHEMA(
+    "packed", "layouts idx and records: what an image is in the files", am_packed_cfg, packed_fields);
 #define AM_FIELD_OF am_divide_cfg
 static const am_field divide_fields[] = {AM_FIELDS(AM_DIVIDE_FIELDS)};
 #undef AM_FIELD_OF
-const am_schema am_divide_schema = {.name = "divide",
-                                    .doc = "seeded splits of a set that has none of its own",
-                                    .struct_bytes = sizeof(am_divide_cfg),
-                                    .field = divide_fields,
-                                    .field_count = AM_COUNT_OF(divide_fields)};
-
-static const char *const layout_word[] = {"class_folders", "object_folders", "flat", "signs"};
-
-static am_layout layout_of(const char *word) {
-  am_layout k = AM_LAYOUT_CLASS_FOLDERS;
-  while (strcmp(layout_word[k], word) != 0) k++;  // the schema lets only these words through
-  return k;
-}
-
-// ---- patterns ----
-
-static am_err pattern_set(am_name_pattern *p, const am_node *where, const char *key, const char *text) {
-  p->text = text;
-  if (!*text) return AM_OK;
-  const am_node *node = am_node_get(where, key);
-  int rc = regcomp(&p->compiled, text, REG_EXTENDED);
-  if (rc != 0) {
-    char why[256];
-    regerror(rc, &p->compiled, why, sizeof why);
-    return am_node_fail(node ? node : where, "\"%s\" is not a regular expression: %s", text, why);
-  }
-  p->ready = true;
-  if (p->compiled.re_nsub < 1) {
-    return am_node_fail(node ? node : where,
-                        "\"%s\" has no (group): the part in brackets is what the name says", text);
-  }
-  return AM_OK;
-}
-
-am_err am_name_pattern_match(const am_name_pattern *p, const char *name, bool *matches, char **out) {
-  regmatch_t at[2];
-  *matches = regexec(&p->compiled, name, 2, at, 0) == 0 && at[1].rm_so >= 0;
-  if (!*matches) return AM_OK;
-  return am_str_format(out, "%.*s", (int)(at[1].rm_eo - at[1].rm_so), name + at[1].rm_so);
-}
+const am_schema am_divide_schema =
+    AM_SCHEMA("divide", "seeded splits of a set that has none of its own", am_divide_cfg, divide_fields);
 
 // ---- reading ----
-
-// A folder inside the data set's own: where data lie is not a manifest's business.
-static am_err check_folder(const am_node *node, const char *folder) {
-  if (folder[0] == '/')
-    return am_node_fail(node, "\"%s\" is an absolute path: folders are relative to the data set's", folder);
-  return AM_OK;
-}
 
 static am_err read_name(am_manifest *m, const char *path) {
   const char *file = am_path_name(path);
@@ -135,64 +92,6 @@ static am_err read_extensions(am_manifest *m) {
   return AM_OK;
 }
 
-static am_err set_part(const am_node *where, const char *layout, const char *class_pattern,
-                       const char *object_pattern, am_part *part) {
-  part->layout = layout_of(layout);
-  AM_TRY(pattern_set(&part->class_of, where, "class_pattern", class_pattern));
-  return pattern_set(&part->object_of, where, "object_pattern", object_pattern);
-}
-
-// A split is a folder, or a map of the keys in which it differs from the rest.
-static am_err read_split(const am_manifest *m, const am_node *node, am_part *part) {
-  static const char *const known[] = {"folder", "layout", "class_pattern", "object_pattern", NULL};
-  const char *folder = m->cfg.folder, *layout = m->cfg.layout, *class_pattern = m->cfg.class_pattern,
-             *object_pattern = m->cfg.object_pattern;
-  if (node->kind == AM_NODE_MAP) {
-    const struct {
-      const char *key, **value;
-    } keys[] = {{"folder", &folder},
-                {"layout", &layout},
-                {"class_pattern", &class_pattern},
-                {"object_pattern", &object_pattern}};
-    AM_TRY(am_node_check_keys(node, known));
-    for (int k = 0; k < AM_COUNT_OF(keys); k++) {
-      if (am_node_get(node, keys[k].key)) AM_TRY(am_node_str(am_node_get(node, keys[k].key), keys[k].value));
-    }
-    bool known_layout = false;
-    for (int k = AM_LAYOUT_CLASS_FOLDERS; k < AM_LAYOUT_SIGNS; k++)
-      known_layout |= strcmp(layout, layout_word[k]) == 0;
-    if (!known_layout)
-      return am_node_fail(am_node_get(node, "layout"),
-                          "\"%s\" is no layout of files: class_folders, object_folders or flat", layout);
-  } else {
-    AM_TRY(am_node_str(node, &folder));
-  }
-  AM_TRY(check_folder(node, folder));
-  part->folder = folder;
-  return set_part(node, layout, class_pattern, object_pattern, part);
-}
-
-static am_err read_parts(am_manifest *m) {
-  const am_node *splits = am_node_get(m->tree, "splits");
-  if (!splits) {
-    AM_TRY(AM_NEW_ARRAY(&m->part, 1));
-    m->part_count = 1;
-    m->part[0].folder = m->cfg.folder;
-    AM_TRY(check_folder(m->tree, m->cfg.folder));
-    return set_part(m->tree, m->cfg.layout, m->cfg.class_pattern, m->cfg.object_pattern, &m->part[0]);
-  }
-  if (splits->kind != AM_NODE_MAP || splits->count == 0)
-    return am_node_fail(splits, "expected a map like {train: FOLDER, test: FOLDER}");
-  AM_TRY(AM_NEW_ARRAY(&m->part, splits->count));
-  AM_TRY(AM_NEW_ARRAY(&m->split_name, splits->count));
-  m->part_count = m->split_count = splits->count;
-  for (int64_t k = 0; k < splits->count; k++) {
-    m->part[k].split = m->split_name[k] = splits->key[k];
-    AM_TRY(read_split(m, splits->item[k], &m->part[k]));
-  }
-  return AM_OK;
-}
-
 static am_err read_divide(am_manifest *m) {
   static const char *const also[] = {"fractions", NULL};
   const am_node *node = am_node_get(m->tree, "divide");
@@ -223,7 +122,8 @@ static am_err read_divide(am_manifest *m) {
 
 // The drawn set: everything but the words about it is fixed.
 static am_err set_drawn(am_manifest *m) {
-  static const char *const fixed[] = {"classes", "splits", "divide", "extensions", NULL};
+  static const char *const fixed[] = {"classes", "splits", "divide", "extensions",
+                                      "files",   "labels", "packed", NULL};
   for (int k = 0; fixed[k]; k++) {
     if (am_node_get(m->tree, fixed[k]))
       return am_node_fail(am_node_get(m->tree, fixed[k]), "the drawn set has its own %s", fixed[k]);
@@ -241,13 +141,14 @@ static am_err set_drawn(am_manifest *m) {
 }
 
 static am_err read_tree(const char *path, am_manifest *m) {
-  static const char *const also[] = {"classes", "splits", "divide", "extensions", NULL};
+  static const char *const also[] = {"classes", "splits", "divide", "extensions",
+                                     "files",   "labels", "packed", NULL};
   AM_TRY(am_bind(m->tree, &am_manifest_schema, also, &m->cfg));
   AM_TRY(read_name(m, path));
   if (am_manifest_is_drawn(m)) return set_drawn(m);
   AM_TRY(read_classes(m));
   AM_TRY(read_extensions(m));
-  AM_TRY(read_parts(m));
+  AM_TRY(am_manifest_read_parts(m));
   return read_divide(m);
 }
 
@@ -324,11 +225,7 @@ done:
 
 void am_manifest_free(am_manifest *m) {
   if (!m) return;
-  for (int64_t k = 0; k < m->part_count; k++) {
-    if (m->part[k].class_of.ready) regfree(&m->part[k].class_of.compiled);
-    if (m->part[k].object_of.ready) regfree(&m->part[k].object_of.compiled);
-  }
-  free(m->part);
+  am_manifest_free_parts(m);
   am_classes_free(m->class_def, m->class_count);
   free(m->extension);
   free(m->split_name);
@@ -339,7 +236,7 @@ void am_manifest_free(am_manifest *m) {
 }
 
 const char *am_manifest_name(const am_manifest *m) { return m->name; }
-bool am_manifest_is_drawn(const am_manifest *m) { return layout_of(m->cfg.layout) == AM_LAYOUT_SIGNS; }
+bool am_manifest_is_drawn(const am_manifest *m) { return am_layout_of(m->cfg.layout) == AM_LAYOUT_SIGNS; }
 const am_manifest_cfg *am_manifest_describe(const am_manifest *m) { return &m->cfg; }
 int64_t am_manifest_split_count(const am_manifest *m) { return m->split_count; }
 const char *am_manifest_split_name(const am_manifest *m, int64_t k) { return m->split_name[k]; }

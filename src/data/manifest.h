@@ -1,19 +1,22 @@
 // Manifests: data/manifests/<name>.yaml says what a data set is; the files lie in DIR/<name>/.
 //
-// A manifest names its layout (class_folders, object_folders, flat, signs), classes, splits, which
-// files belong together (object, byte-identical content) and must not be split, licence, where people get it.
+// A manifest names its layout (class_folders, object_folders, flat, idx, records, signs), classes, splits,
+// which files belong together (object, byte-identical content) and must not be split, licence, where people
+// get it.
 // The keys are documented in data/manifests/README.md and by `augmint schema manifest`.
 #ifndef AM_DATA_MANIFEST_H
 #define AM_DATA_MANIFEST_H
 
 #include "config/bind.h"
 #include "data/image.h"
+#include "data/packed.h"
 
 #define AM_MANIFEST_FIELDS(I, F, B, S, C)                                                                   \
   S(name, "", "names the folder below the data folder; empty: the name of the manifest file")               \
   S(title, "", "the data set's own name, for messages and reports")                                         \
-  C(layout, NULL, "class_folders|object_folders|flat|signs",                                                \
-    "how files are arranged; signs: drawn, no files")                                                       \
+  C(layout, NULL, "class_folders|object_folders|flat|idx|records|signs",                                    \
+    "how files are arranged; idx, records: many images in one file; signs: drawn, no files")                \
+  S(archive_folder, "", "folder that unpacking the archive makes; used where the data set's folder has it") \
   S(folder, "", "where the images begin, below the data set's folder")                                      \
   S(class_pattern, "",                                                                                      \
     "flat: regular expression on the file name whose first group is the class; empty: one class")           \
@@ -25,6 +28,14 @@
   S(licence, "", "under which terms")                                                                       \
   S(citation, "", "what to cite")                                                                           \
   S(note, "", "what a user has to know")
+#define AM_PACKED_FIELDS(I, F, B, S, C)                                                 \
+  I(height, 0, 0, 65500, "px", "records: of every image")                               \
+  I(width, 0, 0, 65500, "px", "records: of every image")                                \
+  I(channels, 3, 1, 3, "", "records: planes of an image, 1 grey or 3 RGB")              \
+  I(label_bytes, 0, 0, 16, "bytes", "records: labels before each image; 0: none there") \
+  I(label_at, 0, 0, 15, "", "records: which of the label bytes is used, from 0")        \
+  B(transposed, false, "planes are stored column after column, not row after row")      \
+  I(first_label, 0, 0, 255, "", "label of the first class in the files")
 #define AM_DIVIDE_FIELDS(I, F, B, S, C)                                                 \
   C(by, "object", "object|content",                                                     \
     "what is never split: files of one object and identical files, or only the latter") \
@@ -33,9 +44,12 @@ typedef struct {
   AM_STRUCT(AM_MANIFEST_FIELDS)
 } am_manifest_cfg;
 typedef struct {
+  AM_STRUCT(AM_PACKED_FIELDS)
+} am_packed_cfg;
+typedef struct {
   AM_STRUCT(AM_DIVIDE_FIELDS)
 } am_divide_cfg;
-extern const am_schema am_manifest_schema, am_divide_schema;
+extern const am_schema am_manifest_schema, am_packed_schema, am_divide_schema;
 
 typedef struct am_manifest am_manifest;
 // `name` ("eth80") is looked up in manifest_dir, or is a path ending in .yaml. Errors: AM_ERR_CONFIG with
@@ -54,17 +68,18 @@ const char *am_manifest_split_name(const am_manifest *m, int64_t k);
 // have to read every file to list one. Borrowed.
 void am_manifest_set_hash_cache(am_manifest *m, const char *cache_path);
 
-// One file of a data set.
+// One image of a data set: a file, or one of the many in a packed file.
 typedef struct {
-  char *path;       // owned: below the data set's folder; drawn images: "train/stop/7"
+  char *path;       // owned: below the data set's folder; packed: "FILE#17"; drawn: "train/stop/7"
   char *mask_path;  // owned or NULL: likewise
   char *object;     // owned or NULL: object id within its class
   char *split;      // owned or NULL: the split the manifest puts it in
   int32_t label;
-  int64_t index;    // place in the listing
-  int64_t number;   // drawn images: which one of its split and class
-  char sha256[65];  // of the file's bytes (filled by am_file_list_hash)
-  int64_t group;    // files of one group stay together: same object, and same content once hashed
+  int64_t index;            // place in the listing
+  int64_t number;           // drawn images: which one of its split and class; packed: which one of its file
+  const am_packed *packed;  // borrowed from the list: the file it is in; NULL: a file of its own, or drawn
+  char sha256[65];          // of the file's bytes, packed: of the pixels (filled by am_file_list_hash)
+  int64_t group;            // files of one group stay together: same object, and same content once hashed
 } am_file_entry;
 
 typedef struct {
@@ -72,7 +87,9 @@ typedef struct {
   int64_t count;
   char **class_name;  // owned
   int64_t class_count;
-  char *root;  // owned: DIR/<manifest>
+  char *root;          // owned: DIR/<manifest>
+  am_packed **packed;  // owned: open packed files
+  int64_t packed_count, packed_capacity;
 } am_file_list;
 void am_file_list_fini(am_file_list *list);
 
@@ -85,9 +102,11 @@ typedef struct {
   const char *const *object;
 } am_selection;
 
-// Lists the files, without reading them (except where the manifest divides them by content). Errors:
-// AM_ERR_CONFIG unknown split, class or object (with what there is); AM_ERR_DATA missing folder (says
-// where the data set can be had), a class with no image.
+// Lists the images, without reading them (except where the manifest divides them by content); packed
+// files are opened and checked, and stay open with the list. A split without labels has one class,
+// `unlabelled`, and is listed only when it is named. Errors: AM_ERR_CONFIG unknown split, class or object
+// (with what there is); AM_ERR_DATA missing folder or file (says where the data set can be had), a packed
+// file that is not what it should be, a class with no image.
 AM_MUST_USE am_err am_manifest_list(am_manifest *m, const char *data_dir, const am_selection *what,
                                     am_file_list *out);
 // SHA-256 of every file and the groups of identical content. cache_path (may be NULL) remembers

@@ -1,5 +1,6 @@
-// Shared by manifest.c (what a manifest says), listing.c (files in folders), file_list.c (hashes, groups)
-// and divide.c (seeded splits).
+// Shared by manifest.c and manifest_parts.c (what a manifest says), select.c (which part of it), listing.c
+// (files in folders), listing_packed.c (images in packed files), file_list.c (hashes, groups) and divide.c
+// (seeded splits).
 #ifndef AM_DATA_MANIFEST_INTERNAL_H
 #define AM_DATA_MANIFEST_INTERNAL_H
 
@@ -7,7 +8,14 @@
 
 #include "data/manifest.h"
 
-typedef enum { AM_LAYOUT_CLASS_FOLDERS, AM_LAYOUT_OBJECT_FOLDERS, AM_LAYOUT_FLAT, AM_LAYOUT_SIGNS } am_layout;
+typedef enum {
+  AM_LAYOUT_CLASS_FOLDERS,
+  AM_LAYOUT_OBJECT_FOLDERS,
+  AM_LAYOUT_FLAT,
+  AM_LAYOUT_IDX,
+  AM_LAYOUT_RECORDS,
+  AM_LAYOUT_SIGNS
+} am_layout;
 
 // A regular expression with one group; `text` is empty when there is none.
 typedef struct {
@@ -22,6 +30,10 @@ typedef struct {
   const char *folder;  // borrowed
   am_layout layout;
   am_name_pattern class_of, object_of;
+  const char **file, **label_file;  // owned arrays (file_count): packed files; label_file NULL: no such files
+  int64_t file_count;
+  bool unlabelled;  // packed: has no labels
+  int64_t images;   // how many it should have; 0: not stated
 } am_part;
 
 typedef struct {
@@ -39,6 +51,7 @@ struct am_manifest {
   int64_t class_count;      // 0: whatever folders there are
   const char **extension;   // owned array; lower case, without the dot
   int64_t extension_count;
+  am_packed_cfg packed;
   bool divided;
   am_divide_cfg divide;
   const char **split_name;  // owned array: of the parts, or of the division
@@ -46,6 +59,12 @@ struct am_manifest {
   int64_t split_count;
   const char *hash_cache;  // borrowed
 };
+
+// The layout that one of the schema's words names.
+am_layout am_layout_of(const char *word);
+// Fills m->part, m->packed and, where there are splits, their names; the classes are known.
+AM_MUST_USE am_err am_manifest_read_parts(am_manifest *m);
+void am_manifest_free_parts(am_manifest *m);
 
 // True when the pattern matches; the first group is then copied to *out (heap).
 AM_MUST_USE am_err am_name_pattern_match(const am_name_pattern *p, const char *name, bool *matches,
@@ -70,5 +89,15 @@ void am_classes_free(am_class_def *c, int64_t count);
 AM_MUST_USE am_err am_part_list(const am_manifest *m, const am_part *part, const char *root,
                                 const am_class_def *c, int64_t class_count, const int32_t *label,
                                 am_file_list *list, int64_t *capacity);
+// The same for images in packed files.
+AM_MUST_USE am_err am_part_list_packed(const am_manifest *m, const am_part *part, const int32_t *label,
+                                       am_file_list *list, int64_t *capacity);
+static inline bool am_layout_is_packed(am_layout layout) {
+  return layout == AM_LAYOUT_IDX || layout == AM_LAYOUT_RECORDS;
+}
+// AM_ERR_DATA: there is no WHAT ("file", "folder") MISSING; where the set can be had, and that its files
+// belong into `folder`.
+am_err am_manifest_fail_missing(const am_manifest *m, const char *what, const char *missing,
+                                const char *folder);
 
 #endif

@@ -174,10 +174,10 @@ static am_err check_every_class(const am_manifest *m, const am_selection *what, 
   for (int64_t k = 0; k < m->extension_count; k++)
     AM_GO(done, am_str_printf(&kinds, " .%s", m->extension[k]));
   for (int64_t k = 0; k < list->class_count; k++) {
-    AM_CHECK_GO(done, images[k] > 0, AM_ERR_DATA,
-                "data set %s: class \"%s\" has no image%s%s in %s (looked for%s)", m->name,
-                list->class_name[k], what->split ? " of split " : "", what->split ? what->split : "",
-                list->root, am_str_get(&kinds));
+    AM_CHECK_GO(done, images[k] > 0, AM_ERR_DATA, "data set %s: class \"%s\" has no image%s%s in %s%s%s%s",
+                m->name, list->class_name[k], what->split ? " of split " : "", what->split ? what->split : "",
+                list->root, list->packed_count ? "" : " (looked for",
+                list->packed_count ? "" : am_str_get(&kinds), list->packed_count ? "" : ")");
   }
 done:
   free(images);
@@ -187,17 +187,43 @@ done:
 
 // ---- files ----
 
-static am_err check_root(const am_manifest *m, const char *data_dir, const char *root) {
+am_err am_manifest_fail_missing(const am_manifest *m, const char *what, const char *missing,
+                                const char *folder) {
   const am_manifest_cfg *c = &m->cfg;
-  if (am_path_is_dir(root)) return AM_OK;
   return AM_FAIL(AM_ERR_DATA,
-                 "data set %s: there is no folder %s. %s can be had from %s%s%s%s; its files belong into "
-                 "that folder%s%s",
-                 m->name, root, *c->title ? c->title : m->name,
+                 "data set %s: there is no %s %s. %s can be had from %s%s%s%s; its files belong into %s",
+                 m->name, what, missing, *c->title ? c->title : m->name,
                  *c->source ? c->source : "(the manifest does not say where)",
-                 *c->licence ? " (licence: " : "", c->licence, *c->licence ? ")" : "",
-                 am_path_is_dir(data_dir) ? "" : "; the data folder itself does not exist: ",
-                 am_path_is_dir(data_dir) ? "" : data_dir);
+                 *c->licence ? " (licence: " : "", c->licence, *c->licence ? ")" : "", folder);
+}
+
+// *root = heap DIR/NAME, or the archive's own folder in it where it was unpacked there.
+static am_err find_root(const am_manifest *m, const char *data_dir, char **root) {
+  char *unpacked = NULL;
+  AM_TRY(am_path_join(data_dir, m->name, root));
+  if (!am_path_is_dir(data_dir)) return am_manifest_fail_missing(m, "data folder", data_dir, *root);
+  if (!am_path_is_dir(*root)) return am_manifest_fail_missing(m, "folder", *root, *root);
+  if (!*m->cfg.archive_folder) return AM_OK;
+  AM_TRY(am_path_join(*root, m->cfg.archive_folder, &unpacked));
+  if (am_path_is_dir(unpacked)) {
+    free(*root);
+    *root = unpacked;
+  } else {
+    free(unpacked);
+  }
+  return AM_OK;
+}
+
+// The classes of what is asked for: those of the set, or the one that a split without labels has.
+static am_err find_classes(const am_manifest *m, const am_selection *what, const char *root, am_class_def **c,
+                           int64_t *count) {
+  const am_part *part = m->part;
+  while (what->split && !m->divided && strcmp(part->split, what->split) != 0) part++;
+  if (!part->unlabelled || (part->split && !what->split)) return am_manifest_find_classes(m, root, c, count);
+  AM_TRY(AM_NEW_ARRAY(c, 1));
+  *count = 1;
+  AM_TRY(am_mem_strdup("unlabelled", &(*c)[0].name));
+  return am_mem_strdup("", &(*c)[0].folder);
 }
 
 static am_err list_parts(const am_manifest *m, const am_selection *what, const am_class_def *c,
@@ -205,7 +231,8 @@ static am_err list_parts(const am_manifest *m, const am_selection *what, const a
   int64_t capacity = 0;
   for (int64_t k = 0; k < m->part_count; k++) {
     const am_part *part = &m->part[k];
-    bool asked = !what->split || m->divided || (part->split && strcmp(part->split, what->split) == 0);
+    bool named = part->split && what->split && strcmp(part->split, what->split) == 0;
+    bool asked = named || m->divided || (!what->split && (!part->unlabelled || !part->split));
     if (asked) AM_TRY(am_part_list(m, part, list->root, c, classes, label, list, &capacity));
   }
   am_file_list_sort(list);
@@ -242,9 +269,8 @@ static am_err list_files(am_manifest *m, const char *data_dir, const am_selectio
   int64_t classes = 0;
   AM_CHECK(data_dir && *data_dir, AM_ERR_CONFIG,
            "data set %s: nothing says where image sets lie: give --data DIR or set AUGMINT_DATA", m->name);
-  AM_GO(done, am_path_join(data_dir, m->name, &list->root));
-  AM_GO(done, check_root(m, data_dir, list->root));
-  AM_GO(done, am_manifest_find_classes(m, list->root, &c, &classes));
+  AM_GO(done, find_root(m, data_dir, &list->root));
+  AM_GO(done, find_classes(m, what, list->root, &c, &classes));
   AM_GO(done, AM_NEW_ARRAY(&label, classes));
   AM_GO(done, label_classes(m, what, c, classes, label));
   AM_GO(done, name_classes(what, c, classes, label, list));
@@ -313,6 +339,7 @@ static am_err drawn_image(const am_file_list *list, const am_file_entry *e, am_i
 am_err am_manifest_image(am_manifest *m, const am_file_list *list, int64_t i, am_image *out) {
   const am_file_entry *e = &list->entry[i];
   if (am_manifest_is_drawn(m)) return drawn_image(list, e, out, NULL);
+  if (e->packed) return am_packed_image(e->packed, e->number, out);
   char *path = NULL;
   AM_TRY(am_path_join(list->root, e->path, &path));
   am_err err = am_image_read(path, out);

@@ -49,23 +49,6 @@ am_err am_fail_unknown(const am_node *where, const char *what, const char *word,
   return err;
 }
 
-am_err am_words_of(const am_node *n, const char ***out, int64_t *count) {
-  const char **words = NULL;
-  am_err err = AM_OK;
-  if (n->kind == AM_NODE_MAP || n->kind == AM_NODE_NULL)
-    return am_node_fail(n, "expected a word or a list of words");
-  int64_t total = n->kind == AM_NODE_LIST ? n->count : 1;
-  AM_TRY(AM_NEW_ARRAY(&words, total));
-  for (int64_t i = 0; i < total; i++)
-    AM_GO(failed, am_node_str(n->kind == AM_NODE_LIST ? n->item[i] : n, &words[i]));
-  *out = words;
-  *count = total;
-  return AM_OK;
-failed:
-  free(words);
-  return err;
-}
-
 am_err am_check_slices(const am_node *where, int64_t batch_size, int64_t slices) {
   if (slices <= batch_size) return AM_OK;
   return am_node_fail(where, "batch_size %lld cannot be cut into %lld slices", (long long)batch_size,
@@ -158,7 +141,7 @@ static am_err read_head(am_experiment *e) {
   AM_TRY(am_section(e->tree, "paper", &paper));
   AM_TRY(am_bind(paper, &am_paper_schema, NULL, &e->paper));
   am_node *notes = am_node_get(e->tree, "notes");
-  if (notes && notes->kind != AM_NODE_NULL) AM_TRY(am_words_of(notes, &e->note, &e->note_count));
+  if (notes && notes->kind != AM_NODE_NULL) AM_TRY(am_node_words(notes, &e->note, &e->note_count));
   return am_str_format(&e->folder, "%s%s", e->cfg.name, e->tiny ? "-tiny" : "");
 }
 

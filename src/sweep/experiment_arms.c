@@ -194,7 +194,7 @@ static am_err read_metrics(am_experiment *e, const am_node *list) {
   const char **name = NULL;
   am_err err = AM_OK;
   int64_t count = 0;
-  AM_TRY(am_words_of(list, &name, &count));
+  AM_TRY(am_node_words(list, &name, &count));
   AM_GO(done, AM_NEW_ARRAY(&e->metric, count));
   for (int64_t i = 0; i < count; i++) {
     AM_GO(done, find_metric(list->kind == AM_NODE_LIST ? list->item[i] : list, name[i], &e->metric[i]));
@@ -211,7 +211,7 @@ static am_err read_evaluated(am_experiment *e, const am_node *list) {
   const char **name = NULL;
   am_err err = AM_OK;
   int64_t count = d->split_count - 1;
-  if (list) AM_TRY(am_words_of(list, &name, &count));
+  if (list) AM_TRY(am_node_words(list, &name, &count));
   AM_GO(done, AM_NEW_ARRAY(&e->evaluated, count));
   for (int64_t i = 0; i < count; i++) {
     e->evaluated[i] = i + 1;
@@ -325,7 +325,7 @@ static am_err read_published_entry(am_experiment *e, const am_node *n, int64_t *
 
   const char **arms = NULL, *metric_name = NULL;
   am_err err = AM_OK;
-  AM_TRY(am_words_of(arm, &arms, &arm_count));
+  AM_TRY(am_node_words(arm, &arms, &arm_count));
   for (int64_t a = 0; a < arm_count; a++) {
     AM_GO(done, check_arm(e, arm->kind == AM_NODE_LIST ? arm->item[a] : arm, arms[a]));
     if (values) {

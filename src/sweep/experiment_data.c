@@ -27,7 +27,7 @@ static am_err read_objects(const am_node *objects, am_split_def *s) {
     const char **id = NULL;
     int64_t count = 0;
     am_str text = {0};
-    AM_TRY(am_words_of(objects->item[i], &id, &count));
+    AM_TRY(am_node_words(objects->item[i], &id, &count));
     am_err err = AM_OK;
     for (int64_t j = 0; j < count && !err; j++) err = am_str_printf(&text, "%s%s", j ? "," : "", id[j]);
     free(id);
@@ -45,7 +45,7 @@ static am_err read_split(const am_node *n, const char *name, am_split_def *s) {
   AM_TRY(am_bind(n, &am_split_schema, also, &s->cfg));
   const am_node *classes = am_node_get(n, "classes"), *objects = am_node_get(n, "objects");
   if (classes) {
-    AM_TRY(am_words_of(classes, &s->class_name, &s->class_count));
+    AM_TRY(am_node_words(classes, &s->class_name, &s->class_count));
     if (s->class_count < 2) return am_node_fail(classes, "a classifier needs at least two classes");
     for (int64_t i = 0; i < s->class_count; i++)
       for (int64_t j = 0; j < i; j++)

@@ -14,9 +14,6 @@ AM_MUST_USE am_err am_check_path_name(const am_node *where, const char *name);
 // Fails at `where` naming the word, what it should have been and the nearest of the names.
 am_err am_fail_unknown(const am_node *where, const char *what, const char *word, const char *const *names,
                        int64_t count);
-// A list of words, or one word, as borrowed strings in owned memory.
-AM_MUST_USE am_err am_words_of(const am_node *n, const char ***out, int64_t *count);
-
 // A batch has at least one image for each slice.
 AM_MUST_USE am_err am_check_slices(const am_node *where, int64_t batch_size, int64_t slices);
 
