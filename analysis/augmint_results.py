@@ -49,7 +49,7 @@ class Results:
     pools: pd.DataFrame
     rows: pd.DataFrame
     published: pd.DataFrame
-    samples: dict = field(default_factory=dict)  # pool -> (images u8 (n, h, w, 3), label (n) or None)
+    samples: dict = field(default_factory=dict)  # pool -> (images u8 (n, h, w, 3 or 1), label (n) or None)
     real: dict = field(default_factory=dict)     # split -> likewise
 
     @property

@@ -159,12 +159,12 @@ def confusion(r: Results):
 
 
 def grid(images: np.ndarray, columns: int) -> np.ndarray:
-    n, h, w, c = images.shape
+    n, h, w, _ = images.shape
     rows = -(-n // columns)
-    canvas = np.full((rows * (h + 2) - 2, columns * (w + 2) - 2, c), 255, np.uint8)
+    canvas = np.full((rows * (h + 2) - 2, columns * (w + 2) - 2, 3), 255, np.uint8)
     for i, image in enumerate(images):
         y, x = i // columns * (h + 2), i % columns * (w + 2)
-        canvas[y:y + h, x:x + w] = image
+        canvas[y:y + h, x:x + w] = image  # grey in all three channels
     return canvas
 
 

@@ -35,6 +35,7 @@ typedef struct {
   const char *dir;        // borrowed
   const preprocess *way;  // borrowed
   int64_t size;           // resize to size x size; 0: own size
+  int64_t channels;       // of the network's images
   am_image_files files;
   am_model *model;  // owned
   am_graph *graph;  // owned
@@ -44,10 +45,20 @@ typedef struct {
   int64_t classes;
 } predictor;
 
+// RGB, or grey where the network sees grey: turned so before it is resized, as for training.
+static am_err read_image(const predictor *p, int64_t i, am_image *out) {
+  am_image rgb = {0};
+  if (p->channels != 1) return am_image_files_read(&p->files, p->dir, i, out);
+  AM_TRY(am_image_files_read(&p->files, p->dir, i, &rgb));
+  am_err err = am_image_to_grey(&rgb, out);
+  am_image_fini(&rgb);
+  return err;
+}
+
 static am_err prepare(const predictor *p, int64_t i, am_image *out) {
   am_err err = AM_OK;
   am_image read = {0}, resized = {0};
-  AM_GO(done, am_image_files_read(&p->files, p->dir, i, &read));
+  AM_GO(done, read_image(p, i, &read));
   if (p->way->imagenet_size) {
     AM_GO(done, am_image_resize_short(&read, IMAGENET_RESIZE, AM_RESIZE_BILINEAR, &resized));
     AM_GO(done, am_image_center_crop(&resized, IMAGENET_CROP, IMAGENET_CROP, out));
@@ -63,12 +74,12 @@ done:
   return err;
 }
 
-// u8 (h, w, 3) -> f32 (3, h, w)
+// u8 (h, w, c) -> f32 (c, h, w)
 static void put_input(const preprocess *way, const am_image *image, float *out) {
-  int64_t pixels = image->width * image->height;
-  for (int64_t c = 0; c < 3; c++) {
+  int64_t pixels = image->width * image->height, channels = image->channels;
+  for (int64_t c = 0; c < channels; c++) {
     for (int64_t i = 0; i < pixels; i++) {
-      out[c * pixels + i] = ((float)image->pixel[3 * i + c] / 255.0f - way->mean[c]) / way->sd[c];
+      out[c * pixels + i] = ((float)image->pixel[channels * i + c] / 255.0f - way->mean[c]) / way->sd[c];
     }
   }
 }
@@ -81,10 +92,10 @@ static am_err forward(predictor *p, int64_t batch, int64_t height, int64_t width
   am_tensor *x = NULL, *y = NULL;
   float *all = NULL;
   am_pass pass = {.graph = p->graph};
-  int64_t row = 3 * height * width;
+  int64_t row = p->channels * height * width;
   memset(p->input + count * row, 0, (size_t)((batch - count) * row) * sizeof *p->input);
-  AM_GO(done, am_tensor_from_host(am_graph_device(p->graph), AM_F32, AM_SHAPE(batch, 3, height, width),
-                                  p->input, &x));
+  AM_GO(done, am_tensor_from_host(am_graph_device(p->graph), AM_F32,
+                                  AM_SHAPE(batch, p->channels, height, width), p->input, &x));
   AM_GO(done, am_graph_own(p->graph, x));
   AM_GO(done, am_model_forward(p->model, &pass, x, &y));
   AM_CHECK_GO(done, am_tensor_count(y) == batch * p->classes, AM_ERR_INTERNAL,
@@ -110,7 +121,7 @@ static am_err reserve_input(predictor *p, int64_t floats) {
 }
 
 static int64_t batch_for(const am_image *image) {
-  int64_t bytes = 3 * image->width * image->height * (int64_t)sizeof(float);
+  int64_t bytes = image->channels * image->width * image->height * (int64_t)sizeof(float);
   return am_clamp_i64(BATCH_BYTES / bytes, 1, MOST_BATCH);
 }
 
@@ -129,10 +140,10 @@ static am_err predict_all(predictor *p) {
       batch = i == 0 ? batch_for(&image) : 1;
       width = image.width;
       height = image.height;
-      AM_GO(done, reserve_input(p, batch * 3 * width * height));
+      AM_GO(done, reserve_input(p, batch * p->channels * width * height));
     }
     if (held == 0) first = i;
-    put_input(p->way, &image, p->input + held * 3 * width * height);
+    put_input(p->way, &image, p->input + held * p->channels * width * height);
     am_image_fini(&image);
     if (++held < batch && i + 1 < p->files.count) continue;
     AM_GO(done, forward(p, batch, height, width, held, p->logits + first * p->classes));
@@ -208,6 +219,10 @@ static am_err run(am_app *app) {
   AM_GO(done, am_app_device(app, 0, &device));
   AM_GO(done, am_network_load(&net, device, &p.model));
   p.classes = p.model->cfg.classes;
+  p.channels = p.model->cfg.channels;
+  AM_CHECK_GO(done, p.channels == 3 || (p.channels == 1 && !p.way->imagenet_size), AM_ERR_CONFIG,
+              "%s are for images of %lld channels, expected 3 or, without --preprocess imagenet, 1",
+              net.weights, (long long)p.channels);
   AM_GO(done, AM_NEW_ARRAY(&p.logits, p.files.count * p.classes));
   AM_GO(done, am_graph_new(device, &p.graph));
   am_graph_record(p.graph, false);

@@ -44,25 +44,31 @@ static void read_settings(const am_safetensors *st, const am_model_def *def, am_
   read_setting(st, def, "width", AM_MODEL_WIDTH, &cfg->width);
   read_setting(st, def, "latent", AM_MODEL_LATENT, &cfg->latent);
   read_setting(st, def, "size", 0, &cfg->size);
+  read_setting(st, def, "channels", 0, &cfg->channels);
 }
 
-// The last trainable parameter of a classifier is that of its last layer, whose first dimension is
-// the number of classes: what the file has there.
-static am_err read_classes(const char *model, am_model_cfg cfg, const am_safetensors *st, const char *weights,
-                           am_device *device, int64_t *classes) {
+// The first trainable parameter of a classifier is a convolution's, whose second dimension is the number of
+// image channels; the last one is its last layer's, whose first dimension is the number of classes: what
+// the file has there.
+static am_err read_ends(const char *model, const am_safetensors *st, const char *weights, am_device *device,
+                        am_model_cfg *cfg) {
   am_model *probe = NULL;
-  const am_param *last = NULL;
-  AM_TRY(am_model_new(model, &cfg, device, 0, &probe));
+  const am_param *first = NULL, *last = NULL;
+  AM_TRY(am_model_new(model, cfg, device, 0, &probe));
   for (int64_t i = 0; i < am_params_count(probe->params); i++) {
     const am_param *p = am_params_at(probe->params, i);
-    if (p->kind == AM_PARAM_TRAINABLE) last = p;
+    if (p->kind != AM_PARAM_TRAINABLE) continue;
+    if (!first) first = p;
+    last = p;
   }
   const am_st_entry *entry = last ? am_safetensors_find(st, last->name) : NULL;
   am_err err = AM_OK;
   AM_CHECK_GO(done, entry && entry->shape.ndim >= 1 && entry->shape.dim[0] > 0, AM_ERR_DATA,
               "%s holds no \"%s\": these are not the weights of a %s", weights,
               last ? last->name : "parameter", model);
-  *classes = entry->shape.dim[0];
+  cfg->classes = entry->shape.dim[0];
+  entry = am_safetensors_find(st, first->name);
+  if (entry && entry->shape.ndim == 4) cfg->channels = entry->shape.dim[1];
 done:
   am_model_free(probe);
   return err;
@@ -86,7 +92,7 @@ am_err am_network_load(const am_network_choice *choice, am_device *device, am_mo
   AM_GO(done, find_def(choice, st, &def));
   read_settings(st, def, &cfg);
   if (def->role == AM_ROLE_CLASSIFIER) {
-    AM_GO(done, read_classes(def->name, cfg, st, choice->weights, device, &cfg.classes));
+    AM_GO(done, read_ends(def->name, st, choice->weights, device, &cfg));
   }
   AM_GO(done, am_model_new(def->name, &cfg, device, 0, &m));
   AM_GO(done, am_params_load(m->params, choice->weights));

@@ -9,7 +9,7 @@ typedef struct {
   const char *weights;  // --weights: a safetensors file
   am_model_role role;   // another role is an error
   am_model_cfg cfg;     // what is known of it; the rest is what the weights say, then the network's own.
-                        // A classifier's classes are read off its last layer
+                        // A classifier's channels and classes are read off its first and last layer
 } am_network_choice;
 // Errors: AM_ERR_CONFIG unknown or unfit model; AM_ERR_IO, AM_ERR_DATA weights (both shapes named).
 AM_MUST_USE am_err am_network_load(const am_network_choice *choice, am_device *device, am_model **out);

@@ -62,19 +62,24 @@ am_err am_image_read(const char *path, am_image *out) {
   return err;
 }
 
-// Rec. 601 luma in 16-bit fixed point, as Pillow's convert("L"); equal channels give themselves.
+// In 16-bit fixed point.
 static uint8_t luma(const uint8_t rgb[3]) {
   return (uint8_t)((rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16);
 }
 
-am_err am_image_read_grey(const char *path, am_image *out) {
-  am_err err = AM_OK;
-  am_image rgb = {0}, grey = {0};
-  AM_GO(done, am_image_read(path, &rgb));
-  AM_GO(done, am_image_new(rgb.width, rgb.height, 1, &grey));
-  for (int64_t i = 0; i < rgb.width * rgb.height; i++) grey.pixel[i] = luma(rgb.pixel + 3 * i);
+am_err am_image_to_grey(const am_image *in, am_image *out) {
+  am_image grey = {0};
+  if (in->channels == 1) return am_image_copy(in, out);
+  AM_TRY(am_image_new(in->width, in->height, 1, &grey));
+  for (int64_t i = 0; i < in->width * in->height; i++) grey.pixel[i] = luma(in->pixel + 3 * i);
   *out = grey;
-done:
+  return AM_OK;
+}
+
+am_err am_image_read_grey(const char *path, am_image *out) {
+  am_image rgb = {0};
+  AM_TRY(am_image_read(path, &rgb));
+  am_err err = am_image_to_grey(&rgb, out);
   am_image_fini(&rgb);
   return err;
 }

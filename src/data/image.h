@@ -36,8 +36,9 @@ void am_image_fini(am_image *image);
 enum { AM_IMAGE_FILE_BYTES = 1 << 30 };
 AM_MUST_USE am_err am_image_decode(const char *name, const void *bytes, size_t count, am_image *out);
 AM_MUST_USE am_err am_image_read(const char *path, am_image *out);
-// One channel as stored (masks): Pillow's convert("L").
-AM_MUST_USE am_err am_image_read_grey(const char *path, am_image *out);
+// One channel, as Pillow's convert("L"): Rec. 601 luma; an RGB image whose channels are equal gives these.
+AM_MUST_USE am_err am_image_to_grey(const am_image *in, am_image *out);
+AM_MUST_USE am_err am_image_read_grey(const char *path, am_image *out);  // masks
 // PNG whose decoding gives back exactly these pixels; *bytes is heap memory of the caller.
 AM_MUST_USE am_err am_image_encode_png(const am_image *image, uint8_t **bytes, size_t *count);
 AM_MUST_USE am_err am_image_encode_jpeg(const am_image *image, int quality, uint8_t **bytes, size_t *count);

@@ -21,7 +21,7 @@ static am_err note_corrupt(am_corrupt_list *c, const char *text) {
   return AM_OK;
 }
 
-am_err am_prepare_image(const am_image *in, const am_prepare_cfg *cfg, am_image *out) {
+static am_err fit_image(const am_image *in, const am_prepare_cfg *cfg, am_image *out) {
   if (cfg->fit == AM_FIT_STRETCH) return am_image_resize(in, cfg->size, cfg->size, cfg->filter, out);
   if (cfg->fit == AM_FIT_PAD) {
     AM_CHECK(am_max_i64(in->width, in->height) <= cfg->size, AM_ERR_DATA,
@@ -33,6 +33,17 @@ am_err am_prepare_image(const am_image *in, const am_prepare_cfg *cfg, am_image 
   AM_TRY(am_image_resize_short(in, cfg->size, cfg->filter, &fitted));
   am_err err = am_image_center_crop(&fitted, cfg->size, cfg->size, out);
   am_image_fini(&fitted);
+  return err;
+}
+
+am_err am_prepare_image(const am_image *in, const am_prepare_cfg *cfg, am_image *out) {
+  if (cfg->channels == in->channels) return fit_image(in, cfg, out);
+  AM_CHECK(cfg->channels == 1, AM_ERR_ARG, "cannot make %lld channels of %lld", (long long)cfg->channels,
+           (long long)in->channels);
+  am_image grey = {0};
+  AM_TRY(am_image_to_grey(in, &grey));
+  am_err err = fit_image(&grey, cfg, out);
+  am_image_fini(&grey);
   return err;
 }
 
@@ -115,7 +126,7 @@ static am_err write_block(am_manifest *m, const am_file_list *list, const am_pre
   am_shard_desc desc = {.encoding = AM_ENCODING_RAW,
                         .height = cfg->size,
                         .width = cfg->size,
-                        .channels = 3,
+                        .channels = cfg->channels,
                         .class_count = list->class_count,
                         .class_name = (const char *const *)list->class_name,
                         .column_count = 1,

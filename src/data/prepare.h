@@ -13,7 +13,8 @@ typedef enum {
 } am_fit_kind;
 
 typedef struct {
-  int64_t size;  // height and width, px
+  int64_t size;      // height and width, px
+  int64_t channels;  // 3 RGB, 1 grey
   am_resize_kind filter;
   am_fit_kind fit;
   double corrupt_limit;  // largest share of images that may be unreadable; 0: none
@@ -31,12 +32,12 @@ typedef struct {
 } am_corrupt_list;
 void am_corrupt_list_fini(am_corrupt_list *c);
 
-// Writes DIR/block-<first index>.h5 and so on: raw RGB, sample index and column `source` are the
+// Writes DIR/block-<first index>.h5 and so on: raw pixels, sample index and column `source` are the
 // place in the listing; images that cannot be read are left out and named in *corrupt.
 // Errors: AM_ERR_DATA more than corrupt_limit unreadable (names the first ones); AM_ERR_IO.
 AM_MUST_USE am_err am_prepare_shards(am_manifest *m, const am_file_list *list, const am_prepare_cfg *cfg,
                                      const char *dir, am_corrupt_list *corrupt);
-// One image as the shards hold it: size x size.
+// One image as the shards hold it: size x size, grey where asked for before it is resized.
 AM_MUST_USE am_err am_prepare_image(const am_image *in, const am_prepare_cfg *cfg, am_image *out);
 
 #endif

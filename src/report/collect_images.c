@@ -15,7 +15,7 @@ enum { SHOWN = 8 };
 // ---- samples ----
 
 typedef struct {
-  uint8_t *pixel;  // owned: (capacity, h, w, 3)
+  uint8_t *pixel;  // owned: (capacity, h, w, channels)
   int64_t *label;  // owned
   int64_t *have;   // owned: of each class
   int64_t count, height, width, channels;

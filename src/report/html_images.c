@@ -141,8 +141,8 @@ static am_err put_sheet(const am_array *a, const char *caption, am_str *out) {
   for (int64_t i = 0; i < count; i++) {
     tile[i] = (am_image){.width = width,
                          .height = height,
-                         .channels = 3,
-                         .pixel = (uint8_t *)a->data + i * height * width * 3};
+                         .channels = a->dim[3],
+                         .pixel = (uint8_t *)a->data + i * height * width * a->dim[3]};
   }
   AM_GO(done, am_image_grid(tile, count, columns, 2, &sheet));
   AM_GO(done, am_image_encode_png(&sheet, &png, &png_bytes));
@@ -163,8 +163,8 @@ done:
 }
 
 static bool is_sheet(const am_array *a, const char *prefix) {
-  return am_str_starts(a->path, prefix) && a->type == AM_ARRAY_U8 && a->ndim == 4 && a->dim[3] == 3 &&
-         a->dim[0] > 0 && a->dim[1] > 0 && a->dim[2] > 0;
+  return am_str_starts(a->path, prefix) && a->type == AM_ARRAY_U8 && a->ndim == 4 && a->dim[0] > 0 &&
+         a->dim[1] > 0 && a->dim[2] > 0 && (a->dim[3] == 1 || a->dim[3] == 3);
 }
 
 static am_err put_sheets(am_results *r, const char *prefix, const char *what, int64_t *shown, am_str *out) {

@@ -18,8 +18,8 @@
 //   /published arm split metric value(f64) tolerance(f64) reason("" or why it cannot be reproduced)
 //   /predictions/<cell row>/<split>/{logits (n, k) f32, label (n) i32}
 //   /confusion/<cell row>/<split>   (k, k) i64, [true][predicted]; attribute class_names (texts)
-//   /samples/<pool id, '/' as ':'>  (n, h, w, 3) u8, the first images of each class; attribute label (n, i64)
-//   /real/<split>                   (n, h, w, 3) u8 likewise, real images of that split (first draw)
+//   /samples/<pool id, '/' as ':'>  (n, h, w, 3 or 1) u8, the first images of each class; attribute label (n, i64)
+//   /real/<split>                   (n, h, w, 3 or 1) u8 likewise, real images of that split (first draw)
 #ifndef AM_REPORT_RESULTS_H
 #define AM_REPORT_RESULTS_H
 

@@ -7,7 +7,8 @@
 //
 // Keys (each section's fields with defaults: `augmint schema`):
 //   name question paper{id where} defaults notes[] reference tolerance budget
-//   data:        train and any further split {manifest split classes objects size resize per_class};
+//   data:        train and any further split {manifest split classes objects size channels resize
+//                per_class};
 //                normalize {mean sd}; draws [{name, <split>: {overrides}}]
 //   generators:  NAME: {model {kind ...}, fit {... optimizer}}
 //   pools:       NAME: {from per_class block batch_size batch_statistics}
@@ -44,6 +45,7 @@
   S(manifest, NULL, "data set: data/manifests/NAME.yaml")                                        \
   S(split, "", "split of the manifest; empty: all its images")                                   \
   I(size, 64, 4, 4096, "px", "height and width after resizing")                                  \
+  I(channels, 3, 1, 3, "", "3 RGB, grey repeated; 1 grey, colours as Rec. 601 luma")              \
   C(resize, "bilinear", "nearest|bilinear|bicubic|lanczos|box", "filter, antialiased as Pillow") \
   C(shape, "stretch", "stretch|crop|pad",                                                        \
     "stretch: both sides to size; crop: short side to size, then the middle; pad: black around it") \

@@ -43,6 +43,7 @@ static am_err read_split(const am_node *n, const char *name, am_split_def *s) {
   if (n->kind != AM_NODE_MAP) return am_node_fail(n, "expected a map: {manifest: ..., size: ...}");
   s->name = name;
   AM_TRY(am_bind(n, &am_split_schema, also, &s->cfg));
+  if (s->cfg.channels == 2) return am_node_fail(am_node_get(n, "channels"), "2, expected 1 or 3");
   const am_node *classes = am_node_get(n, "classes"), *objects = am_node_get(n, "objects");
   if (classes) {
     AM_TRY(am_node_words(classes, &s->class_name, &s->class_count));
@@ -57,7 +58,8 @@ static am_err read_split(const am_node *n, const char *name, am_split_def *s) {
 
 // What a further split does not say, it shares with train; objects and the manifest's split are its own.
 static am_err inherit(am_node *split, const am_node *train) {
-  static const char *const shared[] = {"manifest", "classes", "size", "resize", "shape", "unreadable"};
+  static const char *const shared[] = {"manifest", "classes", "size",      "channels",
+                                       "resize",   "shape",   "unreadable"};
   for (int i = 0; i < AM_COUNT_OF(shared); i++) {
     const am_node *value = am_node_get(train, shared[i]);
     if (!value || am_node_get(split, shared[i])) continue;
@@ -68,7 +70,7 @@ static am_err inherit(am_node *split, const am_node *train) {
   return AM_OK;
 }
 
-// All splits of a draw are seen by one network: one size, one list of classes.
+// All splits of a draw are seen by one network: one size, one kind of image, one list of classes.
 static am_err check_splits(const am_draw_def *d, const am_node *where) {
   const am_split_def *train = &d->split[0];
   for (int64_t i = 1; i < d->split_count; i++) {
@@ -76,6 +78,9 @@ static am_err check_splits(const am_draw_def *d, const am_node *where) {
     if (s->cfg.size != train->cfg.size)
       return am_node_fail(am_node_get(where, s->name), "size is %lld, train has %lld", (long long)s->cfg.size,
                           (long long)train->cfg.size);
+    if (s->cfg.channels != train->cfg.channels)
+      return am_node_fail(am_node_get(where, s->name), "channels is %lld, train has %lld",
+                          (long long)s->cfg.channels, (long long)train->cfg.channels);
     if (!s->class_name || !train->class_name)
       continue;  // the manifest's classes are compared once they are known
     bool same = s->class_count == train->class_count;
@@ -147,8 +152,10 @@ am_err am_read_data(am_experiment *e, const am_node *data) {
     for (int64_t j = 0; j < i; j++)
       if (strcmp(e->draw[i].name, e->draw[j].name) == 0)
         return am_node_fail(draws->item[i], "two draws are named \"%s\"", e->draw[i].name);
-    if (e->draw[i].split[0].cfg.size != e->draw[0].split[0].cfg.size)
-      return am_node_fail(draws->item[i], "draws with images of different size cannot share one table");
+    const am_split_cfg *first = &e->draw[0].split[0].cfg, *mine = &e->draw[i].split[0].cfg;
+    if (mine->size != first->size || mine->channels != first->channels)
+      return am_node_fail(draws->item[i],
+                          "draws with images of different size or channels cannot share one table");
   }
   return AM_OK;
 }

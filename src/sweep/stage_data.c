@@ -51,6 +51,7 @@ am_err am_prepare_run(const am_stage_env *env, const am_stage *st, const char *o
               AM_ERR_DATA, "%s: the files of data set %s changed while this run was being planned: run again",
               st->id, cfg->manifest);
   am_prepare_cfg how = {.size = cfg->size,
+                        .channels = cfg->channels,
                         .filter = resize_kind(cfg->resize),
                         .fit = fit_kind(cfg->shape),
                         .corrupt_limit = cfg->unreadable,

@@ -14,7 +14,7 @@
 #include "sweep/stage_text.h"
 #include "weights/safetensors.h"
 
-enum { CHANNELS = 3 };
+enum { MOST_CHANNELS = 3 };
 // Rows of one evaluation batch: fixed, because part of what a logit is.
 static const int64_t EVALUATE_BATCH = 64;
 
@@ -23,20 +23,22 @@ static const int64_t EVALUATE_BATCH = 64;
 am_err am_stage_network(const am_stage_env *env, const am_model_def *def, const am_network_cfg *network,
                         int64_t draw, uint64_t seed, am_model **out) {
   am_model_cfg cfg = am_network_settings(network, def);
-  cfg.channels = CHANNELS;
-  cfg.size = env->plan->e->draw[draw].split[0].cfg.size;
+  const am_split_cfg *data = &env->plan->e->draw[draw].split[0].cfg;
+  cfg.channels = data->channels;
+  cfg.size = data->size;
   if (def->role == AM_ROLE_CLASSIFIER) cfg.classes = am_plan_source(env->plan, draw, 0)->class_count;
   return am_model_new(def->name, &cfg, env->device, seed, out);
 }
 
 // The file says which network it belongs to, so that `augmint sample` and `predict` need not be told.
 static am_err save_network(am_model *m, const char *dir, const char *name) {
-  char *path = NULL, width[24], latent[24], size[24];
-  const char *const meta[] = {"format", "pt",   "model", m->def->name, "width", width,
-                              "latent", latent, "size",  size,         NULL};
+  char *path = NULL, width[24], latent[24], size[24], channels[24];
+  const char *const meta[] = {"format", "pt",   "model", m->def->name, "width",  width, "latent",
+                              latent,   "size", size,    "channels",   channels, NULL};
   snprintf(width, sizeof width, "%lld", (long long)m->cfg.width);
   snprintf(latent, sizeof latent, "%lld", (long long)m->cfg.latent);
   snprintf(size, sizeof size, "%lld", (long long)m->cfg.size);
+  snprintf(channels, sizeof channels, "%lld", (long long)m->cfg.channels);
   AM_TRY(am_path_join(dir, name, &path));
   am_err err = am_params_save(m->params, path, meta);
   free(path);
@@ -159,13 +161,13 @@ done:
 // ---- train ----
 
 static am_err new_pipeline(const am_experiment *e, const am_node *augment, am_pipeline **out) {
-  int64_t size = e->draw[0].split[0].cfg.size;
-  float mean[CHANNELS], sd[CHANNELS];
-  for (int c = 0; c < CHANNELS; c++) {
+  const am_split_cfg *data = &e->draw[0].split[0].cfg;
+  float mean[MOST_CHANNELS], sd[MOST_CHANNELS];
+  for (int64_t c = 0; c < data->channels; c++) {
     mean[c] = (float)e->normalize.mean;
     sd[c] = (float)e->normalize.sd;
   }
-  return am_pipeline_new(augment, CHANNELS, size, size, mean, sd, out);
+  return am_pipeline_new(augment, data->channels, data->size, data->size, mean, sd, out);
 }
 
 // The watched split is the last input of the stage.

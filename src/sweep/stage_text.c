@@ -99,6 +99,7 @@ static am_err put_device(am_node *map, const am_plan *p) {
 static am_err describe_prepare(const am_plan *p, const am_stage *st, am_node *config, am_node *inputs) {
   const am_split_cfg *cfg = &p->e->draw[st->draw].split[st->split].cfg;
   AM_TRY(put_i64(config, "size", cfg->size));
+  AM_TRY(put_i64(config, "channels", cfg->channels));
   AM_TRY(put_text(config, "resize", cfg->resize));
   AM_TRY(put_text(config, "shape", cfg->shape));
   AM_TRY(put_f64(config, "unreadable", cfg->unreadable));

@@ -142,7 +142,7 @@ static am_err prepare(void) {
   am_file_list list = {0};
   am_corrupt_list corrupt = {0};
   am_prepare_cfg cfg = {
-      .size = 4, .filter = AM_RESIZE_BILINEAR, .fit = AM_FIT_CROP, .block = 2, .corrupt_limit = 0.5};
+      .size = 4, .channels = 3, .filter = AM_RESIZE_BILINEAR, .fit = AM_FIT_CROP, .block = 2, .corrupt_limit = 0.5};
   AM_GO(done, am_manifest_load(in_dir("set.yaml"), NULL, &m));
   AM_GO(done, am_manifest_list(m, in_dir("data"), &(am_selection){0}, &list));
   AM_GO(done, am_prepare_shards(m, &list, &cfg, in_dir("out"), &corrupt));

@@ -150,9 +150,25 @@ static am_manifest *make_set(int64_t images) {
   return m;
 }
 
+static void prepares_grey_before_resizing(void **state) {
+  am_image rgb = gradient(9, 6, 3), grey = {0}, want = {0}, got = {0};
+  am_prepare_cfg cfg = {.size = 4, .channels = 1};
+  am_ok(am_image_to_grey(&rgb, &grey));
+  am_ok(am_image_resize(&grey, 4, 4, AM_RESIZE_NEAREST, &want));
+  am_ok(am_prepare_image(&rgb, &cfg, &got));
+  assert_int_equal(got.channels, 1);
+  assert_memory_equal(got.pixel, want.pixel, 4 * 4);
+  am_image_fini(&got);
+  cfg.channels = 3;
+  am_fails(am_prepare_image(&grey, &cfg, &got), AM_ERR_ARG, "cannot make 3 channels of 1");
+  am_image_fini(&rgb);
+  am_image_fini(&grey);
+  am_image_fini(&want);
+}
+
 static void pads_without_touching_a_pixel(void **state) {
   am_image small = gradient(3, 6, 3), padded = {0}, middle = {0};
-  const am_prepare_cfg cfg = {.size = 9, .fit = AM_FIT_PAD};
+  const am_prepare_cfg cfg = {.size = 9, .channels = 3, .fit = AM_FIT_PAD};
   am_ok(am_prepare_image(&small, &cfg, &padded));
   assert_int_equal(padded.width, 9);
   assert_int_equal(padded.height, 9);
@@ -163,7 +179,9 @@ static void pads_without_touching_a_pixel(void **state) {
   for (int64_t i = 0; i < 9 * 9 * 3; i++) sum += padded.pixel[i];
   assert_int_equal(sum, sum_inside);  // everything else is black
   am_image_fini(&padded);
-  assert_int_equal(am_prepare_image(&small, &(am_prepare_cfg){.size = 5, .fit = AM_FIT_PAD}, &padded), AM_ERR_DATA);
+  assert_int_equal(
+      am_prepare_image(&small, &(am_prepare_cfg){.size = 5, .channels = 3, .fit = AM_FIT_PAD}, &padded),
+      AM_ERR_DATA);
   am_image_fini(&small);
   am_image_fini(&middle);
 }
@@ -172,7 +190,8 @@ static void packs_a_set_into_shards(void **state) {
   am_manifest *m = make_set(10);
   am_file_list list = {0};
   am_corrupt_list corrupt = {0};
-  am_prepare_cfg cfg = {.size = 8, .filter = AM_RESIZE_BILINEAR, .fit = AM_FIT_CROP, .block = 4};
+  am_prepare_cfg cfg = {
+      .size = 8, .channels = 3, .filter = AM_RESIZE_BILINEAR, .fit = AM_FIT_CROP, .block = 4};
   am_shard_set *set = NULL;
   am_ok(am_manifest_list(m, in_dir("data"), &(am_selection){0}, &list));
   for (cfg.workers = 0; cfg.workers < 4; cfg.workers += 3) {
@@ -206,7 +225,7 @@ static void leaves_out_some_corrupt_images_when_allowed(void **state) {
   am_manifest *m = make_set(10);
   am_file_list list = {0};
   am_corrupt_list corrupt = {0};
-  am_prepare_cfg cfg = {.size = 8, .filter = AM_RESIZE_BILINEAR, .block = 100, .workers = 2};
+  am_prepare_cfg cfg = {.size = 8, .channels = 3, .filter = AM_RESIZE_BILINEAR, .block = 100, .workers = 2};
   am_ok(am_file_write(in_dir("data/set/a/003.png"), "", 0));
   am_ok(am_file_write(in_dir("data/set/a/007.png"), "text", 4));
   am_ok(am_manifest_list(m, in_dir("data"), &(am_selection){0}, &list));
@@ -238,6 +257,7 @@ int main(void) {
       cmocka_unit_test(reads_masks_as_grey),
       cmocka_unit_test(crops_only_inside),
       cmocka_unit_test(lays_out_a_grid),
+      cmocka_unit_test(prepares_grey_before_resizing),
       cmocka_unit_test(pads_without_touching_a_pixel),
       cmocka_unit_test(packs_a_set_into_shards),
       cmocka_unit_test(leaves_out_some_corrupt_images_when_allowed),
