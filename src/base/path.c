@@ -90,14 +90,19 @@ done:
   return err;
 }
 
-static am_err write_all(int fd, const char *path, const char *data, size_t bytes) {
-  while (bytes > 0) {
-    ssize_t put = am_fault_hit(AM_FAULT_IO) ? (errno = ENOSPC, -1) : write(fd, data, bytes);
+static am_err write_all(int fd, const char *path, am_piece piece) {
+  const char *data = piece.data;
+  while (piece.bytes > 0) {
+    ssize_t put = am_fault_hit(AM_FAULT_IO) ? (errno = ENOSPC, -1) : write(fd, data, piece.bytes);
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) return FAIL_ERRNO("cannot write", path);
     data += put;
-    bytes -= (size_t)put;
+    piece.bytes -= (size_t)put;
   }
+  return AM_OK;
+}
+
+static am_err sync_file(int fd, const char *path) {
   if (am_fault_hit(AM_FAULT_IO)) {
     errno = EIO;
     return FAIL_ERRNO("cannot sync", path);
@@ -106,7 +111,7 @@ static am_err write_all(int fd, const char *path, const char *data, size_t bytes
   return AM_OK;
 }
 
-am_err am_file_write(const char *path, const void *data, size_t bytes) {
+am_err am_file_write_pieces(const char *path, const am_piece *piece, int count) {
   char *temporary = NULL;
   AM_TRY(am_str_format(&temporary, "%s.tmp.%ld", path, (long)getpid()));
   am_err err = AM_OK;
@@ -115,13 +120,18 @@ am_err am_file_write(const char *path, const void *data, size_t bytes) {
     err = FAIL_ERRNO("cannot create", temporary);
     goto done;
   }
-  err = write_all(fd, path, data, bytes);
+  for (int k = 0; k < count && !err; k++) err = write_all(fd, path, piece[k]);
+  if (!err) err = sync_file(fd, path);
   if (close(fd) != 0 && !err) err = FAIL_ERRNO("cannot close", path);
   if (!err) err = am_path_rename(temporary, path);
   if (err) unlink(temporary);
 done:
   free(temporary);
   return err;
+}
+
+am_err am_file_write(const char *path, const void *data, size_t bytes) {
+  return am_file_write_pieces(path, &(am_piece){data, bytes}, 1);
 }
 
 static am_err sync_path(const char *path, int flags) {

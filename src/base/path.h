@@ -22,6 +22,12 @@ AM_MUST_USE am_err am_path_mkdirs(const char *path);
 AM_MUST_USE am_err am_file_read(const char *path, size_t limit_bytes, char **data, size_t *bytes);
 // Writes beside the target, fsyncs, renames: the target holds the old or the new bytes, never half.
 AM_MUST_USE am_err am_file_write(const char *path, const void *data, size_t bytes);
+// The same of several pieces, one after the other.
+typedef struct {
+  const void *data;  // borrowed
+  size_t bytes;
+} am_piece;
+AM_MUST_USE am_err am_file_write_pieces(const char *path, const am_piece *piece, int count);
 AM_MUST_USE am_err am_path_rename(const char *from, const char *to);  // then syncs the folder of `to`
 AM_MUST_USE am_err am_path_remove_tree(const char *path);             // missing is fine; links are not followed
 AM_MUST_USE am_err am_file_size(const char *path, int64_t *bytes);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/path.h"
 
 static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -63,12 +64,22 @@ static void *memory_malloc(size_t bytes, H5FD_file_image_op_t op, void *user) { 
 static void *memory_copy(void *to, const void *from, size_t bytes, H5FD_file_image_op_t op, void *user) {
   return memcpy(to, from, bytes);
 }
+// Zeroed (equal content, equal bytes); of a large block only the pages that are written cost anything.
 static void *memory_grow(void *old, size_t bytes, H5FD_file_image_op_t op, void *user) {
   am_h5_memory *m = user;
-  uint8_t *grown = realloc(old, bytes);
+  if (old && bytes <= m->room) {
+    m->bytes = bytes;
+    return old;
+  }
+  size_t room = m->room < bytes / 2 ? bytes : 2 * m->room;
+  uint8_t *grown = calloc(1, room);
   if (!grown) return NULL;
-  if (bytes > m->bytes) memset(grown + m->bytes, 0, bytes - m->bytes);  // equal content, equal bytes
+  size_t before = m->array_at < m->bytes ? m->array_at : m->bytes, after = m->array_at + m->array_bytes;
+  if (old) memcpy(grown, old, before);
+  if (old && after < m->bytes) memcpy(grown + after, (const uint8_t *)old + after, m->bytes - after);
+  free(old);
   m->bytes = bytes;
+  m->room = room;
   return grown;
 }
 static herr_t memory_release(void *image, H5FD_file_image_op_t op, void *user) {
@@ -85,7 +96,7 @@ static herr_t keep_user(void *user) { return 0; }
 
 // No time stamps anywhere: they are on unless switched off per object.
 static hid_t create_in_memory(am_h5_memory *memory) {
-  enum { GROWTH_BYTES = 1 << 22 };
+  enum { GROWTH_BYTES = 1 << 16 };
   H5FD_file_image_callbacks_t callbacks = {memory_malloc, memory_copy, memory_grow, memory_release,
                                            same_user,     keep_user,   memory};
   hid_t access = H5Pcreate(H5P_FILE_ACCESS), creation = H5Pcreate(H5P_FILE_CREATE), file = H5I_INVALID_HID;
@@ -177,12 +188,17 @@ static size_t file_bytes(const am_h5_memory *m) {
   uint64_t end = 0;
   if (!m->image || m->bytes < SUPERBLOCK_BYTES) return 0;
   for (int i = 7; i >= 0; i--) end = end << 8 | m->image[END_OF_FILE + i];
-  return end <= m->bytes ? (size_t)end : 0;
+  size_t known = m->array_at + m->array_bytes > m->bytes ? m->array_at + m->array_bytes : m->bytes;
+  return end <= known ? (size_t)end : 0;  // HDF5 does not extend the image by an array it never saw
 }
 
 am_err am_h5_publish(am_h5 *f, const char *path) {
+  const am_h5_memory *m = &f->memory;
   AM_CHECK(close_file(f), AM_ERR_NOMEM, "cannot finish an HDF5 file in memory for %s", path);
-  size_t bytes = file_bytes(&f->memory);
-  AM_CHECK(bytes > 0, AM_ERR_INTERNAL, "the HDF5 file built in memory for %s has no superblock", path);
-  return am_file_write(path, f->memory.image, bytes);
+  size_t bytes = file_bytes(m), after = m->array_at + m->array_bytes;
+  AM_CHECK(bytes > 0 && after <= bytes, AM_ERR_INTERNAL,
+           "the HDF5 file built in memory for %s has no superblock, or ends within its array", path);
+  const am_piece piece[] = {
+      {m->image, m->array_at}, {m->array, m->array_bytes}, {m->image + after, bytes - after}};
+  return am_file_write_pieces(path, piece, AM_COUNT_OF(piece));
 }

@@ -42,6 +42,10 @@ AM_MUST_USE am_err am_h5_publish(am_h5 *f, const char *path);
 AM_MUST_USE am_err am_h5_put_group(am_h5 *f, const char *path);
 AM_MUST_USE am_err am_h5_put(am_h5 *f, const char *path, am_h5_type type, int ndim, const int64_t *dim,
                              const void *data);
+// An array of one dimension that is too large to copy: `data` is borrowed until the file is published.
+// One in a file.
+AM_MUST_USE am_err am_h5_put_borrowed(am_h5 *f, const char *path, am_h5_type type, int64_t count,
+                                      const void *data);
 // A column of text, padded with zeros to the longest entry (at least one byte).
 AM_MUST_USE am_err am_h5_put_text(am_h5 *f, const char *path, const char *const *text, int64_t count);
 // Attributes of the object at `path`.

@@ -6,10 +6,13 @@
 
 #include "data/h5.h"
 
-// The bytes of a file that is built in memory; HDF5 leaves them to us when it closes the file.
+// The bytes of a file that is built in memory; HDF5 leaves them to us when it closes the file. One array
+// may lie elsewhere: its place in the image is a hole whose pages are never touched.
 typedef struct {
   uint8_t *image;  // owned once the file is closed
-  size_t bytes;
+  size_t bytes, room;
+  const void *array;  // borrowed; NULL: none
+  size_t array_at, array_bytes;
 } am_h5_memory;
 
 struct am_h5 {

@@ -32,18 +32,25 @@ static bool make_parents(hid_t file, char *path, bool whole) {
   return !whole || make_group(file, path);
 }
 
+static hid_t create_set(hid_t file, const char *path, hid_t file_type, hid_t space, H5D_alloc_time_t when) {
+  hid_t creation = H5Pcreate(H5P_DATASET_CREATE), set = H5I_INVALID_HID;
+  if (creation >= 0 && H5Pset_obj_track_times(creation, 0) >= 0 &&
+      H5Pset_layout(creation, H5D_CONTIGUOUS) >= 0 && H5Pset_alloc_time(creation, when) >= 0 &&
+      H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0) {
+    set = H5Dcreate2(file, path, file_type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+  }
+  am_h5_noted(set >= 0);
+  H5Pclose(creation);
+  return set;
+}
+
 static bool write_set(hid_t file, const char *path, hid_t file_type, hid_t memory_type, hid_t space,
                       const void *data) {
-  hid_t creation = H5Pcreate(H5P_DATASET_CREATE), set = H5I_INVALID_HID;
-  bool good = creation >= 0 && H5Pset_obj_track_times(creation, 0) >= 0 &&
-              H5Pset_layout(creation, H5D_CONTIGUOUS) >= 0 &&
-              H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0;
-  if (good) set = H5Dcreate2(file, path, file_type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
-  good = set >= 0 && (H5Sget_simple_extent_npoints(space) == 0 ||
-                      H5Dwrite(set, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
+  hid_t set = create_set(file, path, file_type, space, H5D_ALLOC_TIME_LATE);
+  bool good = set >= 0 && (H5Sget_simple_extent_npoints(space) == 0 ||
+                           H5Dwrite(set, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
   am_h5_noted(good);
   if (set >= 0) H5Dclose(set);
-  H5Pclose(creation);
   return good;
 }
 
@@ -100,6 +107,33 @@ am_err am_h5_put_group(am_h5 *f, const char *path) {
 am_err am_h5_put(am_h5 *f, const char *path, am_h5_type type, int ndim, const int64_t *dim,
                  const void *data) {
   return put(f, path, NULL, am_h5_file_type(type), am_h5_memory_type(type), ndim, dim, data);
+}
+// Gives the array its place in the file without writing it.
+static bool place_set(am_h5 *f, const char *path, am_h5_type type, int64_t count) {
+  hsize_t extent = (hsize_t)count;
+  hid_t space = H5Screate_simple(1, &extent, NULL), set = H5I_INVALID_HID;
+  if (space >= 0) set = create_set(f->file, path, am_h5_file_type(type), space, H5D_ALLOC_TIME_EARLY);
+  haddr_t at = set >= 0 ? H5Dget_offset(set) : HADDR_UNDEF;
+  bool good = am_h5_noted(at != HADDR_UNDEF);
+  if (good) f->memory.array_at = (size_t)at;
+  if (set >= 0) H5Dclose(set);
+  if (space >= 0) H5Sclose(space);
+  return good;
+}
+
+am_err am_h5_put_borrowed(am_h5 *f, const char *path, am_h5_type type, int64_t count, const void *data) {
+  if (count == 0) return am_h5_put(f, path, type, 1, &count, data);
+  am_err err = AM_OK;
+  AM_CHECK(!f->memory.array, AM_ERR_ARG, "%s: a second borrowed array in one HDF5 file", path);
+  am_h5_lock();
+  if (place_set(f, path, type, count)) {
+    f->memory.array = data;
+    f->memory.array_bytes = (size_t)count * H5Tget_size(am_h5_memory_type(type));
+  } else {
+    err = AM_FAIL(AM_ERR_NOMEM, "cannot put %s into an HDF5 file: %s", path, am_h5_reason());
+  }
+  am_h5_unlock();
+  return err;
 }
 am_err am_h5_put_attr_i64(am_h5 *f, const char *path, const char *name, int64_t value) {
   return put(f, path, name, am_h5_file_type(AM_H5_I64), am_h5_memory_type(AM_H5_I64), 0, NULL, &value);

@@ -1,5 +1,5 @@
-// Writing a shard: items are collected in memory, the file is built in memory, one atomic write
-// publishes it.
+// Writing a shard: items are collected in memory, the file is built in memory around the images, one
+// atomic write publishes it.
 #include "data/shard.h"
 
 #include <stdlib.h>
@@ -164,7 +164,6 @@ static am_err put_arrays(const am_shard_writer *w, am_h5 *f) {
   int64_t offsets = w->count + 1;
   AM_GO(done, AM_NEW_ARRAY(&offset, offsets));
   if (w->count) memcpy(offset + 1, w->end, (size_t)w->count * sizeof *offset);
-  AM_GO(done, am_h5_put(f, AM_SHARD_IMAGE_BYTES, AM_H5_U8, 1, &w->byte_count, w->bytes));
   AM_GO(done, am_h5_put(f, AM_SHARD_OFFSET, AM_H5_U64, 1, &offsets, offset));
   AM_GO(done, am_h5_put(f, AM_SHARD_LABEL, AM_H5_I32, 1, &w->count, w->label));
   AM_GO(done, am_h5_put(f, AM_SHARD_INDEX, AM_H5_I64, 1, &w->count, w->index));
@@ -172,6 +171,7 @@ static am_err put_arrays(const am_shard_writer *w, am_h5 *f) {
   for (int k = 0; k < w->desc.column_count; k++) {
     AM_GO(done, am_h5_put(f, w->desc.column_name[k], AM_H5_I64, 1, &w->count, w->column[k]));
   }
+  AM_GO(done, am_h5_put_borrowed(f, AM_SHARD_IMAGE_BYTES, AM_H5_U8, w->byte_count, w->bytes));
 done:
   free(offset);
   return err;

@@ -179,6 +179,14 @@ static void hashes_give_the_known_values(void **state) {
   assert_int_equal(am_crc32c(0, block, 32), 0x46DD794E);
   uint32_t in_parts = am_crc32c(am_crc32c(0, block, 13), block + 13, 19);
   assert_int_equal(in_parts, 0x46DD794E);
+  // Long runs take another way than short ones: every length up to several of its steps, at odd addresses.
+  unsigned char run[2500];
+  for (int i = 0; i < (int)sizeof run; i++) run[i] = (unsigned char)(i * i / 7 + i);
+  uint32_t by_seven = 0;
+  for (size_t n = 0; n + 8 < sizeof run; n += 7) {
+    assert_int_equal(am_crc32c(0, run + 1, n), by_seven);
+    by_seven = am_crc32c(by_seven, run + 1 + n, 7);
+  }
 }
 
 static void spans_read_well(void **state) {
