@@ -32,16 +32,19 @@ static am_err channel_sum(am_graph *g, am_tensor *t, am_tensor **out) {
 }
 
 am_err am_vjp_scale_shift(am_vjp *v) {
-  am_tensor *x = v->node->in[0], *t = NULL;
+  am_tensor *x = v->node->in[0], *scale = v->node->in[1], *dy = NULL, *t = NULL;
   if (v->need[0]) {
-    AM_TRY(am_per_channel(v->g, v->node->in[1], x, &t));
+    AM_TRY(am_cast(v->g, scale, x->dtype, &t));
+    AM_TRY(am_per_channel(v->g, t, x, &t));
     AM_TRY(am_mul(v->g, v->dy, t, &v->dx[0]));
   }
+  if (v->need[1] || v->need[2]) AM_TRY(am_cast(v->g, v->dy, scale->dtype, &dy));
   if (v->need[1]) {
-    AM_TRY(am_mul(v->g, v->dy, x, &t));
+    AM_TRY(am_cast(v->g, x, scale->dtype, &t));
+    AM_TRY(am_mul(v->g, dy, t, &t));
     AM_TRY(channel_sum(v->g, t, &v->dx[1]));
   }
-  if (v->need[2]) AM_TRY(channel_sum(v->g, v->dy, &v->dx[2]));
+  if (v->need[2]) AM_TRY(channel_sum(v->g, dy, &v->dx[2]));
   return AM_OK;
 }
 

@@ -188,9 +188,12 @@ am_err am_vjp_reorder(am_vjp *v) {
   return AM_OK;
 }
 
-am_err am_vjp_cast(am_vjp *v) {
-  return am_apply(v->g, AM_OP_cast, &(am_dtype_desc){v->node->in[0]->dtype}, &v->dy, &v->dx[0]);
+am_err am_cast(am_graph *g, am_tensor *x, am_dtype dtype, am_tensor **y) {
+  *y = x;
+  return x->dtype == dtype ? AM_OK : am_apply(g, AM_OP_cast, &(am_dtype_desc){dtype}, &x, y);
 }
+
+am_err am_vjp_cast(am_vjp *v) { return am_cast(v->g, v->dy, v->node->in[0]->dtype, &v->dx[0]); }
 
 // ---- constants ----
 

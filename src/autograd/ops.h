@@ -34,6 +34,7 @@ AM_MUST_USE am_err am_broadcast_to(am_graph *g, am_tensor *x, am_shape shape, am
 // Reduced axes stay with length 1; ~0u: all of them, to a scalar.
 AM_MUST_USE am_err am_sum(am_graph *g, am_tensor *x, unsigned axes, am_tensor **y);
 AM_MUST_USE am_err am_mean(am_graph *g, am_tensor *x, unsigned axes, am_tensor **y);
+AM_MUST_USE am_err am_cast(am_graph *g, am_tensor *x, am_dtype dtype, am_tensor **y);  // x itself: same type
 AM_MUST_USE am_err am_gather_rows(am_graph *g, am_tensor *x, am_tensor *index, am_tensor **y);
 
 // ---- linear algebra, convolution, pooling, normalisation ----

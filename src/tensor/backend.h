@@ -7,11 +7,13 @@
 // Dispatch checks arguments, infers shapes, settles layouts and allocates outputs once, for all
 // backends (infer_* in tensor/infer_*.c); a backend trusts its arguments. Outputs do not overlap
 // inputs, except in the in-place ops, whose outputs already hold values. Every backend implements
-// every op for f32; `ref` does so for f64 too. Ops take and give floating point, one type throughout,
-// but for i32 indices and for what belongs to a channel beside images of bf16 (gamma, beta, mean, inv_std,
-// scale, shift and their gradients: f32); fill, cast and reorder know every type (cast from float to integer
-// truncates towards zero and saturates, NaN gives 0; to bf16 it rounds to the nearest even). Memory is
-// aligned for its type, not more: a view may start anywhere in flat storage. Row and pool indices are values, which
+// every op for f32; `ref` does so for f64 too, `cpu` most for bf16 where the processor has its instructions.
+// Ops take and give floating point, one type throughout, but for i32 indices and for parameters beside images
+// of bf16, which are f32 with their gradients: kernels of convolutions (rounded to bf16 on the way in) and what
+// belongs to a channel (gamma, beta, mean, inv_std, scale, shift). In bf16 every sum is taken in f32 or wider
+// and a result is rounded once. fill, cast and reorder know every type (cast from float to integer truncates
+// towards zero and saturates, NaN gives 0; to bf16 it rounds to the nearest even). Memory is aligned for its
+// type, not more: a view may start anywhere in flat storage. Row and pool indices are values, which
 // dispatch cannot see: a backend that reads them on the host checks them (AM_ERR_ARG).
 //
 // The families are closed under differentiation: the vjp of each op is written in ops of this list.
@@ -183,8 +185,9 @@ typedef struct am_backend {
   AM_MUST_USE am_err (*to_host)(void *ctx, void *host, const void *device, size_t bytes);    // blocking
   AM_MUST_USE am_err (*from_host)(void *ctx, void *device, const void *host, size_t bytes);  // blocking
   AM_MUST_USE am_err (*sync)(void *ctx);
-  // Whether the ops compute in this floating-point type. NULL: f32 alone.
-  bool (*computes)(void *ctx, am_dtype dtype);
+  // NULL when the op computes in this floating-point type, else what stands against it, to follow
+  // "device cpu does not compute conv2d in bf16: ". Without this function: f32 alone.
+  const char *(*lacks)(void *ctx, am_op op, am_dtype dtype);
   // Layouts of an op's outputs, and of the inputs it wants. On entry in[i].layout is what there is
   // and out[i].layout is plain; data pointers are NULL. The backend sets every in[i].layout to what
   // its op shall see (dispatch then reorders that input) and out[i].layout to what it will write;
@@ -218,6 +221,9 @@ bool am_shape_is_per_channel(am_shape p, am_shape q);
 
 // ---- dispatch ----------------------------------------------------------------------------------
 
+// Whether the device computes this op in this floating-point type: AM_OK, or AM_ERR_UNSUPPORTED that says
+// what it lacks.
+AM_MUST_USE am_err am_device_check_type(const am_device *dev, am_op op, am_dtype dtype);
 const char *am_op_name(am_op op);
 int am_op_inputs(am_op op);
 int am_op_outputs(am_op op);

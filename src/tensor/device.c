@@ -64,9 +64,6 @@ am_err am_device_open(const am_device_cfg *cfg, am_device **out) {
   dev->backend = backend;  // from here on closing is due
   AM_GO(done, backend->describe(dev->ctx, dev->description, sizeof dev->description));
   dev->pool = (am_pool){.backend = backend, .ctx = dev->ctx};
-  for (int t = 0; t < AM_DTYPE_COUNT; t++) {
-    dev->computes[t] = backend->computes ? backend->computes(dev->ctx, (am_dtype)t) : t == AM_F32;
-  }
   *out = dev;
   dev = NULL;
 done:

@@ -12,7 +12,6 @@ struct am_device {
   am_pool pool;
   char kind[AM_DEVICE_KIND_TEXT];
   char description[AM_DEVICE_DESCRIPTION];
-  bool computes[AM_DTYPE_COUNT];
 };
 
 // A tensor on a part of `buffer`, whose reference it takes over, also on failure.

@@ -98,15 +98,21 @@ static am_err check_updated(const op_call *c, am_tensor *const *in, am_tensor *c
   return AM_OK;
 }
 
+am_err am_device_check_type(const am_device *dev, am_op op, am_dtype dtype) {
+  const char *lack = dtype == AM_F32 ? NULL : "it computes in f32";
+  if (dev->backend->lacks) lack = dev->backend->lacks(dev->ctx, op, dtype);
+  AM_CHECK(!lack, AM_ERR_UNSUPPORTED, "device %s does not compute %s in %s: %s", dev->kind, am_op_name(op),
+           am_dtype_name(dtype), lack);
+  return AM_OK;
+}
+
 static bool is_float(am_dtype t) { return t == AM_F32 || t == AM_F64 || t == AM_BF16; }
 
-// fill, cast and reorder only move values; every other op computes in its operands' type.
+// fill, cast and reorder only move values; every other op computes in the type of its first operand.
 static am_err check_type(const op_call *c) {
   if (c->op == AM_OP_fill || c->op == AM_OP_cast || c->op == AM_OP_reorder) return AM_OK;
   am_dtype t = op_info[c->op].inputs > 0 ? c->in[0].dtype : c->out[0].dtype;
-  AM_CHECK(!is_float(t) || c->dev->computes[t], AM_ERR_UNSUPPORTED, "device %s does not compute in %s",
-           c->dev->kind, am_dtype_name(t));
-  return AM_OK;
+  return is_float(t) ? am_device_check_type(c->dev, c->op, t) : AM_OK;
 }
 
 static void settle_layouts(op_call *c) {

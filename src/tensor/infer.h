@@ -15,6 +15,10 @@ AM_OP_LIST(AM_INFER_FUNCTION)
 
 // Shared checks: each of `count` views is floating point and all have one type.
 AM_MUST_USE am_err am_infer_floats(const am_view *views, int count);
+// The type of parameters beside images of this one: f32 beside bf16, else the same.
+am_dtype am_infer_parameter_dtype(am_dtype image);
+// A parameter beside images of this type has the right one; `what` names it.
+AM_MUST_USE am_err am_infer_parameter(const am_view *v, am_dtype image, const char *what);
 // x has this many dimensions; `what` names it in the message.
 AM_MUST_USE am_err am_infer_ndim(const am_view *x, int ndim, const char *what);
 // v has exactly this shape.

@@ -13,6 +13,15 @@ am_err am_infer_floats(const am_view *views, int count) {
   return AM_OK;
 }
 
+am_dtype am_infer_parameter_dtype(am_dtype image) { return image == AM_BF16 ? AM_F32 : image; }
+
+am_err am_infer_parameter(const am_view *v, am_dtype image, const char *what) {
+  am_dtype want = am_infer_parameter_dtype(image);
+  AM_CHECK(v->dtype == want, AM_ERR_ARG, "%s: one is %s, beside images of %s it is %s", what,
+           am_dtype_name(v->dtype), am_dtype_name(image), am_dtype_name(want));
+  return AM_OK;
+}
+
 am_err am_infer_ndim(const am_view *x, int ndim, const char *what) {
   AM_CHECK(x->shape.ndim == ndim, AM_ERR_ARG, "%s has %d dimensions, %d are expected", what, x->shape.ndim,
            ndim);

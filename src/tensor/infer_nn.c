@@ -64,21 +64,27 @@ static am_err conv_output(const am_conv2d_desc *d, am_shape x, am_shape w, am_sh
 }
 
 static am_err conv_operands(am_conv2d_desc *d, const am_view *in, const char *first, const char *second) {
-  AM_TRY(am_infer_floats(in, 2));
   AM_TRY(am_infer_ndim(&in[0], 4, first));
   AM_TRY(am_infer_ndim(&in[1], 4, second));
   return conv_desc(d);
 }
 
+// An image and the kernel.
+static am_err image_and_kernel(am_conv2d_desc *d, const am_view *in, const char *image) {
+  AM_TRY(am_infer_floats(in, 1));
+  AM_TRY(am_infer_parameter(&in[1], in->dtype, "the kernel"));
+  return conv_operands(d, in, image, "the kernel");
+}
+
 am_err am_infer_conv2d(am_conv2d_desc *desc, const am_view *in, am_view *out) {
-  AM_TRY(conv_operands(desc, in, "x", "the kernel"));
+  AM_TRY(image_and_kernel(desc, in, "x"));
   out->dtype = in->dtype;
   return conv_output(desc, in[0].shape, in[1].shape, &out->shape);
 }
 
 am_err am_infer_conv2d_grad_input(am_conv2d_desc *desc, const am_view *in, am_view *out) {
   am_shape dy = in[0].shape, w = in[1].shape, y;
-  AM_TRY(conv_operands(desc, in, "the gradient", "the kernel"));
+  AM_TRY(image_and_kernel(desc, in, "the gradient"));
   am_shape x = AM_SHAPE(dy.dim[0], w.dim[1] * desc->groups, desc->in_h, desc->in_w);
   AM_TRY(conv_output(desc, x, w, &y));
   AM_TRY(am_infer_shape(&in[0], y, "the gradient of the output"));
@@ -89,13 +95,14 @@ am_err am_infer_conv2d_grad_input(am_conv2d_desc *desc, const am_view *in, am_vi
 
 am_err am_infer_conv2d_grad_weight(am_conv2d_desc *desc, const am_view *in, am_view *out) {
   am_shape dy = in[0].shape, x = in[1].shape, y;
+  AM_TRY(am_infer_floats(in, 2));
   AM_TRY(conv_operands(desc, in, "the gradient", "x"));
   AM_CHECK(x.dim[1] % desc->groups == 0, AM_ERR_ARG, "%lld input channels do not divide into %lld groups",
            (long long)x.dim[1], (long long)desc->groups);
   am_shape w = AM_SHAPE(dy.dim[1], x.dim[1] / desc->groups, desc->kernel_h, desc->kernel_w);
   AM_TRY(conv_output(desc, x, w, &y));
   AM_TRY(am_infer_shape(&in[0], y, "the gradient of the output"));
-  out->dtype = in->dtype;
+  out->dtype = am_infer_parameter_dtype(in->dtype);
   out->shape = w;
   return AM_OK;
 }
@@ -190,10 +197,8 @@ static am_err activation(const am_activation *act) {
 
 // The views have one value per channel of an image of this type and `channels`.
 static am_err per_channel(am_dtype image, int64_t channels, const am_view *views, int count, const char *what) {
-  am_dtype want = image == AM_BF16 ? AM_F32 : image;
   for (int i = 0; i < count; i++) {
-    AM_CHECK(views[i].dtype == want, AM_ERR_ARG, "%s: one is %s, beside images of %s it is %s", what,
-             am_dtype_name(views[i].dtype), am_dtype_name(image), am_dtype_name(want));
+    AM_TRY(am_infer_parameter(&views[i], image, what));
     AM_TRY(am_infer_shape(&views[i], AM_SHAPE(channels), what));
   }
   return AM_OK;
@@ -217,7 +222,7 @@ static void like_images(am_view *out, int count, const am_view *x) {
 // out[0..1] belong to the channels of x.
 static void like_channels(am_view *out, const am_view *x) {
   for (int i = 0; i < 2; i++) {
-    out[i].dtype = x->dtype == AM_BF16 ? AM_F32 : x->dtype;
+    out[i].dtype = am_infer_parameter_dtype(x->dtype);
     out[i].shape = AM_SHAPE(x->shape.dim[1]);
   }
 }

@@ -27,6 +27,7 @@ typedef struct {
   am_shape shape;
   op_values values;
   int64_t limit;
+  bool rounded;  // to bf16, whatever its type
 } op_operand;
 
 typedef struct {

@@ -53,6 +53,13 @@ done:
   return err;
 }
 
+static double rounded_to_bf16(double value) {
+  uint16_t half;
+  am_view view = {.data = &half, .dtype = AM_BF16};
+  am_element_put(&view, 0, value);
+  return am_element_get(&view, 0);
+}
+
 // ---- operands ----
 
 static am_layout layout_of(const op_operand *o, op_place place) {
@@ -87,7 +94,10 @@ static am_err make_operand(am_device *dev, const op_case *c, const op_operand *o
   am_rng rng = am_rng_at((uint64_t)c->number, AM_RNG_TEST, (uint64_t)which);
   AM_GO(done, am_mem_alloc(&host, count, am_dtype_size(o->dtype)));
   am_view view = {.data = host, .dtype = o->dtype};
-  for (int64_t i = 0; i < count; i++) am_element_put(&view, i, draw(o, &rng, i));
+  for (int64_t i = 0; i < count; i++) {
+    const double value = draw(o, &rng, i);
+    am_element_put(&view, i, o->rounded ? rounded_to_bf16(value) : value);
+  }
   if (place == PLACE_VIEW) {
     AM_GO(done, am_tensor_new(dev, o->dtype, AM_SHAPE(VIEW_BEFORE + count + VIEW_AFTER), &base));
     AM_GO(done, am_tensor_view(base, VIEW_BEFORE, o->shape, &plain));
@@ -121,6 +131,7 @@ am_err op_run(am_device *dev, const op_case *c, op_place place, op_result *resul
   for (int i = 0; i < outputs; i++) {
     r.count[i] = am_tensor_count(out[i]);
     r.shape[i] = out[i]->shape;
+    r.dtype[i] = out[i]->dtype;
     AM_GO(done, op_tensor_values(out[i], &r.value[i]));
   }
   *result = r;
@@ -161,8 +172,8 @@ static double residual(double got, double want, double scale) {
   return distance <= 1.2e-38 ? 0 : distance / (fabs(want) + scale);
 }
 
-static bool output_agrees(const op_case *c, const op_result *got, const op_result *want, int output,
-                          const char *where) {
+bool op_output_agrees(const op_case *c, const op_result *got, const op_result *want, int output,
+                      const char *where) {
   char text[OP_CASE_TEXT], got_shape[AM_SHAPE_TEXT], want_shape[AM_SHAPE_TEXT];
   if (!am_shape_equal(got->shape[output], want->shape[output])) {
     fprintf(stderr, "%s %s: output %d has shape %s, expected %s\n", where, op_case_text(c, text), output,
@@ -187,6 +198,6 @@ static bool output_agrees(const op_case *c, const op_result *got, const op_resul
 
 bool op_agrees(const op_case *c, const op_result *got, const op_result *want, const char *where) {
   bool agrees = true;
-  for (int i = 0; i < am_op_outputs(c->op); i++) agrees &= output_agrees(c, got, want, i, where);
+  for (int i = 0; i < am_op_outputs(c->op); i++) agrees &= op_output_agrees(c, got, want, i, where);
   return agrees;
 }

@@ -21,6 +21,7 @@ typedef struct {
   double *value[AM_OP_MAX_OUTPUTS];  // owned
   int64_t count[AM_OP_MAX_OUTPUTS];
   am_shape shape[AM_OP_MAX_OUTPUTS];
+  am_dtype dtype[AM_OP_MAX_OUTPUTS];
 } op_result;
 AM_MUST_USE am_err op_run(am_device *dev, const op_case *c, op_place place, op_result *out);
 void op_result_fini(op_result *r);
@@ -28,6 +29,8 @@ void op_result_fini(op_result *r);
 // True when every output agrees within the case's tolerance times AM_TOL_SCALE; otherwise prints
 // the worst element of each output that does not.
 bool op_agrees(const op_case *c, const op_result *got, const op_result *want, const char *where);
+bool op_output_agrees(const op_case *c, const op_result *got, const op_result *want, int output,
+                      const char *where);
 
 // The elements of any tensor as doubles; *out is heap memory.
 AM_MUST_USE am_err op_tensor_values(am_tensor *t, double **out);

@@ -25,13 +25,16 @@ static void cpu_close(void *ctx) {
   free(cpu);
 }
 
+// The numbers of oneDNN's instruction sets are bit masks: a wider set contains the narrower.
+static bool has_isa(dnnl_cpu_isa_t isa) { return (dnnl_get_effective_cpu_isa() & isa) == isa; }
+
 static am_err cpu_open(const am_device_cfg *cfg, void **ctx) {
   am_err err = AM_OK;
   am_cpu *cpu = NULL;
   AM_GO(done, AM_NEW(&cpu));
   cpu->threads = cfg->threads > 0 ? cfg->threads : 1;
-  // The numbers of oneDNN's instruction sets are bit masks: a wider set contains the narrower.
-  cpu->avx512 = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
+  cpu->avx512 = has_isa(dnnl_cpu_isa_avx512_core);
+  cpu->bf16 = has_isa(dnnl_cpu_isa_avx512_core_bf16);
   am_cpu_use_threads(cpu);
   AM_GO_DNNL(done, dnnl_engine_create(&cpu->engine, dnnl_cpu, 0));
   AM_GO_DNNL(done, dnnl_stream_create(&cpu->stream, cpu->engine, dnnl_stream_in_order));
@@ -43,10 +46,10 @@ done:
 }
 
 static const char *isa_text(void) {
-  int isa = dnnl_get_effective_cpu_isa();
-  if ((isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core) return "AVX-512";
-  if ((isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2) return "AVX2";
-  return "no AVX2";
+  if (has_isa(dnnl_cpu_isa_avx512_core_amx)) return "AVX-512 with bf16 and AMX";
+  if (has_isa(dnnl_cpu_isa_avx512_core_bf16)) return "AVX-512 with bf16";
+  if (has_isa(dnnl_cpu_isa_avx512_core)) return "AVX-512";
+  return has_isa(dnnl_cpu_isa_avx2) ? "AVX2" : "no AVX2";
 }
 
 static am_err cpu_describe(void *ctx, char *text, size_t bytes) {
@@ -55,6 +58,14 @@ static am_err cpu_describe(void *ctx, char *text, size_t bytes) {
   snprintf(text, bytes, "cpu (oneDNN %d.%d.%d, %s, %d thread%s)", v->major, v->minor, v->patch, isa_text(),
            cpu->threads, cpu->threads == 1 ? "" : "s");
   return AM_OK;
+}
+
+static const char *cpu_lacks(void *ctx, am_op op, am_dtype dtype) {
+  const am_cpu *cpu = ctx;
+  if (dtype == AM_F32) return NULL;
+  if (dtype != AM_BF16) return "it computes in f32 and bf16";
+  if (am_op_in_place(op)) return "parameters are kept and updated in f32";
+  return cpu->bf16 ? NULL : "this processor, as oneDNN sees it, has no bf16 instructions (avx512_bf16)";
 }
 
 // ---- memory ----
@@ -141,11 +152,33 @@ static bool flushes(am_op op) {
   }
 }
 
+// Ops that take bf16 as it is: they only move elements, or have kernels for it.
+static bool takes_bf16(am_op op) {
+  switch (op) {
+    case AM_OP_broadcast_to:
+    case AM_OP_permute:
+    case AM_OP_slice:
+    case AM_OP_pad:
+    case AM_OP_concat:
+    case AM_OP_gather_rows:
+    case AM_OP_reorder:
+    case AM_OP_cast:
+    case AM_OP_fill: return true;
+    default: return false;
+  }
+}
+
+static bool runs_wide(am_op op, const am_view *in, const am_view *out) {
+  return !takes_bf16(op) && (am_op_inputs(op) > 0 ? in : out)->dtype == AM_BF16;
+}
+
 #define AM_CPU_RUN(op, desc_type, inputs, outputs, in_place)                                      \
   static am_err run_##op(void *ctx, const desc_type *desc, const am_view *in, am_view *out) {     \
     const unsigned before = am_cpu_float_mode();                                                  \
     if (flushes(AM_OP_##op)) am_cpu_set_float_mode(before | AM_CPU_FLUSH);                        \
-    const am_err err = am_cpu_##op(ctx, desc, in, out);                                           \
+    const am_err err = runs_wide(AM_OP_##op, in, out)                                             \
+                           ? am_cpu_run_wide(ctx, AM_OP_##op, desc, in, out)                      \
+                           : am_cpu_##op(ctx, desc, in, out);                                     \
     am_cpu_set_float_mode(before);                                                                \
     return err;                                                                                   \
   }
@@ -162,6 +195,7 @@ const am_backend am_backend_cpu = {
     .to_host = cpu_to_host,
     .from_host = cpu_from_host,
     .sync = cpu_sync,
+    .lacks = cpu_lacks,
     .choose_layout = am_cpu_choose_layout,
 #define AM_CPU_SLOT(op, desc_type, inputs, outputs, in_place) .op = run_##op,
     AM_OP_LIST(AM_CPU_SLOT)

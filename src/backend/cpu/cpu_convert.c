@@ -1,7 +1,52 @@
 // Values into memory: fill, cast between types, random numbers.
-#include "backend/cpu/cpu_internal.h"
+#include "backend/cpu/cpu_bf16.h"
 #include "base/rng.h"
 #include "tensor/element.h"
+
+// ---- f32 and bf16 ----
+
+typedef struct {
+  const void *x;
+  void *y;
+} bf16_args;
+
+AM_CPU_KERNEL static void widen_range(const void *arg, int64_t begin, int64_t end) {
+  const bf16_args *k = arg;
+  const am_bf16 *restrict x = k->x;
+  uint32_t *restrict y = k->y;
+  for (int64_t i = begin; i < end; i++) y[i] = (uint32_t)x[i] << 16;
+}
+
+#define NARROW_RANGE(name, attribute, narrow)                              \
+  attribute static void name(const void *arg, int64_t begin, int64_t end) { \
+    const bf16_args *k = arg;                                              \
+    const float *x = k->x;                                                 \
+    am_bf16 *y = k->y;                                                     \
+    int64_t i = begin;                                                     \
+    for (; i + AM_CPU_LANES <= end; i += AM_CPU_LANES) {                   \
+      const am_cpu_lanes v = AM_CPU_LOAD(x + i);                           \
+      narrow(v, y + i);                                                    \
+    }                                                                      \
+    if (i == end) return;                                                  \
+    am_cpu_lanes v = {0};                                                  \
+    am_bf16 part[AM_CPU_LANES];                                            \
+    memcpy(&v, x + i, (size_t)(end - i) * sizeof *x);                      \
+    narrow(v, part);                                                       \
+    memcpy(y + i, part, (size_t)(end - i) * sizeof *y);                    \
+  }
+#define NARROW_ANY(v, y) am_cpu_narrow_any(&(v), y)
+NARROW_RANGE(narrow_range, AM_CPU_BF16_TARGET, am_cpu_narrow)
+NARROW_RANGE(narrow_range_any, AM_CPU_KERNEL, NARROW_ANY)
+
+void am_cpu_widen_all(const am_cpu *cpu, const am_bf16 *x, float *y, int64_t count) {
+  const bf16_args args = {x, y};
+  am_cpu_for(cpu, count, AM_CPU_GRAIN, widen_range, &args);
+}
+
+void am_cpu_narrow_all(const am_cpu *cpu, const float *x, am_bf16 *y, int64_t count) {
+  const bf16_args args = {x, y};
+  am_cpu_for(cpu, count, AM_CPU_GRAIN, cpu->bf16 ? narrow_range : narrow_range_any, &args);
+}
 
 // ---- cast and fill ----
 
@@ -31,8 +76,15 @@ am_err am_cpu_cast(void *ctx, const am_dtype_desc *desc, const am_view *in, am_v
   const convert_args args = {&in[0], &out[0], 0};
   const bool integers = am_dtype_is_integer(in[0].dtype) && am_dtype_is_integer(out[0].dtype);
   const bool pixels = in[0].dtype == AM_U8 && out[0].dtype == AM_F32;
-  am_cpu_for(ctx, am_cpu_count(&out[0]), AM_CPU_GRAIN,
-             pixels ? cast_u8_to_f32 : integers ? cast_integers : cast_reals, &args);
+  const int64_t count = am_cpu_count(&out[0]);
+  if (in[0].dtype == AM_F32 && out[0].dtype == AM_BF16) {
+    am_cpu_narrow_all(ctx, in[0].data, out[0].data, count);
+  } else if (in[0].dtype == AM_BF16 && out[0].dtype == AM_F32) {
+    am_cpu_widen_all(ctx, in[0].data, out[0].data, count);
+  } else {
+    am_cpu_for(ctx, count, AM_CPU_GRAIN, pixels ? cast_u8_to_f32 : integers ? cast_integers : cast_reals,
+               &args);
+  }
   return AM_OK;
 }
 

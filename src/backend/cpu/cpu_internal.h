@@ -28,6 +28,8 @@ typedef enum {
   AM_CPU_SCRATCH_OUTPUT, AM_CPU_SCRATCH_OUTPUT_ROWS,
   AM_CPU_SCRATCH_WEIGHTS, AM_CPU_SCRATCH_DNNL,                               // oneDNN
   AM_CPU_SCRATCH_PLAIN_X, AM_CPU_SCRATCH_PLAIN_Y,
+  AM_CPU_SCRATCH_WIDE,  // one for each operand (cpu_wide.c)
+  AM_CPU_SCRATCH_WIDE_END = AM_CPU_SCRATCH_WIDE + AM_OP_MAX_INPUTS + AM_OP_MAX_OUTPUTS - 1,
   AM_CPU_SCRATCH_SLOTS
 } am_cpu_scratch_slot;
 typedef struct {
@@ -40,6 +42,7 @@ typedef struct am_cpu_conv_plan am_cpu_conv_plan;
 typedef struct {
   int threads;
   bool avx512;             // what oneDNN may use, AM_LAYOUT_C16 is only worth it there
+  bool bf16;               // the processor has instructions for it, and oneDNN may use them
   dnnl_engine_t engine;    // owned
   dnnl_stream_t stream;    // owned
   am_cpu_block scratch[AM_CPU_SCRATCH_SLOTS];
@@ -132,6 +135,10 @@ void am_cpu_transpose(int64_t rows, int64_t cols, const void *src, int64_t src_s
 // Plain (n, c, spatial) to C16 and back, elements of 4 bytes; c a multiple of 16.
 void am_cpu_block_c16(const am_cpu *cpu, am_cpu_image im, const void *plain, void *blocked);
 void am_cpu_unblock_c16(const am_cpu *cpu, am_cpu_image im, const void *blocked, void *plain);
+
+// ---- bf16 (cpu_wide.c) ----
+// Runs the f32 op on widened operands; what has no kernel for bf16 of its own.
+AM_MUST_USE am_err am_cpu_run_wide(am_cpu *cpu, am_op op, const void *desc, const am_view *in, am_view *out);
 
 // ---- the ops, one function each ----
 #define AM_CPU_DECLARE(op, desc_type, inputs, outputs, in_place) \

@@ -73,9 +73,10 @@ static am_err guard_sync(void *ctx) {
   return g->inner->sync(g->ctx);
 }
 
-static bool guard_computes(void *ctx, am_dtype dtype) {
+static const char *guard_lacks(void *ctx, am_op op, am_dtype dtype) {
   const guard *g = ctx;
-  return g->inner->computes ? g->inner->computes(g->ctx, dtype) : dtype == AM_F32;
+  if (g->inner->lacks) return g->inner->lacks(g->ctx, op, dtype);
+  return dtype == AM_F32 ? NULL : "what it guards computes in f32";
 }
 
 static void guard_choose_layout(void *ctx, am_op op, const void *desc, am_view *in, am_view *out) {
@@ -254,7 +255,7 @@ const am_backend am_backend_guard = {
   .to_host = guard_to_host,
   .from_host = guard_from_host,
   .sync = guard_sync,
-  .computes = guard_computes,
+  .lacks = guard_lacks,
   .choose_layout = guard_choose_layout,
 #define GUARD_SLOT(op, desc_type, inputs, outputs, in_place) .op = guard_##op,
   AM_OP_LIST(GUARD_SLOT)

@@ -36,7 +36,9 @@ static am_err ref_from_host(void *ctx, void *device, const void *host, size_t by
 
 static am_err ref_sync(void *ctx) { return AM_OK; }
 
-static bool ref_computes(void *ctx, am_dtype dtype) { return dtype == AM_F32 || dtype == AM_F64; }
+static const char *ref_lacks(void *ctx, am_op op, am_dtype dtype) {
+  return dtype == AM_F32 || dtype == AM_F64 ? NULL : "it computes in f32 and f64";
+}
 
 const am_backend am_backend_ref = {
   .name = "ref",
@@ -48,7 +50,7 @@ const am_backend am_backend_ref = {
   .to_host = ref_to_host,
   .from_host = ref_from_host,
   .sync = ref_sync,
-  .computes = ref_computes,
+  .lacks = ref_lacks,
 #define REF_SLOT(op, desc_type, inputs, outputs, in_place) .op = am_ref_##op,
   AM_OP_LIST(REF_SLOT)
 #undef REF_SLOT

@@ -1,0 +1,72 @@
+// bf16 in memory, f32 in registers: sixteen numbers at a time.
+//
+// Narrowing rounds to the nearest, ties to even; a NaN stays a quiet NaN and what is subnormal becomes
+// zero. That is what the processor's own instruction (vcvtneps2bf16) does, and am_cpu_narrow_any gives
+// the same bits with integers on every machine.
+#ifndef AM_BACKEND_CPU_BF16_H
+#define AM_BACKEND_CPU_BF16_H
+
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
+
+#include "backend/cpu/cpu_norm.h"
+
+// A kernel that runs only where cpu->bf16 holds.
+#if defined(__x86_64__) && defined(__GNUC__)
+#define AM_CPU_BF16_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
+#else
+#define AM_CPU_BF16_TARGET
+#endif
+#define AM_CPU_BF16_INLINE AM_CPU_BF16_TARGET __attribute__((always_inline)) static inline
+
+typedef uint16_t am_bf16;  // the upper half of an f32
+typedef am_bf16 am_cpu_halves __attribute__((vector_size(32), aligned(2), may_alias));
+typedef uint32_t am_cpu_words __attribute__((vector_size(64), aligned(4), may_alias));
+
+__attribute__((always_inline)) static inline void am_cpu_narrow_any(const am_cpu_lanes *v, am_bf16 *y) {
+  const am_cpu_words bits = *(const am_cpu_words *)v;
+  const am_cpu_words nearest = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+  const am_cpu_words nan = (am_cpu_words)((bits & 0x7fffffff) > 0x7f800000);
+  const am_cpu_words small = (am_cpu_words)((bits & 0x7f800000) == 0);
+  const am_cpu_words number = (nearest & ~small) | (bits >> 16 & 0x8000 & small);
+  const am_cpu_words half = (number & ~nan) | ((bits >> 16 | 0x40) & nan);
+  *(am_cpu_halves *)y = __builtin_convertvector(half, am_cpu_halves);
+}
+
+AM_CPU_BF16_INLINE am_cpu_lanes am_cpu_widen(const am_bf16 *x) {
+  return (am_cpu_lanes)(__builtin_convertvector(*(const am_cpu_halves *)x, am_cpu_words) << 16);
+}
+
+AM_CPU_BF16_INLINE void am_cpu_narrow(am_cpu_lanes v, am_bf16 *y) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  *(am_cpu_halves *)y = (am_cpu_halves)_mm512_cvtneps_pbh((__m512)v);
+#else
+  am_cpu_narrow_any(&v, y);
+#endif
+}
+
+// The same for the first `count` of them, at least 1; the others are 0, or not written.
+AM_CPU_BF16_INLINE am_cpu_lanes am_cpu_widen_part(const am_bf16 *x, int64_t count) {
+  am_bf16 part[AM_CPU_LANES] = {0};
+  if (count >= AM_CPU_LANES) return am_cpu_widen(x);
+  memcpy(part, x, (size_t)count * sizeof *x);
+  return am_cpu_widen(part);
+}
+AM_CPU_BF16_INLINE void am_cpu_narrow_part(am_cpu_lanes v, am_bf16 *y, int64_t count) {
+  am_bf16 part[AM_CPU_LANES];
+  if (count >= AM_CPU_LANES) {
+    am_cpu_narrow(v, y);
+    return;
+  }
+  am_cpu_narrow(v, part);
+  memcpy(y, part, (size_t)count * sizeof *y);
+}
+
+// Whole arrays, in any case: without the processor's instruction where it has none (cpu_convert.c).
+void am_cpu_widen_all(const am_cpu *cpu, const am_bf16 *x, float *y, int64_t count);
+void am_cpu_narrow_all(const am_cpu *cpu, const float *x, am_bf16 *y, int64_t count);
+
+#endif
