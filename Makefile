@@ -94,7 +94,7 @@ $(FUZZ:%=$(B)/fuzz/%): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libaugmint.a
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # ---- targets ----
-.PHONY: all quickstart check tests lint fuzz info help clean FORCE
+.PHONY: all quickstart check check-slurm tests lint fuzz info help clean FORCE
 FORCE:
 
 all: $(B)/augmint                   ## build the program
@@ -114,6 +114,10 @@ check:                              ## install what is missing, build, lint, run
 
 check-run: all tests
 	$(Q)PYTHON="$(PYTHON)" tests/run.sh $(B) $(ONLY)
+
+check-slurm: all                    ## sweeps on a real Slurm, started for the tests (root; Debian's packages)
+	$(Q)if ((EUID == 0)); then .ci/install slurm; fi
+	$(Q)AM_TEST_TIMEOUT=1800 tests/run.sh $(B) tests/slurm/$(ONLY)
 
 tests: $(TESTS)                     ## build the test programs
 
