@@ -9,9 +9,10 @@
 #include "models/models_internal.h"
 
 static const am_model_def *const models[] = {
-    &am_resnet18,       &am_resnet34,      &am_resnet50,   &am_resnet101, &am_resnet152,
-    &am_resnet18_cifar, &am_cow_horse_cnn, &am_p2_cnn,     &am_p3_cnn,    &am_dcgan_p4_g,
-    &am_dcgan_p4_d,     &am_dcgan_p2_g,    &am_dcgan_p2_d, NULL,
+    &am_resnet18,        &am_resnet34,           &am_resnet50,       &am_resnet101,       &am_resnet152,
+    &am_resnet18_cifar,  &am_resnet34_cifar,     &am_resnet50_cifar, &am_resnet101_cifar, &am_resnet152_cifar,
+    &am_preact_resnet18, &am_preact_resnet18_64, &am_cow_horse_cnn,  &am_p2_cnn,          &am_p3_cnn,
+    &am_dcgan_p4_g,      &am_dcgan_p4_d,         &am_dcgan_p2_g,     &am_dcgan_p2_d,      NULL,
 };
 
 const am_model_def *const *am_model_all(void) { return models; }
@@ -46,6 +47,7 @@ static am_err fill_cfg(const am_model_def *def, const am_model_cfg *given, am_mo
   AM_TRY(refuse_setting(def, "latent", cfg.latent != 0, AM_MODEL_LATENT));
   AM_TRY(refuse_setting(def, "slope", cfg.slope != 0, AM_MODEL_SLOPE));
   AM_TRY(refuse_setting(def, "dropout", cfg.dropout != 0, AM_MODEL_DROPOUT));
+  AM_TRY(refuse_setting(def, "zero_init_residual", cfg.zero_init_residual, AM_MODEL_ZERO_INIT));
 
   const am_model_cfg *defaults = &def->defaults;
   if (!cfg.classes) cfg.classes = defaults->classes;

@@ -19,11 +19,18 @@ typedef struct {
   int64_t latent;        // generators: length of z
   double slope;          // LeakyReLU
   double dropout;
+  bool zero_init_residual;  // ResNets: the last BatchNorm of every block starts with weight 0
 } am_model_cfg;
 
 // Which of the optional settings mean something to a network. Setting another one is an error;
 // classes, channels and size describe the data and are always accepted.
-enum { AM_MODEL_WIDTH = 1, AM_MODEL_LATENT = 2, AM_MODEL_SLOPE = 4, AM_MODEL_DROPOUT = 8 };
+enum {
+  AM_MODEL_WIDTH = 1,
+  AM_MODEL_LATENT = 2,
+  AM_MODEL_SLOPE = 4,
+  AM_MODEL_DROPOUT = 8,
+  AM_MODEL_ZERO_INIT = 16
+};
 
 typedef struct am_model am_model;
 

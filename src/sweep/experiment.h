@@ -65,7 +65,8 @@
   I(width, 0, 0, 4096, "channels", "base width; 0: the network's")       \
   I(latent, 0, 0, 4096, "", "generators: length of z; 0: the network's") \
   F(slope, 0, 0, 1, "", "slope of LeakyReLU; 0: the network's")          \
-  F(dropout, 0, 0, 1, "", "dropout; 0: the network's")
+  F(dropout, 0, 0, 1, "", "dropout; 0: the network's")                   \
+  B(zero_init_residual, false, "ResNets: the last BatchNorm of every block starts with weight 0")
 
 typedef struct {
   AM_STRUCT(AM_PAPER_FIELDS)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "sweep/experiment_internal.h"
 
 // The section `key` as a map of named entries, which may be absent when it is not `required`.
@@ -39,8 +40,9 @@ static am_err check_settings(const am_node *where, const am_network_cfg *cfg, un
   } rows[] = {{"width", cfg->width != 0, AM_MODEL_WIDTH},
               {"latent", cfg->latent != 0, AM_MODEL_LATENT},
               {"slope", cfg->slope != 0, AM_MODEL_SLOPE},
-              {"dropout", cfg->dropout != 0, AM_MODEL_DROPOUT}};
-  for (int i = 0; i < 4; i++)
+              {"dropout", cfg->dropout != 0, AM_MODEL_DROPOUT},
+              {"zero_init_residual", cfg->zero_init_residual, AM_MODEL_ZERO_INIT}};
+  for (int i = 0; i < AM_COUNT_OF(rows); i++)
     if (rows[i].given && !(settings & rows[i].bit))
       return am_node_fail(am_node_get(where, rows[i].key), "%s has no setting \"%s\"", cfg->kind,
                           rows[i].key);
@@ -53,6 +55,7 @@ am_model_cfg am_network_settings(const am_network_cfg *cfg, const am_model_def *
       .latent = def->settings & AM_MODEL_LATENT ? cfg->latent : 0,
       .slope = def->settings & AM_MODEL_SLOPE ? cfg->slope : 0,
       .dropout = def->settings & AM_MODEL_DROPOUT ? cfg->dropout : 0,
+      .zero_init_residual = def->settings & AM_MODEL_ZERO_INIT && cfg->zero_init_residual,
   };
 }
 

@@ -87,6 +87,7 @@ static am_err put_network(am_node *map, const char *key, const am_model_def *def
     AM_TRY(put_f64(n, "slope", given.slope != 0 ? given.slope : def->defaults.slope));
   if (def->settings & AM_MODEL_DROPOUT)
     AM_TRY(put_f64(n, "dropout", given.dropout != 0 ? given.dropout : def->defaults.dropout));
+  if (given.zero_init_residual) AM_TRY(put_plain(n, "zero_init_residual", "true"));
   return AM_OK;
 }
 

@@ -141,7 +141,10 @@ static am_err parse_file(const char *path, const char *bytes, size_t count, am_s
            LENGTH_BYTES);
   uint64_t length = 0;
   for (int i = 0; i < LENGTH_BYTES; i++) length |= (uint64_t)(unsigned char)bytes[i] << (8 * i);
-  AM_CHECK(length <= HEADER_LIMIT_BYTES && length <= count - LENGTH_BYTES, AM_ERR_DATA,
+  AM_CHECK(length <= HEADER_LIMIT_BYTES, AM_ERR_DATA,
+           "%s is not a safetensors file: a header of %llu bytes, at most %d are read", path,
+           (unsigned long long)length, HEADER_LIMIT_BYTES);
+  AM_CHECK(length <= count - LENGTH_BYTES, AM_ERR_DATA,
            "%s is not a safetensors file or is truncated: a header of %llu bytes in a file of %zu", path,
            (unsigned long long)length, count);
   const char *data = bytes + LENGTH_BYTES + length;
@@ -160,6 +163,7 @@ static am_err parse_file(const char *path, const char *bytes, size_t count, am_s
   json_t *value;
   json_object_foreach(st->header, key, value) {
     if (strcmp(key, METADATA_KEY) == 0) {
+      if (json_is_null(value)) continue;
       AM_TRY(check_meta(path, value));
       st->meta = value;
       continue;
@@ -237,4 +241,16 @@ const am_st_entry *am_safetensors_find(const am_safetensors *st, const char *nam
 
 const char *am_safetensors_meta(const am_safetensors *st, const char *key) {
   return json_string_value(json_object_get(st->meta, key));
+}
+
+bool am_safetensors_meta_at(const am_safetensors *st, int64_t i, const char **key, const char **value) {
+  const char *name;
+  json_t *node;
+  json_object_foreach((json_t *)st->meta, name, node) {
+    if (i-- > 0) continue;
+    *key = name;
+    *value = json_string_value(node);
+    return true;
+  }
+  return false;
 }

@@ -1,5 +1,5 @@
-"""Makes state_dicts.txt: "model name shape" of every entry, in order, as torchvision's ResNets and PyTorch's DCGAN
-example (with the papers' changes) have them. Needs torch and torchvision.
+"""Makes state_dicts.txt: "model name shape" of every entry, in order, as torchvision's ResNets, preact_resnet.py and PyTorch's
+DCGAN example (with the papers' changes) have them. Needs torch and torchvision.
 
     python3 tests/golden/make_state_dicts.py
 """
@@ -9,6 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
+from preact_resnet import PreActResNet18
 
 def dcgan_generator(latent, width=64, size=64, channels=3):
     doublings = (size // 4).bit_length() - 1
@@ -44,6 +45,7 @@ if __name__ == "__main__":
     models = {
         "resnet18": torchvision.models.resnet18(),
         "resnet50": torchvision.models.resnet50(),
+        "preact_resnet18": PreActResNet18(),
         "dcgan_p4_g": dcgan_generator(10),
         "dcgan_p4_d": dcgan_discriminator(),
         "dcgan_p2_g": dcgan_generator(256),

@@ -51,6 +51,9 @@ static inline void golden_fill(am_params *ps) {
     double scale = 0.1, shift = 0;
     if (p->shape.ndim > 1) {
       scale = sqrt(6.0 / (double)(n / p->shape.dim[0]));
+    } else if (golden_name_ends(p->name, "bn3.weight")) {
+      scale = 0.03125;
+      shift = 0.125;
     } else if (golden_name_ends(p->name, "running_var") || golden_name_ends(p->name, "weight")) {
       scale = 0.125;
       shift = 0.5;

@@ -25,6 +25,8 @@ def fill(state):
         u = noise(k, value.numel()).reshape(value.shape)
         if value.ndim > 1:  # convolutions and linear layers: variance 2 / fan_in
             value.copy_(torch.from_numpy((u * np.sqrt(6.0 / (value.numel() // value.shape[0]))).astype(np.float32)))
+        elif name.endswith("bn3.weight"):  # bottlenecks near their shortcut: else 50 layers amplify rounding 1000 times
+            value.copy_(torch.from_numpy((0.125 + 0.03125 * u).astype(np.float32)))
         elif name.endswith("running_var") or name.endswith("weight"):  # BatchNorm: small, so that depth stays tame
             value.copy_(torch.from_numpy((0.5 + 0.125 * u).astype(np.float32)))
         else:

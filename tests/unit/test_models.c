@@ -35,11 +35,25 @@ static void parameter_counts(void **state) {
   static const struct {
     const char *name;
     int64_t count;
-  } cases[] = {{"cow_horse_cnn", 102922},   {"p3_cnn", 113738},      {"p2_cnn", 2193226},
-               {"dcgan_p4_g", 2839424},     {"dcgan_p4_d", 2765568}, {"dcgan_p2_g", 4854656},
-               {"dcgan_p2_d", 2765568},     {"resnet18", 11689512},  {"resnet34", 21797672},
-               {"resnet50", 25557032},      {"resnet101", 44549160}, {"resnet152", 60192808},
-               {"resnet18_cifar", 11173962}};
+  } cases[] = {{"cow_horse_cnn", 102922},
+               {"p3_cnn", 113738},
+               {"p2_cnn", 2193226},
+               {"dcgan_p4_g", 2839424},
+               {"dcgan_p4_d", 2765568},
+               {"dcgan_p2_g", 4854656},
+               {"dcgan_p2_d", 2765568},
+               {"resnet18", 11689512},
+               {"resnet34", 21797672},
+               {"resnet50", 25557032},
+               {"resnet101", 44549160},
+               {"resnet152", 60192808},
+               {"resnet18_cifar", 11173962},
+               {"resnet34_cifar", 21282122},
+               {"resnet50_cifar", 23520842},
+               {"resnet101_cifar", 42512970},
+               {"resnet152_cifar", 58156618},
+               {"preact_resnet18", 11171146},
+               {"preact_resnet18_64", 11268616}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     am_model *m = declared(cases[i].name);
     int64_t count = trainable_elements(m);
@@ -95,6 +109,12 @@ static void forward_shapes(void **state) {
       {"resnet18", {.classes = 5, .width = 16}, 2, {4, {2, 3, 64, 64}}, {2, {2, 5}}},
       {"resnet50", {.classes = 5, .width = 16}, 2, {4, {2, 3, 64, 64}}, {2, {2, 5}}},
       {"resnet18_cifar", {.width = 16, .channels = 1}, 3, {4, {3, 1, 16, 16}}, {2, {3, 10}}},
+      {"resnet34_cifar", {.width = 8}, 3, {4, {3, 3, 16, 16}}, {2, {3, 10}}},
+      {"resnet50_cifar", {.width = 8}, 3, {4, {3, 3, 16, 16}}, {2, {3, 10}}},
+      {"resnet101_cifar", {.width = 4}, 2, {4, {2, 3, 16, 16}}, {2, {2, 10}}},
+      {"resnet152_cifar", {.width = 4}, 2, {4, {2, 3, 16, 16}}, {2, {2, 10}}},
+      {"preact_resnet18", {.width = 16, .classes = 7}, 3, {4, {3, 3, 32, 32}}, {2, {3, 7}}},
+      {"preact_resnet18_64", {.width = 16}, 3, {4, {3, 3, 64, 64}}, {2, {3, 200}}},
       {"cow_horse_cnn", {.size = 32}, 3, {4, {3, 3, 32, 32}}, {2, {3, 2}}},
       {"p2_cnn", {.size = 16}, 3, {4, {3, 3, 16, 16}}, {2, {3, 10}}},
       {"p3_cnn", {.classes = 4}, 3, {4, {3, 3, 32, 32}}, {2, {3, 4}}},
@@ -135,6 +155,7 @@ static void refuses_what_a_model_cannot_have(void **state) {
       {"transformer", {0}, "there is no model \"transformer\""},
       {"resnet18", {.latent = 10}, "model resnet18 has no setting \"latent\""},
       {"p3_cnn", {.width = 32}, "no setting \"width\""},
+      {"preact_resnet18", {.zero_init_residual = true}, "no setting \"zero_init_residual\""},
       {"dcgan_p4_g", {.slope = 0.2}, "no setting \"slope\""},
       {"dcgan_p4_g", {.size = 48}, "size is 48 px"},
       {"dcgan_p4_d", {.size = 512}, "size is 512 px"},
@@ -208,6 +229,11 @@ static void starts_as_the_references_do(void **state) {
   expect_moments(m, "layer2.0.downsample.1.bias", 0, 0, 0);
   am_model_free(m);
   m = NULL;
+  am_ok(am_model_new("preact_resnet18", NULL, dev, 1, &m));
+  expect_moments(m, "layer2.0.conv1.weight", 0, 1 / sqrt(576.0 * 3), 1 / sqrt(576.0));
+  expect_moments(m, "layer2.0.shortcut.0.weight", 0, 1 / sqrt(64.0 * 3), 1 / sqrt(64.0));
+  am_model_free(m);
+  m = NULL;
   am_ok(am_model_new("dcgan_p4_g", NULL, dev, 1, &m));
   expect_moments(m, "main.3.weight", 0, 0.02, 0);
   expect_moments(m, "main.4.weight", 1, 0.02, 0);
@@ -221,6 +247,40 @@ static void starts_as_the_references_do(void **state) {
   am_device_close(dev);
 }
 
+// torchvision's rule: bn2 of basic blocks and bn3 of bottlenecks, nothing else; the rest is drawn alike.
+static void zero_init_residual_silences_the_last_batch_norm(void **state) {
+  static const struct {
+    const char *name, *last;
+  } cases[] = {{"resnet18", ".bn2.weight"}, {"resnet50_cifar", ".bn3.weight"}};
+  am_device *dev = device();
+  for (int c = 0; c < 2; c++) {
+    am_model *plain = NULL, *zero = NULL;
+    am_ok(am_model_new(cases[c].name, &(am_model_cfg){.width = 8}, dev, 1, &plain));
+    am_ok(
+        am_model_new(cases[c].name, &(am_model_cfg){.width = 8, .zero_init_residual = true}, dev, 1, &zero));
+    int silenced = 0;
+    for (int64_t i = 0; i < am_params_count(plain->params); i++) {
+      const am_param *p = am_params_at(plain->params, i), *z = am_params_at(zero->params, i);
+      size_t bytes = (size_t)am_shape_count(p->shape) * sizeof(float), length = strlen(p->name);
+      if (!p->value) continue;
+      float *a = malloc(bytes), *b = malloc(bytes);
+      assert_true(a && b);
+      am_ok(am_tensor_to_host(p->value, a));
+      am_ok(am_tensor_to_host(z->value, b));
+      bool last = length > 11 && strcmp(p->name + length - 11, cases[c].last) == 0;
+      for (size_t k = 0; last && k < bytes / sizeof(float); k++) assert_true(b[k] == 0 && a[k] == 1);
+      if (!last) assert_memory_equal(a, b, bytes);
+      silenced += last;
+      free(a);
+      free(b);
+    }
+    assert_int_equal(silenced, c ? 16 : 8);
+    am_model_free(plain);
+    am_model_free(zero);
+  }
+  am_device_close(dev);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(parameter_counts),
@@ -229,6 +289,7 @@ int main(void) {
       cmocka_unit_test(refuses_what_a_model_cannot_have),
       cmocka_unit_test(generator_checks_its_latent),
       cmocka_unit_test(starts_as_the_references_do),
+      cmocka_unit_test(zero_init_residual_silences_the_last_batch_norm),
   };
   return cmocka_run_group_tests_name("models", tests, NULL, NULL);
 }

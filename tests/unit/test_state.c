@@ -96,6 +96,9 @@ static void extra(am_st_entry *e, int64_t *count) {
   e[*count] = *find(e, "fc.bias");
   e[(*count)++].name = "fc2.bias";
 }
+static void data_parallel(am_st_entry *e, int64_t *count) {
+  find(e, "conv1.weight")->name = "module.conv1.weight";
+}
 static void integer_weights(am_st_entry *e, int64_t *count) { find(e, "fc.bias")->dtype = AM_ST_I32; }
 static void without_counter(am_st_entry *e, int64_t *count) {
   *find(e, "bn1.num_batches_tracked") = e[--*count];
@@ -105,8 +108,29 @@ static void disagreement_is_named_and_changes_nothing(void **state) {
   load_changed(other_shape, "tensor \"fc.weight\" has shape (32, 3), the network's has (3, 32)");
   load_changed(missing, "no tensor \"layer4.1.bn2.bias\"");
   load_changed(extra, "holds a tensor \"fc2.bias\"");
+  load_changed(data_parallel,
+               "\"module.conv1.weight\", which the network does not have: the prefix is DataParallel's");
   load_changed(integer_weights, "tensor \"fc.bias\" has type I32");
   load_changed(without_counter, NULL);
+}
+
+// "fc" keeps what it had, whatever the file has of it; everything else must still match.
+static void a_module_can_be_left_out(void **state) {
+  am_model *a = small_model(1), *b = NULL;
+  am_ok(am_model_new("resnet18_cifar", &(am_model_cfg){.classes = 7, .width = 4}, dev, 2, &b));
+  am_ok(am_params_save(a->params, temp_path("a"), NULL));
+  float before[7 * 32], after[7 * 32], want[4], got[4];
+  am_ok(am_tensor_to_host(am_params_find(b->params, "fc.weight")->value, before));
+  am_fails(am_params_load(b->params, temp_path("a")), AM_ERR_DATA, "\"fc.weight\" has shape (3, 32)");
+  am_fails(am_params_load_without(b->params, temp_path("a"), "f"), AM_ERR_DATA, "\"fc.weight\"");
+  am_ok(am_params_load_without(b->params, temp_path("a"), "fc"));
+  am_ok(am_tensor_to_host(am_params_find(b->params, "fc.weight")->value, after));
+  assert_memory_equal(before, after, sizeof before);
+  am_ok(am_tensor_to_host(am_params_find(a->params, "bn1.bias")->value, want));
+  am_ok(am_tensor_to_host(am_params_find(b->params, "bn1.bias")->value, got));
+  assert_memory_equal(got, want, sizeof got);
+  am_model_free(a);
+  am_model_free(b);
 }
 
 // Every f16 and bf16 bit pattern's meaning, by a handful: normal, subnormal, infinite, signed zero.
@@ -147,6 +171,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(saved_weights_come_back),
       cmocka_unit_test(disagreement_is_named_and_changes_nothing),
+      cmocka_unit_test(a_module_can_be_left_out),
       cmocka_unit_test(narrow_types_are_widened),
   };
   return cmocka_run_group_tests_name("state", tests, open_device, close_device);

@@ -58,8 +58,9 @@ static int block_convs(block_kind kind, int64_t in, int64_t width, int64_t strid
   return 3;
 }
 
-static am_err block_init(resnet_block *b, am_params *ps, const char *prefix, block_kind kind, int64_t in,
-                         int64_t width, int64_t stride, int64_t *out) {
+// zero_init: the block starts as its shortcut (torchvision's zero_init_residual).
+static am_err block_init(resnet_block *b, am_params *ps, const char *prefix, block_kind kind, bool zero_init,
+                         int64_t in, int64_t width, int64_t stride, int64_t *out) {
   am_conv_cfg cfg[MAX_CONVS];
   char conv_name[NAME_BYTES], bn_name[NAME_BYTES];
   b->conv_count = block_convs(kind, in, width, stride, cfg);
@@ -69,6 +70,7 @@ static am_err block_init(resnet_block *b, am_params *ps, const char *prefix, blo
     AM_TRY(conv_bn_init(&b->conv[i], &b->bn[i], ps, conv_name, bn_name, cfg[i]));
   }
   *out = cfg[b->conv_count - 1].out;
+  if (zero_init) b->bn[b->conv_count - 1].weight->init = (am_init){.kind = AM_INIT_CONSTANT, .a = 0};
 
   b->has_downsample = stride != 1 || in != *out;
   if (!b->has_downsample) return AM_OK;
@@ -96,8 +98,8 @@ static am_err resnet_build(am_model *base) {
     for (int i = 0; i < variant->depth[stage]; i++) {
       int64_t stride = stage > 0 && i == 0 ? 2 : 1;
       snprintf(prefix, sizeof prefix, "layer%d.%d", stage + 1, i);
-      AM_TRY(block_init(&m->block[m->block_count], ps, prefix, variant->kind, channels, width << stage,
-                        stride, &channels));
+      AM_TRY(block_init(&m->block[m->block_count], ps, prefix, variant->kind, base->cfg.zero_init_residual,
+                        channels, width << stage, stride, &channels));
       m->block_count++;
     }
   }
@@ -137,27 +139,37 @@ static am_err resnet_forward(am_model *base, am_pass *pass, am_tensor *x, am_ten
 
 // ---- the family --------------------------------------------------------------------------------
 
-#define RESNET(model_name, text, is_imagenet, class_count, image_size, ...)                                 \
+#define RESNET_18  .kind = BLOCK_BASIC, .depth = {2, 2, 2, 2}
+#define RESNET_34  .kind = BLOCK_BASIC, .depth = {3, 4, 6, 3}
+#define RESNET_50  .kind = BLOCK_BOTTLENECK, .depth = {3, 4, 6, 3}
+#define RESNET_101 .kind = BLOCK_BOTTLENECK, .depth = {3, 4, 23, 3}
+#define RESNET_152 .kind = BLOCK_BOTTLENECK, .depth = {3, 8, 36, 3}
+
+#define RESNET(model_name, text, class_count, image_size, ...)                                              \
   {                                                                                                         \
-    .name = model_name, .doc = text, .role = AM_ROLE_CLASSIFIER, .imagenet_input = is_imagenet,             \
-    .settings = AM_MODEL_WIDTH,                                                                             \
+    .name = model_name, .doc = text, .role = AM_ROLE_CLASSIFIER, .imagenet_input = image_size == 224,       \
+    .settings = AM_MODEL_WIDTH | AM_MODEL_ZERO_INIT,                                                        \
     .defaults = {.classes = class_count, .channels = 3, .size = image_size, .width = 64},                   \
     .variant = &(const resnet_variant){__VA_ARGS__}, .struct_bytes = sizeof(resnet), .build = resnet_build, \
     .forward = resnet_forward                                                                               \
   }
+#define AS_TORCHVISION(name, text, ...) RESNET(name, text, 1000, 224, __VA_ARGS__)
+#define SMALL_IMAGES(name, text, ...)   RESNET(name, text, 10, 32, __VA_ARGS__, .small_stem = true)
 
 const am_model_def am_resnet18 =
-    RESNET("resnet18", "ResNet-18 as torchvision's: 7x7 stem of stride 2, max-pool", true, 1000, 224,
-           .kind = BLOCK_BASIC, .depth = {2, 2, 2, 2});
-const am_model_def am_resnet34 = RESNET("resnet34", "ResNet-34 as torchvision's", true, 1000, 224,
-                                        .kind = BLOCK_BASIC, .depth = {3, 4, 6, 3});
+    AS_TORCHVISION("resnet18", "ResNet-18 as torchvision's: 7x7 stem of stride 2, max-pool", RESNET_18);
+const am_model_def am_resnet34 = AS_TORCHVISION("resnet34", "ResNet-34 as torchvision's", RESNET_34);
 const am_model_def am_resnet50 =
-    RESNET("resnet50", "ResNet-50 as torchvision's (stride in the 3x3 convolution)", true, 1000, 224,
-           .kind = BLOCK_BOTTLENECK, .depth = {3, 4, 6, 3});
-const am_model_def am_resnet101 = RESNET("resnet101", "ResNet-101 as torchvision's", true, 1000, 224,
-                                         .kind = BLOCK_BOTTLENECK, .depth = {3, 4, 23, 3});
-const am_model_def am_resnet152 = RESNET("resnet152", "ResNet-152 as torchvision's", true, 1000, 224,
-                                         .kind = BLOCK_BOTTLENECK, .depth = {3, 8, 36, 3});
-const am_model_def am_resnet18_cifar =
-    RESNET("resnet18_cifar", "ResNet-18 for small images: 3x3 stem of stride 1, no max-pool", false, 10, 32,
-           .kind = BLOCK_BASIC, .depth = {2, 2, 2, 2}, .small_stem = true);
+    AS_TORCHVISION("resnet50", "ResNet-50 as torchvision's (stride in the 3x3 convolution)", RESNET_50);
+const am_model_def am_resnet101 = AS_TORCHVISION("resnet101", "ResNet-101 as torchvision's", RESNET_101);
+const am_model_def am_resnet152 = AS_TORCHVISION("resnet152", "ResNet-152 as torchvision's", RESNET_152);
+const am_model_def am_resnet18_cifar = SMALL_IMAGES(
+    "resnet18_cifar", "ResNet-18 for small images: 3x3 stem of stride 1, no max-pool", RESNET_18);
+const am_model_def am_resnet34_cifar =
+    SMALL_IMAGES("resnet34_cifar", "ResNet-34 for small images", RESNET_34);
+const am_model_def am_resnet50_cifar =
+    SMALL_IMAGES("resnet50_cifar", "ResNet-50 for small images", RESNET_50);
+const am_model_def am_resnet101_cifar =
+    SMALL_IMAGES("resnet101_cifar", "ResNet-101 for small images", RESNET_101);
+const am_model_def am_resnet152_cifar =
+    SMALL_IMAGES("resnet152_cifar", "ResNet-152 for small images", RESNET_152);
