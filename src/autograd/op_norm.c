@@ -48,6 +48,33 @@ am_err am_vjp_scale_shift(am_vjp *v) {
   return AM_OK;
 }
 
+// dy before the activation: the sign of y is that of its argument.
+static am_err before_activation(am_vjp *v, const am_activation *act, am_tensor **dy) {
+  *dy = v->dy;
+  if (!act->on) return AM_OK;
+  return am_binary(v->g, (am_binary_desc){AM_BIN_LEAKY_GRAD, act->slope}, v->dy, v->node->out[0], dy);
+}
+
+// ---- bias and activation ----
+
+am_err am_bias_act(am_graph *g, am_tensor *x, am_tensor *bias, am_activation act, am_tensor **y) {
+  am_tensor *in[] = {x, bias};
+  return am_apply(g, AM_OP_bias_act, &act, in, y);
+}
+
+// Composed where the result is differentiated again, else one op for both gradients.
+am_err am_vjp_bias_act(am_vjp *v) {
+  const am_activation *act = &v->node->desc.bias_act;
+  am_tensor *in[] = {v->dy, v->node->out[0]}, *out[AM_OP_MAX_OUTPUTS] = {NULL};
+  if (!v->create_graph && v->need[1]) {
+    AM_TRY(am_apply(v->g, AM_OP_bias_act_grad, act, in, out));
+    for (int i = 0; i < 2; i++) v->dx[i] = out[i];
+    return AM_OK;
+  }
+  AM_TRY(before_activation(v, act, &v->dx[0]));
+  return v->need[1] ? channel_sum(v->g, v->dx[0], &v->dx[1]) : AM_OK;
+}
+
 // ---- batch normalisation ----
 
 am_err am_batch_norm(am_graph *g, am_tensor *x, am_tensor *gamma, am_tensor *beta, am_tensor *residual,
@@ -72,14 +99,6 @@ static am_err normalised(am_graph *g, am_tensor *x, double eps, am_tensor **xhat
   AM_TRY(am_affine(g, var, 1, eps, &var));
   AM_TRY(am_unary(g, (am_unary_desc){.kind = AM_UN_RSQRT}, var, inv_std));
   return am_mul(g, centred, *inv_std, xhat);
-}
-
-// dy before the activation: the sign of y is that of its argument.
-static am_err before_activation(am_vjp *v, am_tensor **dy) {
-  const am_activation *act = &v->node->desc.batch_norm.act;
-  *dy = v->dy;
-  if (!act->on) return AM_OK;
-  return am_binary(v->g, (am_binary_desc){AM_BIN_LEAKY_GRAD, act->slope}, v->dy, v->node->out[0], dy);
 }
 
 // dx = gamma inv_std (dy - mean(dy) - xhat mean(dy xhat)), dgamma = sum(dy xhat), dbeta = sum(dy),
@@ -111,7 +130,7 @@ am_err am_vjp_batch_norm(am_vjp *v) {
   am_tensor *in[] = {v->dy, n->in[0], n->in[1], n->in[2], n->out[1], n->out[2]};
   am_tensor *out[AM_OP_MAX_OUTPUTS] = {NULL}, *dy = NULL;
   if (v->create_graph) {
-    AM_TRY(before_activation(v, &dy));
+    AM_TRY(before_activation(v, &n->desc.batch_norm.act, &dy));
     return composed_gradients(v, dy);
   }
   AM_TRY(am_apply(v->g, AM_OP_batch_norm_grad, &n->desc.batch_norm, in, out));
@@ -124,7 +143,7 @@ am_err am_vjp_batch_norm_add(am_vjp *v) {
   am_tensor *in[] = {v->dy, n->in[0], n->out[0], n->in[1], n->out[1], n->out[2]};
   am_tensor *out[AM_OP_MAX_OUTPUTS] = {NULL};
   if (v->create_graph) {
-    AM_TRY(before_activation(v, &v->dx[3]));
+    AM_TRY(before_activation(v, &n->desc.batch_norm_add.act, &v->dx[3]));
     return composed_gradients(v, v->dx[3]);
   }
   AM_TRY(am_apply(v->g, AM_OP_batch_norm_add_grad, &n->desc.batch_norm_add, in, out));

@@ -55,6 +55,8 @@ AM_MUST_USE am_err am_global_avg_pool(am_graph *g, am_tensor *x, am_tensor **y);
 AM_MUST_USE am_err am_batch_norm(am_graph *g, am_tensor *x, am_tensor *gamma, am_tensor *beta,
                                  am_tensor *residual, am_norm_desc desc, am_tensor **y, am_tensor **mean,
                                  am_tensor **inv_std);
+// act(x + bias), bias (c). Gradients as for am_batch_norm.
+AM_MUST_USE am_err am_bias_act(am_graph *g, am_tensor *x, am_tensor *bias, am_activation act, am_tensor **y);
 AM_MUST_USE am_err am_scale_shift(am_graph *g, am_tensor *x, am_tensor *scale, am_tensor *shift,
                                   am_tensor **y);
 AM_MUST_USE am_err am_log_softmax(am_graph *g, am_tensor *x, am_tensor **y);  // (n, k), last axis

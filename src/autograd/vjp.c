@@ -26,6 +26,7 @@ bool am_passes_gradient(int op, const void *desc) {
     // and not a silent zero.
     case AM_OP_batch_norm_grad:
     case AM_OP_batch_norm_add_grad:
+    case AM_OP_bias_act_grad:
     case AM_OP_conv2d_affine:
     case AM_OP_conv2d_affine_add:
       return true;

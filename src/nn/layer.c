@@ -80,21 +80,23 @@ static am_conv2d_desc conv_desc(const am_conv *m) {
   return (am_conv2d_desc){.stride_h = stride, .stride_w = stride, .pad_h = pad, .pad_w = pad};
 }
 
-am_err am_conv_forward(am_conv *m, am_pass *pass, am_tensor *x, am_tensor **y) {
+am_err am_conv_act_forward(am_conv *m, am_pass *pass, am_tensor *x, am_activation act, am_tensor **y) {
   am_graph *g = pass->graph;
   am_conv2d_desc d = conv_desc(m);
-  am_tensor *t = NULL, *bias = NULL;
+  am_tensor *t = NULL;
   if (m->cfg.transposed) {
     AM_TRY(am_conv_transpose2d(g, x, m->weight->value, d, m->cfg.output_pad, &t));
   } else {
     AM_TRY(am_conv2d(g, x, m->weight->value, d, &t));
   }
-  if (m->bias) {
-    AM_TRY(am_reshape(g, m->bias->value, AM_SHAPE(1, m->cfg.out, 1, 1), &bias));
-    AM_TRY(am_add(g, t, bias, &t));
-  }
+  if (m->bias) return am_bias_act(g, t, m->bias->value, act, y);
+  if (act.on) return am_leaky_relu(g, t, act.slope, y);
   *y = t;
   return AM_OK;
+}
+
+am_err am_conv_forward(am_conv *m, am_pass *pass, am_tensor *x, am_tensor **y) {
+  return am_conv_act_forward(m, pass, x, AM_NO_ACTIVATION, y);
 }
 
 // ---- batch normalisation ----

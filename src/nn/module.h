@@ -41,6 +41,8 @@ typedef struct {
 typedef struct { am_param *weight, *bias; am_conv_cfg cfg; } am_conv;
 AM_MUST_USE am_err am_conv_init(am_conv *m, am_params *ps, const char *prefix, am_conv_cfg cfg);
 AM_MUST_USE am_err am_conv_forward(am_conv *m, am_pass *pass, am_tensor *x, am_tensor **y);
+// The same and an activation.
+AM_MUST_USE am_err am_conv_act_forward(am_conv *m, am_pass *pass, am_tensor *x, am_activation act, am_tensor **y);
 
 // eps 1e-5 and momentum 0.1 when 0. Running variance takes the unbiased batch variance.
 // Errors: AM_ERR_ARG one value per channel in training, as PyTorch refuses.

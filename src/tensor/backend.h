@@ -160,6 +160,8 @@ typedef struct { double a, b; } am_axpby_desc;
   X(batch_norm_add_grad, am_norm_desc, 6, 4, 0) /* dy, x, y, gamma, mean, inv_std                 \
                                                   -> dx, dresidual, dgamma, dbeta */              \
   X(scale_shift, am_no_desc, 3, 1, 0)          /* x, scale (c), shift (c) -> x*scale + shift */   \
+  X(bias_act, am_activation, 2, 1, 0)          /* x, bias (c) -> act(x + bias) */                 \
+  X(bias_act_grad, am_activation, 2, 2, 0)     /* dy, y -> dx, dbias */                           \
   X(axpby, am_axpby_desc, 1, 1, 1)             /* x; y <- a*x + b*y (b = 0: y is not read) */     \
   X(sgd_step, am_sgd_desc, 1, 2, 1)            /* grad; param, momentum */                        \
   X(adam_step, am_adam_desc, 1, 3, 1)          /* grad; param, m, v */

@@ -268,6 +268,25 @@ am_err am_infer_scale_shift(am_no_desc *desc, const am_view *in, am_view *out) {
   return AM_OK;
 }
 
+// ---- bias and activation ----
+
+am_err am_infer_bias_act(am_activation *desc, const am_view *in, am_view *out) {
+  AM_TRY(norm_operands(&(am_norm_desc){.act = *desc}, in, 1));
+  AM_TRY(per_channel(in->dtype, in->shape.dim[1], &in[1], 1, "bias"));
+  like_images(out, 1, in);
+  return AM_OK;
+}
+
+am_err am_infer_bias_act_grad(am_activation *desc, const am_view *in, am_view *out) {
+  AM_TRY(norm_operands(&(am_norm_desc){.act = *desc}, in, 2));
+  am_view channel[2];
+  like_images(out, 1, in);
+  like_channels(channel, in);
+  out[1].dtype = channel[0].dtype;
+  out[1].shape = channel[0].shape;
+  return AM_OK;
+}
+
 // ---- convolution, scale, shift and activation ----
 
 am_err am_infer_conv2d_affine(am_conv2d_affine_desc *desc, const am_view *in, am_view *out) {

@@ -107,6 +107,8 @@ static const refusal refusals[] = {
   {AM_OP_batch_norm_add, "(2, 3) is expected", .desc = &(am_norm_desc){.eps = 1e-5},
    .in = {F(2, 3), F(3), F(3), F(2, 4)}},
   {AM_OP_batch_norm_add_grad, "(4, 3) is expected", .in = {F(4, 3), F(4, 3), F(1, 3), F(3), F(3), F(3)}},
+  {AM_OP_bias_act, "bias has shape (4)", .in = {F(2, 3, 4, 4), F(4)}},
+  {AM_OP_bias_act_grad, "(2, 3) is expected", .in = {F(2, 3), F(2, 4)}},
   {AM_OP_conv2d_affine, "scale or shift has shape (8)", .in = {F(1, 3, 4, 4), F(5, 3, 1, 1), F(5), F(8)}},
   {AM_OP_conv2d_affine_add, "the residual has shape (1, 5, 4, 3)",
    .in = {F(1, 3, 4, 4), F(5, 3, 1, 1), F(5), F(5), F(1, 5, 4, 3)}},

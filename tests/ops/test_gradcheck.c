@@ -259,6 +259,15 @@ static void batch_normalisation(void **state) {
   }
 }
 
+static void biases(void **state) {
+  const am_activation act[] = {{0}, {.on = true}, {.on = true, .slope = 0.3}};
+  for (int i = 0; i < AM_COUNT_OF(act); i++) {
+    CHECK_OP(bias_act, act[i], .in = {S(2, 3, 2, 2), S(3)}, .count = 2, .orders = 3);
+    CHECK_OP(bias_act, act[i], .in = {S(4, 3), S(3)}, .count = 2, .constant = 1);
+    CHECK_OP(bias_act, act[i], .in = {S(4, 3), S(3)}, .count = 2, .constant = 2);
+  }
+}
+
 static void no_rule_is_left_out(void **state) {
   for (int op = 0; op < AM_OP_COUNT; op++) {
     if (am_op_differentiable((am_op)op) && !covered[op])
@@ -281,6 +290,7 @@ int main(void) {
       cmocka_unit_test(max_pooling),
       cmocka_unit_test(normalisation),
       cmocka_unit_test(batch_normalisation),
+      cmocka_unit_test(biases),
       cmocka_unit_test(no_rule_is_left_out),
   };
   return cmocka_run_group_tests_name("gradcheck", tests, grad_setup, grad_teardown);

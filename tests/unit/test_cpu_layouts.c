@@ -160,6 +160,8 @@ static void normalisation_on(cpu_pair *p, am_shape s, am_layout layout) {
     compare(p, AM_OP_batch_norm_grad, &(am_norm_desc){.eps = 1e-5}, grad, 1e-5);
     compare(p, AM_OP_batch_norm_grad, &(am_norm_desc){.eps = 1e-5}, mixed, 1e-5);
     compare(p, AM_OP_batch_norm_add, &(am_norm_desc){1e-5, {.on = true}}, behind, mean ? 2e-4 : 3e-6);
+    compare(p, AM_OP_bias_act, &(am_activation){.on = true}, affine, 1e-5);
+    compare(p, AM_OP_bias_act_grad, &(am_activation){.on = true}, mixed, 1e-5);
     compare(p, AM_OP_batch_norm_add_grad, &(am_norm_desc){1e-5, {.on = true}}, split, 1e-5);
     free(x);
     free(spread);

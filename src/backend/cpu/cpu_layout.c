@@ -104,7 +104,11 @@ void am_cpu_choose_layout(void *ctx, am_op op, const void *desc, am_view *in, am
     case AM_OP_pool_gather:
       layout_alike((am_view *[]){&in[0], &in[1], &out[0]}, 3);
       return;
+    case AM_OP_bias_act_grad:
+      layout_alike((am_view *[]){&in[0], &in[1], &out[0]}, 3);
+      return;
     case AM_OP_avg_pool2d:
+    case AM_OP_bias_act:
     case AM_OP_batch_norm:
     case AM_OP_scale_shift:
       set_c16_if(first_c16, &out[0]);

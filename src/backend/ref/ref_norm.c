@@ -143,3 +143,28 @@ am_err am_ref_log_softmax(void *ctx, const am_no_desc *desc, const am_view *in, 
   }
   return AM_OK;
 }
+
+// ---- bias and activation ----
+
+am_err am_ref_bias_act(void *ctx, const am_activation *desc, const am_view *in, am_view *out) {
+  channels k = channels_of(in->shape);
+  for (int64_t i = 0; i < am_shape_count(in->shape); i++) {
+    am_ref_put(out, i, activate(am_ref_get(in, i) + am_ref_get(&in[1], i / k.inner % k.c), slope_of(*desc)));
+  }
+  return AM_OK;
+}
+
+am_err am_ref_bias_act_grad(void *ctx, const am_activation *desc, const am_view *in, am_view *out) {
+  channels k = channels_of(in->shape);
+  for (int64_t c = 0; c < k.c; c++) {
+    double sum = 0;
+    for (int64_t e = 0; e < k.n * k.inner; e++) {
+      int64_t at = element(k, c, e);
+      double d = am_ref_get(in, at) * (am_ref_get(&in[1], at) > 0 ? 1 : slope_of(*desc));
+      am_ref_put(out, at, d);
+      sum += d;
+    }
+    am_ref_put(&out[1], c, sum);
+  }
+  return AM_OK;
+}

@@ -61,8 +61,7 @@ static am_err cnn_forward(am_model *base, am_pass *pass, am_tensor *x, am_tensor
   const cnn_variant *variant = base->def->variant;
   am_pool2d_desc pool = {.kernel_h = 2, .kernel_w = 2, .stride_h = 2, .stride_w = 2};
   for (int i = 0; i < variant->conv_count; i++) {
-    AM_TRY(am_conv_forward(&m->conv[i], pass, x, &x));
-    AM_TRY(am_relu(pass->graph, x, &x));
+    AM_TRY(am_conv_act_forward(&m->conv[i], pass, x, AM_RELU, &x));
     AM_TRY(am_max_pool2d(pass->graph, x, pool, &x));
   }
   AM_TRY(am_reshape(pass->graph, x, AM_SHAPE(x->shape.dim[0], -1), &x));
