@@ -3,7 +3,7 @@
 //   find_paths      which nodes lie between an x and a y, and how many of them feed each x
 //   add_gradient    sums what arrives at a tensor
 //   run_node        one rule; temporaries are released at once unless gradients of it may follow
-//   finish_slot     an x that nobody will add to any more goes to its sink
+//   finish_slot     an x that nobody will add to any more goes to its sink, unless it was written there
 #include <string.h>
 
 #include "autograd/graph_internal.h"
@@ -134,6 +134,7 @@ static am_err clear_sink(grad_run *r, am_tensor *sink) {
 }
 
 static am_err write_sink(grad_run *r, am_tensor *sink, am_tensor *grad) {
+  if (grad == sink) return AM_OK;  // its rule has written it
   char have[AM_SHAPE_TEXT], want[AM_SHAPE_TEXT];
   AM_CHECK(am_shape_equal(sink->shape, grad->shape), AM_ERR_ARG, "the sink is %s, the gradient %s",
            am_shape_text(sink->shape, have), am_shape_text(grad->shape, want));
@@ -176,12 +177,25 @@ static am_err hand_over(grad_run *r) {
 
 // ---- one node ----
 
+// The sink that the gradient of input k may be written to at once: that of a leaf to which nobody has
+// added or will.
+static am_tensor *sink_of(grad_run *r, const am_node *n, int k) {
+  const am_grad_desc *d = r->desc;
+  const x_slot *s = find_slot(r, n->in[k]);
+  if (!s || n->parent[k] || s->pending > 1 || s->grad || !d->sink || d->accumulate || d->create_graph) return NULL;
+  int j = r->first[s - r->slot];
+  return r->next[j] < 0 ? d->sink[j] : NULL;
+}
+
 static am_err apply_rule(grad_run *r, am_node *n) {
   am_vjp_rule rule = am_vjp_rules[n->op];
   AM_CHECK(rule, AM_ERR_ARG, "%s has no gradient; use create_graph where gradients of gradients follow",
            am_node_name(n));
   am_vjp v = {.g = r->g, .node = n, .dy = n->grad, .create_graph = r->desc->create_graph};
-  for (int k = 0; k < n->input_count; k++) v.need[k] = input_wanted(r, n, k);
+  for (int k = 0; k < n->input_count; k++) {
+    v.need[k] = input_wanted(r, n, k);
+    v.into[k] = sink_of(r, n, k);
+  }
   AM_TRY(rule(&v));
   for (int k = 0; k < n->input_count; k++) {
     if (v.need[k] && v.dx[k]) AM_TRY(add_gradient(r, n->in[k], n->parent[k], v.dx[k]));

@@ -155,13 +155,21 @@ static am_err check_not_needed(const am_graph *g, am_op op, const am_tensor *wri
 }
 
 am_err am_apply(am_graph *g, am_op op, const void *desc, am_tensor *const *in, am_tensor **out) {
+  return am_apply_into(g, op, desc, in, NULL, out);
+}
+
+am_err am_apply_into(am_graph *g, am_op op, const void *desc, am_tensor *const *in, am_tensor *const *into,
+                     am_tensor **out) {
   int input_count = am_op_inputs(op), output_count = am_op_outputs(op);
   if (am_op_in_place(op)) {
     for (int i = 0; i < output_count; i++) AM_TRY(check_not_needed(g, op, out[i]));
     return am_dispatch(g->device, op, desc, in, out);
   }
+  for (int i = 0; into && i < output_count; i++) {
+    if (into[i]) AM_TRY(check_not_needed(g, op, into[i]));
+  }
   am_tensor *made[AM_OP_MAX_OUTPUTS] = {NULL};
-  AM_TRY(am_dispatch(g->device, op, desc, in, made));
+  AM_TRY(am_dispatch_into(g->device, op, desc, in, into, made));
   am_err err = AM_OK;
   for (int i = 0; i < output_count; i++) {
     // Even after a failure: the others must find an owner.

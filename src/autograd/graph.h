@@ -35,6 +35,10 @@ bool am_op_differentiable(am_op op);
 // to the graph. Ops without a gradient (argmax, fill, random, in-place) are recorded as constants;
 // in-place ops on a tensor that a recorded node still needs are an error (AM_ERR_ARG).
 AM_MUST_USE am_err am_apply(am_graph *g, am_op op, const void *desc, am_tensor *const *in, am_tensor **out);
+// The same with memory for the outputs, as am_dispatch_into. Memory that a recorded node still needs is an
+// error. NULL: none is given.
+AM_MUST_USE am_err am_apply_into(am_graph *g, am_op op, const void *desc, am_tensor *const *in,
+                                 am_tensor *const *into, am_tensor **out);
 // t without its history: same memory, a constant for later ops.
 AM_MUST_USE am_err am_detach(am_graph *g, am_tensor *t, am_tensor **out);
 

@@ -64,6 +64,9 @@ typedef struct {
   am_tensor *dy;
   bool need[AM_OP_MAX_INPUTS];
   bool create_graph;  // fused gradient kernels, which have no rule of their own, are not allowed
+  // Where the gradient of an input is wanted: a rule may have its last op write it there (am_apply_into)
+  // and save a copy. NULL: anywhere.
+  am_tensor *into[AM_OP_MAX_INPUTS];
   am_tensor *dx[AM_OP_MAX_INPUTS];
 } am_vjp;
 typedef am_err (*am_vjp_rule)(am_vjp *v);

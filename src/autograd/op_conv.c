@@ -11,20 +11,33 @@ am_err am_matmul(am_graph *g, am_tensor *a, am_tensor *b, bool transpose_a, bool
   return am_apply(g, AM_OP_matmul, &d, in, y);
 }
 
+// The gradient of input i of a product is a product of this kind.
+static am_err grad_matmul(am_vjp *v, int i, am_tensor *a, am_tensor *b, bool transpose_a, bool transpose_b) {
+  am_tensor *in[] = {a, b};
+  am_matmul_desc d = {.transpose_a = transpose_a, .transpose_b = transpose_b};
+  return am_apply_into(v->g, AM_OP_matmul, &d, in, &v->into[i], &v->dx[i]);
+}
+
 // C = op(A) op(B): d op(A) = dC op(B)^T and d op(B) = op(A)^T dC, transposed back for A and B.
 am_err am_vjp_matmul(am_vjp *v) {
   am_tensor *a = v->node->in[0], *b = v->node->in[1], *dc = v->dy;
   bool ta = v->node->desc.matmul.transpose_a, tb = v->node->desc.matmul.transpose_b;
   if (v->need[0]) {
-    AM_TRY(ta ? am_matmul(v->g, b, dc, tb, true, &v->dx[0]) : am_matmul(v->g, dc, b, false, !tb, &v->dx[0]));
+    AM_TRY(ta ? grad_matmul(v, 0, b, dc, tb, true) : grad_matmul(v, 0, dc, b, false, !tb));
   }
   if (v->need[1]) {
-    AM_TRY(tb ? am_matmul(v->g, dc, a, true, ta, &v->dx[1]) : am_matmul(v->g, a, dc, !ta, false, &v->dx[1]));
+    AM_TRY(tb ? grad_matmul(v, 1, dc, a, true, ta) : grad_matmul(v, 1, a, dc, !ta, false));
   }
   return AM_OK;
 }
 
 // ---- convolution ----
+
+// The gradient of input i of one of the three is one of the three.
+static am_err grad_conv(am_vjp *v, int i, am_op op, const am_conv2d_desc *d, am_tensor *p, am_tensor *q) {
+  am_tensor *in[] = {p, q};
+  return am_apply_into(v->g, op, d, in, &v->into[i], &v->dx[i]);
+}
 
 static am_err binary_conv(am_graph *g, am_op op, const am_conv2d_desc *d, am_tensor *p, am_tensor *q,
                           am_tensor **y) {
@@ -80,8 +93,8 @@ am_err am_conv_transpose2d(am_graph *g, am_tensor *x, am_tensor *w, am_conv2d_de
 am_err am_vjp_conv2d(am_vjp *v) {
   am_tensor *x = v->node->in[0], *w = v->node->in[1];
   am_conv2d_desc d = sized(&v->node->desc.conv2d, x, w);
-  if (v->need[0]) AM_TRY(binary_conv(v->g, AM_OP_conv2d_grad_input, &d, v->dy, w, &v->dx[0]));
-  if (v->need[1]) AM_TRY(binary_conv(v->g, AM_OP_conv2d_grad_weight, &d, v->dy, x, &v->dx[1]));
+  if (v->need[0]) AM_TRY(grad_conv(v, 0, AM_OP_conv2d_grad_input, &d, v->dy, w));
+  if (v->need[1]) AM_TRY(grad_conv(v, 1, AM_OP_conv2d_grad_weight, &d, v->dy, x));
   return AM_OK;
 }
 
@@ -89,8 +102,8 @@ am_err am_vjp_conv2d(am_vjp *v) {
 am_err am_vjp_conv2d_grad_input(am_vjp *v) {
   am_tensor *u = v->node->in[0], *w = v->node->in[1], *c = v->dy;
   am_conv2d_desc d = sized(&v->node->desc.conv2d_grad_input, c, w);
-  if (v->need[0]) AM_TRY(binary_conv(v->g, AM_OP_conv2d, &d, c, w, &v->dx[0]));
-  if (v->need[1]) AM_TRY(binary_conv(v->g, AM_OP_conv2d_grad_weight, &d, u, c, &v->dx[1]));
+  if (v->need[0]) AM_TRY(grad_conv(v, 0, AM_OP_conv2d, &d, c, w));
+  if (v->need[1]) AM_TRY(grad_conv(v, 1, AM_OP_conv2d_grad_weight, &d, u, c));
   return AM_OK;
 }
 
@@ -98,7 +111,7 @@ am_err am_vjp_conv2d_grad_input(am_vjp *v) {
 am_err am_vjp_conv2d_grad_weight(am_vjp *v) {
   am_tensor *u = v->node->in[0], *x = v->node->in[1], *c = v->dy;
   am_conv2d_desc d = sized(&v->node->desc.conv2d_grad_weight, x, c);
-  if (v->need[0]) AM_TRY(binary_conv(v->g, AM_OP_conv2d, &d, x, c, &v->dx[0]));
-  if (v->need[1]) AM_TRY(binary_conv(v->g, AM_OP_conv2d_grad_input, &d, u, c, &v->dx[1]));
+  if (v->need[0]) AM_TRY(grad_conv(v, 0, AM_OP_conv2d, &d, x, c));
+  if (v->need[1]) AM_TRY(grad_conv(v, 1, AM_OP_conv2d_grad_input, &d, u, c));
   return AM_OK;
 }

@@ -128,12 +128,12 @@ static am_err composed_gradients(am_vjp *v, am_tensor *dy) {
 am_err am_vjp_batch_norm(am_vjp *v) {
   const am_node *n = v->node;
   am_tensor *in[] = {v->dy, n->in[0], n->in[1], n->in[2], n->out[1], n->out[2]};
-  am_tensor *out[AM_OP_MAX_OUTPUTS] = {NULL}, *dy = NULL;
+  am_tensor *into[] = {v->into[0], v->into[1], v->into[2]}, *out[AM_OP_MAX_OUTPUTS] = {NULL}, *dy = NULL;
   if (v->create_graph) {
     AM_TRY(before_activation(v, &n->desc.batch_norm.act, &dy));
     return composed_gradients(v, dy);
   }
-  AM_TRY(am_apply(v->g, AM_OP_batch_norm_grad, &n->desc.batch_norm, in, out));
+  AM_TRY(am_apply_into(v->g, AM_OP_batch_norm_grad, &n->desc.batch_norm, in, into, out));
   for (int i = 0; i < 3; i++) v->dx[i] = out[i];
   return AM_OK;
 }
@@ -141,12 +141,12 @@ am_err am_vjp_batch_norm(am_vjp *v) {
 am_err am_vjp_batch_norm_add(am_vjp *v) {
   const am_node *n = v->node;
   am_tensor *in[] = {v->dy, n->in[0], n->out[0], n->in[1], n->out[1], n->out[2]};
-  am_tensor *out[AM_OP_MAX_OUTPUTS] = {NULL};
+  am_tensor *into[] = {v->into[0], v->into[3], v->into[1], v->into[2]}, *out[AM_OP_MAX_OUTPUTS] = {NULL};
   if (v->create_graph) {
     AM_TRY(before_activation(v, &n->desc.batch_norm_add.act, &v->dx[3]));
     return composed_gradients(v, v->dx[3]);
   }
-  AM_TRY(am_apply(v->g, AM_OP_batch_norm_add_grad, &n->desc.batch_norm_add, in, out));
+  AM_TRY(am_apply_into(v->g, AM_OP_batch_norm_add_grad, &n->desc.batch_norm_add, in, into, out));
   v->dx[0] = out[0];
   v->dx[3] = out[1];
   v->dx[1] = out[2];

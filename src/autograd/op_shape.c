@@ -193,7 +193,10 @@ am_err am_cast(am_graph *g, am_tensor *x, am_dtype dtype, am_tensor **y) {
   return x->dtype == dtype ? AM_OK : am_apply(g, AM_OP_cast, &(am_dtype_desc){dtype}, &x, y);
 }
 
-am_err am_vjp_cast(am_vjp *v) { return am_cast(v->g, v->dy, v->node->in[0]->dtype, &v->dx[0]); }
+am_err am_vjp_cast(am_vjp *v) {
+  am_dtype_desc back = {v->node->in[0]->dtype};
+  return am_apply_into(v->g, AM_OP_cast, &back, &v->dy, v->into, v->dx);
+}
 
 // ---- constants ----
 

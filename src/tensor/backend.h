@@ -238,5 +238,10 @@ size_t am_op_desc_size(am_op op);
 // shapes or descriptor; AM_ERR_UNSUPPORTED type; AM_ERR_NOMEM; what the backend says.
 AM_MUST_USE am_err am_dispatch(am_device *dev, am_op op, const void *desc, am_tensor *const *in,
                                am_tensor **out);
+// The same, but output i is written straight to into[i] where that one has the type, shape and layout of
+// the output and shares no memory with an input: out[i] is then into[i], with one more reference. into
+// and its entries may be NULL. Not for in-place ops. After an error into[i] may be partly written.
+AM_MUST_USE am_err am_dispatch_into(am_device *dev, am_op op, const void *desc, am_tensor *const *in,
+                                    am_tensor *const *into, am_tensor **out);
 
 #endif

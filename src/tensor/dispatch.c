@@ -128,7 +128,24 @@ static void settle_layouts(op_call *c) {
   }
 }
 
-static am_err run(op_call *c, am_tensor *const *in, am_tensor **out) {
+// Whether output i may be written to `given`.
+static bool takes_output(const op_call *c, int i, const am_tensor *given) {
+  bool fits = given && given->device == c->dev && given->buffer && given->dtype == c->out[i].dtype &&
+              given->layout == c->out[i].layout && am_shape_equal(given->shape, c->out[i].shape);
+  for (int k = 0; fits && k < op_info[c->op].inputs; k++) fits = !overlaps(given, c->input[k]);
+  return fits;
+}
+
+static am_err make_output(op_call *c, int i, am_tensor *given) {
+  if (!takes_output(c, i, given)) {
+    return am_tensor_new_layout(c->dev, c->out[i].dtype, c->out[i].shape, c->out[i].layout, &c->output[i]);
+  }
+  c->output[i] = am_tensor_retain(given);
+  return AM_OK;
+}
+
+// out: of in-place ops.
+static am_err run(op_call *c, am_tensor *const *in, am_tensor *const *into, am_tensor **out) {
   const int inputs = op_info[c->op].inputs, outputs = op_info[c->op].outputs;
   const bool in_place = op_info[c->op].in_place;
   for (int i = 0; i < inputs; i++) {
@@ -150,7 +167,7 @@ static am_err run(op_call *c, am_tensor *const *in, am_tensor **out) {
     if (in_place) {
       c->output[i] = out[i];
     } else {
-      AM_TRY(am_tensor_new_layout(c->dev, c->out[i].dtype, c->out[i].shape, c->out[i].layout, &c->output[i]));
+      AM_TRY(make_output(c, i, into ? into[i] : NULL));
     }
     c->out[i].data = am_tensor_as_view(c->output[i]).data;
   }
@@ -173,11 +190,16 @@ static void name_operands(am_op op, am_tensor *const *in, am_tensor *const *out)
 }
 
 am_err am_dispatch(am_device *dev, am_op op, const void *desc, am_tensor *const *in, am_tensor **out) {
+  return am_dispatch_into(dev, op, desc, in, NULL, out);
+}
+
+am_err am_dispatch_into(am_device *dev, am_op op, const void *desc, am_tensor *const *in,
+                        am_tensor *const *into, am_tensor **out) {
   am_err err = AM_OK;
   AM_CHECK((int)op >= 0 && op < AM_OP_COUNT, AM_ERR_ARG, "there is no op %d", (int)op);
   op_call c = {.dev = dev, .op = op};
   if (desc) memcpy(&c.desc, desc, op_info[op].desc_size);
-  AM_GO(done, run(&c, in, out));
+  AM_GO(done, run(&c, in, into, out));
   if (!op_info[op].in_place) {
     for (int i = 0; i < op_info[op].outputs; i++) {
       out[i] = c.output[i];

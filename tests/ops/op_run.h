@@ -7,7 +7,7 @@
 // How operands lie in memory when the op sees them.
 typedef enum {
   PLACE_PLAIN,
-  PLACE_VIEW,  // inside a larger tensor, off every alignment but their type's
+  PLACE_VIEW,  // inside a larger tensor, off every alignment but their type's; outputs too
   PLACE_NHWC,  // 4-D operands in this layout
   PLACE_C16,   // those of a multiple of 16 channels in this one
   PLACE_COUNT

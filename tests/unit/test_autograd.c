@@ -215,6 +215,31 @@ static void sinks_receive_last_layers_first(void **state) {
   EXPECT(sink[2], 0, 0);
 }
 
+// The op that computes a gradient writes it to the sink itself, unless there is more to add.
+static void sinks_are_written_at_once(void **state) {
+  am_tensor *x = leaf2(2, 3), *w = tensor_of((double[]){5, 7}, AM_SHAPE(2, 1), true), *y = NULL, *dx[2];
+  am_tensor *sink[] = {leaf2(0, 0), tensor_of((double[]){0, 0}, AM_SHAPE(2, 1), false)};
+  am_ok(am_reshape(g, x, AM_SHAPE(1, 2), &y));
+  am_ok(am_matmul(g, y, w, false, false, &y));
+  y = total(y);
+  am_grad_desc d = {
+      .y = &y, .y_count = 1, .x = (am_tensor *[]){x, w}, .x_count = 2, .sink = sink, .keep_graph = true};
+  am_ok(am_grad(g, &d, dx));
+  assert_ptr_equal(dx[1], sink[1]);
+  EXPECT(sink[0], 5, 7);
+  EXPECT(sink[1], 2, 3);
+  d.accumulate = true;
+  am_ok(am_grad(g, &d, dx));
+  assert_ptr_not_equal(dx[1], sink[1]);
+  EXPECT(sink[1], 4, 6);
+  // Twice in one product: neither part may stand in the sink alone.
+  am_ok(am_matmul(g, w, w, false, true, &y));
+  y = total(y);
+  d = (am_grad_desc){.y = &y, .y_count = 1, .x = &w, .x_count = 1, .sink = &sink[1]};
+  am_ok(am_grad(g, &d, NULL));
+  EXPECT(sink[1], 24, 24);
+}
+
 // ---- what is kept ----
 
 static void memory_comes_back_on_the_way(void **state) {
@@ -340,6 +365,7 @@ int main(void) {
       ON_A_GRAPH(at_kinks),
       ON_A_GRAPH(ties_share),
       ON_A_GRAPH(sinks_receive_last_layers_first),
+      ON_A_GRAPH(sinks_are_written_at_once),
       ON_A_GRAPH(memory_comes_back_on_the_way),
       ON_A_GRAPH(a_second_pass_needs_keep_graph),
       ON_A_GRAPH(what_was_not_passed_stays),
