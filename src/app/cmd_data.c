@@ -113,8 +113,9 @@ static am_err import_set(am_app *app, am_manifest *m, const data_options *o) {
   AM_GO(done, o->link ? link_tree(o->from, place) : copy_tree(o->from, place, 0, buffer));
   AM_GO(done, am_manifest_list(m, out.work, &what, &list));
   AM_GO(done, am_data_check(m, &list, &report));
-  am_data_print(&report, m, &list, app->out);
+  am_data_print(&report, m, &what, &list, app->out);
   AM_GO(done, am_data_verdict(&report, m));
+  AM_GO(done, am_data_checksums(m, out.work, app->out));
   AM_GO(done, am_output_commit_child(&out, am_manifest_name(m)));
   fprintf(app->out, "%s is in %s\n", am_manifest_name(m), target);
 done:
@@ -137,8 +138,9 @@ static am_err check_set(am_app *app, am_manifest *m, const data_options *o) {
   AM_GO(done, am_manifest_list(m, app->data_dir, &what, &list));
   AM_GO(done, am_data_check(m, &list, &report));
   print_counts(app, &list);
-  am_data_print(&report, m, &list, app->out);
+  am_data_print(&report, m, &what, &list, app->out);
   AM_GO(done, am_data_verdict(&report, m));
+  AM_GO(done, am_data_checksums(m, app->data_dir, app->out));
 done:
   am_data_report_fini(&report);
   am_file_list_fini(&list);
@@ -242,8 +244,9 @@ const am_command am_cmd_data = {
         "MANIFEST is a name below data/manifests/ or a path to a .yaml file; the images are in "
         "DATA/<name>/.\n"
         "  import  copies or links the folder --from to DATA/<name>/ once everything in it has been read\n"
-        "  check   reads every image; counts, corrupt files, files of equal bytes and whether they cross "
-        "splits\n"
+        "  check   reads every image; counts, corrupt images, images of equal bytes and whether they cross "
+        "splits;\n"
+        "          published checksums\n"
         "  show    draws a contact sheet, a row for each class\n"
-        "Exit code 1 when an image is corrupt or missing.\n",
+        "Exit code 1 when an image is corrupt or missing, or a checksum differs.\n",
     .run = run};

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "data/checksum.h"
 
 void am_data_report_fini(am_data_report *report) {
   for (int64_t i = 0; i < report->corrupt_count; i++) free(report->reason[i]);
@@ -111,20 +112,45 @@ static void print_twins(const am_data_report *report, const am_file_list *list, 
   if (hidden) fprintf(out, "  and %lld more\n", (long long)hidden);
 }
 
-void am_data_print(const am_data_report *report, const am_manifest *m, const am_file_list *list, FILE *out) {
-  int64_t stated = am_manifest_describe(m)->images;
-  fprintf(out, "%lld files, %lld distinct\n", (long long)report->count,
-          (long long)(report->count - report->twin_count));
-  if (stated && stated != report->count) {
-    fprintf(out, "the complete set has %lld images: this is a part of it, or not the same\n",
-            (long long)stated);
+static void print_stated(const char *what, int64_t stated, int64_t found, FILE *out) {
+  if (stated == 0 || stated == found) return;
+  fprintf(out, "%s has %lld images, here are %lld: this is a part of it, or not the same\n", what,
+          (long long)stated, (long long)found);
+}
+
+// What the manifest says of the whole set and of its splits, where all of it was looked at.
+static void print_expected(const am_manifest *m, const am_selection *what, const am_file_list *list,
+                           FILE *out) {
+  if (what->class_count) return;
+  for (int64_t k = 0; k < am_manifest_split_count(m); k++) {
+    const char *split = am_manifest_split_name(m, k);
+    int64_t found = 0;
+    char name[128];
+    if (what->split ? strcmp(what->split, split) != 0 : am_manifest_split_is_unlabelled(m, k)) continue;
+    for (int64_t i = 0; i < list->count; i++) found += same_text(list->entry[i].split, split);
+    snprintf(name, sizeof name, "the complete split %s", split);
+    print_stated(name, am_manifest_split_images(m, k), found, out);
   }
+  if (what->split) return;
+  print_stated("the complete set", am_manifest_describe(m)->images, list->count, out);
+  for (int64_t k = 0; k < am_manifest_split_count(m); k++) {
+    if (am_manifest_split_is_unlabelled(m, k))
+      fprintf(out, "the split %s has no labels and was not looked at: --split %s\n",
+              am_manifest_split_name(m, k), am_manifest_split_name(m, k));
+  }
+}
+
+void am_data_print(const am_data_report *report, const am_manifest *m, const am_selection *what,
+                   const am_file_list *list, FILE *out) {
+  fprintf(out, "%lld images, %lld distinct\n", (long long)report->count,
+          (long long)(report->count - report->twin_count));
+  print_expected(m, what, list, out);
   if (report->across_splits) {
-    fprintf(out, "%lld files repeat one of another split: dividing by files would leak\n",
+    fprintf(out, "%lld images repeat one of another split: dividing by files would leak\n",
             (long long)report->across_splits);
   }
   if (report->across_classes) {
-    fprintf(out, "%lld files repeat one of another class: a label is wrong\n",
+    fprintf(out, "%lld images repeat one of another class: a label is wrong\n",
             (long long)report->across_classes);
   }
   print_twins(report, list, out);
@@ -132,8 +158,26 @@ void am_data_print(const am_data_report *report, const am_manifest *m, const am_
 }
 
 am_err am_data_verdict(const am_data_report *report, const am_manifest *m) {
-  AM_CHECK(report->corrupt_count == 0, AM_ERR_DATA,
-           "%s: %lld of %lld files cannot be read as images; the first: %s", am_manifest_name(m),
-           (long long)report->corrupt_count, (long long)report->count, report->reason[0]);
+  AM_CHECK(report->corrupt_count == 0, AM_ERR_DATA, "%s: %lld of %lld images cannot be read; the first: %s",
+           am_manifest_name(m), (long long)report->corrupt_count, (long long)report->count,
+           report->reason[0]);
+  return AM_OK;
+}
+
+am_err am_data_checksums(const am_manifest *m, const char *data_dir, FILE *out) {
+  int64_t agree = 0, differ = 0, count = am_checksum_count(m);
+  for (int64_t k = 0; k < count; k++) {
+    am_checksum sum;
+    AM_TRY(am_checksum_look(m, data_dir, k, &sum));
+    agree += sum.there && sum.agrees;
+    differ += sum.there && !sum.agrees;
+    if (sum.there && !sum.agrees)
+      fprintf(out, "  %s of %s is %s, published is %s\n", sum.kind, sum.file, sum.found, sum.hex);
+  }
+  if (count)
+    fprintf(out, "checksums: %lld agree, %lld differ, %lld are of files that are not here\n",
+            (long long)agree, (long long)differ, (long long)(count - agree - differ));
+  AM_CHECK(differ == 0, AM_ERR_DATA, "%s: %lld file%s not as published: the checksum differs",
+           am_manifest_name(m), (long long)differ, differ == 1 ? " is" : "s are");
   return AM_OK;
 }

@@ -12,17 +12,19 @@ struct am_sha256 {
   EVP_MD_CTX *ctx;  // owned
 };
 
-am_err am_sha256_new(am_sha256 **out) {
+static am_err digest_new(const EVP_MD *kind, am_sha256 **out) {
   am_sha256 *h = NULL;
   AM_TRY(AM_NEW(&h));
   h->ctx = EVP_MD_CTX_new();
-  if (!h->ctx || EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL) != 1) {
+  if (!h->ctx || EVP_DigestInit_ex(h->ctx, kind, NULL) != 1) {
     am_sha256_free(h);
-    return AM_FAIL(AM_ERR_NOMEM, "cannot start SHA-256");
+    return AM_FAIL(AM_ERR_NOMEM, "cannot start %s", EVP_MD_get0_name(kind));
   }
   *out = h;
   return AM_OK;
 }
+
+am_err am_sha256_new(am_sha256 **out) { return digest_new(EVP_sha256(), out); }
 
 am_err am_sha256_update(am_sha256 *h, const void *data, size_t bytes) {
   AM_CHECK(EVP_DigestUpdate(h->ctx, data, bytes) == 1, AM_ERR_INTERNAL, "SHA-256 update failed");
@@ -32,8 +34,8 @@ am_err am_sha256_update(am_sha256 *h, const void *data, size_t bytes) {
 am_err am_sha256_finish(am_sha256 *h, char hex[AM_SHA256_HEX]) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int n = 0;
-  AM_CHECK(EVP_DigestFinal_ex(h->ctx, digest, &n) == 1 && n == AM_SHA256_BYTES, AM_ERR_INTERNAL,
-           "SHA-256 failed");
+  AM_CHECK(EVP_DigestFinal_ex(h->ctx, digest, &n) == 1 && n <= AM_SHA256_BYTES, AM_ERR_INTERNAL,
+           "a digest failed");
   for (unsigned int i = 0; i < n; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
   return AM_OK;
 }
@@ -55,23 +57,46 @@ done:
   return err;
 }
 
-am_err am_sha256_file(const char *path, char hex[AM_SHA256_HEX]) {
+am_err am_digest_stream(const char *kind, am_err (*next)(void *user, void *chunk, size_t room, size_t *got),
+                        void *user, char hex[AM_SHA256_HEX]) {
+  enum { CHUNK = 1 << 18 };
   am_err err = AM_OK;
   am_sha256 *h = NULL;
   char *chunk = NULL;
-  enum { CHUNK = 1 << 18 };
-  FILE *f = fopen(path, "rb");
-  if (!f) return AM_FAIL(AM_ERR_IO, "cannot open %s: %s", path, strerror(errno));
-  AM_GO(done, am_sha256_new(&h));
+  size_t got = 0;
+  const EVP_MD *md = strcmp(kind, "md5") == 0 ? EVP_md5() : strcmp(kind, "sha256") == 0 ? EVP_sha256() : NULL;
+  AM_CHECK(md, AM_ERR_UNSUPPORTED, "digests of kind %s, expected md5 or sha256", kind);
+  AM_GO(done, digest_new(md, &h));
   AM_GO(done, AM_NEW_ARRAY(&chunk, CHUNK));
-  for (size_t got; (got = fread(chunk, 1, CHUNK, f)) > 0;) AM_GO(done, am_sha256_update(h, chunk, got));
-  AM_CHECK_GO(done, !ferror(f), AM_ERR_IO, "cannot read %s: %s", path, strerror(errno));
+  do {
+    AM_GO(done, next(user, chunk, CHUNK, &got));
+    AM_GO(done, am_sha256_update(h, chunk, got));
+  } while (got > 0);
   AM_GO(done, am_sha256_finish(h, hex));
 done:
-  fclose(f);
   free(chunk);
   am_sha256_free(h);
   return err;
+}
+
+static am_err next_of_file(void *user, void *chunk, size_t room, size_t *got) {
+  FILE *f = user;
+  *got = fread(chunk, 1, room, f);
+  AM_CHECK(!ferror(f), AM_ERR_IO, "it cannot be read: %s", strerror(errno));
+  return AM_OK;
+}
+
+am_err am_digest_file(const char *kind, const char *path, char hex[AM_SHA256_HEX]) {
+  FILE *f = fopen(path, "rb");
+  if (!f) return AM_FAIL(AM_ERR_IO, "cannot open %s: %s", path, strerror(errno));
+  am_err err = am_digest_stream(kind, next_of_file, f, hex);
+  if (err) am_err_prefix("%s", path);
+  fclose(f);
+  return err;
+}
+
+am_err am_sha256_file(const char *path, char hex[AM_SHA256_HEX]) {
+  return am_digest_file("sha256", path, hex);
 }
 
 // CRC-32C: with the SSE4.2 instruction where the processor has it, by table elsewhere. The instruction

@@ -122,8 +122,8 @@ static am_err read_divide(am_manifest *m) {
 
 // The drawn set: everything but the words about it is fixed.
 static am_err set_drawn(am_manifest *m) {
-  static const char *const fixed[] = {"classes", "splits", "divide", "extensions",
-                                      "files",   "labels", "packed", NULL};
+  static const char *const fixed[] = {"classes", "splits", "divide",    "extensions", "files",
+                                      "labels",  "packed", "checksums", NULL};
   for (int k = 0; fixed[k]; k++) {
     if (am_node_get(m->tree, fixed[k]))
       return am_node_fail(am_node_get(m->tree, fixed[k]), "the drawn set has its own %s", fixed[k]);
@@ -141,15 +141,16 @@ static am_err set_drawn(am_manifest *m) {
 }
 
 static am_err read_tree(const char *path, am_manifest *m) {
-  static const char *const also[] = {"classes", "splits", "divide", "extensions",
-                                     "files",   "labels", "packed", NULL};
+  static const char *const also[] = {"classes", "splits", "divide",    "extensions", "files",
+                                     "labels",  "packed", "checksums", NULL};
   AM_TRY(am_bind(m->tree, &am_manifest_schema, also, &m->cfg));
   AM_TRY(read_name(m, path));
   if (am_manifest_is_drawn(m)) return set_drawn(m);
   AM_TRY(read_classes(m));
   AM_TRY(read_extensions(m));
   AM_TRY(am_manifest_read_parts(m));
-  return read_divide(m);
+  AM_TRY(read_divide(m));
+  return am_manifest_read_checksums(m);
 }
 
 // Takes the tree whatever happens.
@@ -230,6 +231,7 @@ void am_manifest_free(am_manifest *m) {
   free(m->extension);
   free(m->split_name);
   free(m->fraction);
+  free(m->checksum);
   free(m->name);
   am_node_free(m->tree);
   free(m);
@@ -240,4 +242,10 @@ bool am_manifest_is_drawn(const am_manifest *m) { return am_layout_of(m->cfg.lay
 const am_manifest_cfg *am_manifest_describe(const am_manifest *m) { return &m->cfg; }
 int64_t am_manifest_split_count(const am_manifest *m) { return m->split_count; }
 const char *am_manifest_split_name(const am_manifest *m, int64_t k) { return m->split_name[k]; }
+int64_t am_manifest_split_images(const am_manifest *m, int64_t k) {
+  return k < m->part_count && m->part[k].split ? m->part[k].images : 0;
+}
+bool am_manifest_split_is_unlabelled(const am_manifest *m, int64_t k) {
+  return k < m->part_count && m->part[k].unlabelled;
+}
 void am_manifest_set_hash_cache(am_manifest *m, const char *cache_path) { m->hash_cache = cache_path; }

@@ -64,6 +64,10 @@ const am_manifest_cfg *am_manifest_describe(const am_manifest *m);
 // The splits it names, in its order; 0 when it has none.
 int64_t am_manifest_split_count(const am_manifest *m);
 const char *am_manifest_split_name(const am_manifest *m, int64_t k);
+// How many images the manifest says split k has; 0: not stated.
+int64_t am_manifest_split_images(const am_manifest *m, int64_t k);
+// Split k has no labels: it is listed only when it is named.
+bool am_manifest_split_is_unlabelled(const am_manifest *m, int64_t k);
 // A file that remembers hashes (see am_file_list_hash) for manifests that divide by content, which
 // have to read every file to list one. Borrowed.
 void am_manifest_set_hash_cache(am_manifest *m, const char *cache_path);

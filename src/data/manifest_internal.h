@@ -41,6 +41,10 @@ typedef struct {
   char *folder;  // owned: what the files call it
 } am_class_def;
 
+typedef struct {
+  const char *file, *kind, *hex;  // borrowed
+} am_checksum_def;
+
 struct am_manifest {
   am_node *tree;  // owned; everything borrowed is borrowed from it
   am_manifest_cfg cfg;
@@ -57,6 +61,8 @@ struct am_manifest {
   const char **split_name;  // owned array: of the parts, or of the division
   double *fraction;         // owned: of the division
   int64_t split_count;
+  am_checksum_def *checksum;  // owned
+  int64_t checksum_count;
   const char *hash_cache;  // borrowed
 };
 
@@ -65,6 +71,9 @@ am_layout am_layout_of(const char *word);
 // Fills m->part, m->packed and, where there are splits, their names; the classes are known.
 AM_MUST_USE am_err am_manifest_read_parts(am_manifest *m);
 void am_manifest_free_parts(am_manifest *m);
+AM_MUST_USE am_err am_manifest_read_checksums(am_manifest *m);  // m->checksum
+// A folder or file is named inside the data set's own: where data lie is not a manifest's business.
+AM_MUST_USE am_err am_manifest_check_inside(const am_node *node, const char *path);
 
 // True when the pattern matches; the first group is then copied to *out (heap).
 AM_MUST_USE am_err am_name_pattern_match(const am_name_pattern *p, const char *name, bool *matches,

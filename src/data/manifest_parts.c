@@ -46,8 +46,7 @@ am_err am_name_pattern_match(const am_name_pattern *p, const char *name, bool *m
 
 // ---- packed files ----
 
-// Inside the data set's own folder: where data lie is not a manifest's business.
-static am_err check_inside(const am_node *node, const char *path) {
+am_err am_manifest_check_inside(const am_node *node, const char *path) {
   if (path[0] == '/')
     return am_node_fail(node, "\"%s\" is an absolute path: folders and files are relative to the data set's",
                         path);
@@ -57,7 +56,7 @@ static am_err check_inside(const am_node *node, const char *path) {
 static am_err read_file_names(const am_node *node, const char ***out, int64_t *count) {
   AM_TRY(am_node_words(node, out, count));
   if (*count == 0) return am_node_fail(node, "expected at least one file");
-  for (int64_t k = 0; k < *count; k++) AM_TRY(check_inside(node, (*out)[k]));
+  for (int64_t k = 0; k < *count; k++) AM_TRY(am_manifest_check_inside(node, (*out)[k]));
   return AM_OK;
 }
 
@@ -163,7 +162,7 @@ static am_err read_split(const am_manifest *m, const am_node *node, am_part *par
   } else {
     AM_TRY(am_node_str(node, &folder));
   }
-  AM_TRY(check_inside(node, folder));
+  AM_TRY(am_manifest_check_inside(node, folder));
   part->folder = folder;
   part->layout = am_layout_of(layout);
   return set_part(m, node, class_pattern, object_pattern, part);
@@ -187,13 +186,13 @@ static am_err read_whole(am_manifest *m) {
   m->part_count = 1;
   m->part[0].folder = m->cfg.folder;
   m->part[0].layout = am_layout_of(m->cfg.layout);
-  AM_TRY(check_inside(m->tree, m->cfg.folder));
+  AM_TRY(am_manifest_check_inside(m->tree, m->cfg.folder));
   return set_part(m, m->tree, m->cfg.class_pattern, m->cfg.object_pattern, &m->part[0]);
 }
 
 am_err am_manifest_read_parts(am_manifest *m) {
   const am_node *splits = am_node_get(m->tree, "splits");
-  AM_TRY(check_inside(m->tree, m->cfg.archive_folder));
+  AM_TRY(am_manifest_check_inside(m->tree, m->cfg.archive_folder));
   AM_TRY(read_packed_section(m));
   AM_TRY(splits ? read_splits(m, splits) : read_whole(m));
   return check_packed_section(m);

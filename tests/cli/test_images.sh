@@ -54,7 +54,7 @@ check "and leaves nothing" 0 '' test ! -e x
 echo '{layout: class_folders}' >mine.yaml
 check "data import" 0 'mine is in sets/mine' "$AUGMINT" data import mine.yaml --from images --data sets
 check "data import again" 1 'is not empty' "$AUGMINT" data import mine.yaml --from images --data sets
-check "data import of a broken set" 1 'cannot be read as images' "$AUGMINT" data import mine.yaml --from broken --data other
+check "data import of a broken set" 1 'images cannot be read' "$AUGMINT" data import mine.yaml --from broken --data other
 check "leaves nothing" 0 '' test ! -e other/mine
 check "data check" 0 'distinct' "$AUGMINT" data check mine.yaml --data sets
 cp "$(find sets -name '*.png' | sort | head -n 1)" sets/mine/"$(ls sets/mine | tail -n 1)"/copy.png

@@ -37,7 +37,13 @@ train: {epochs: 1, batch_size: 4}
 evaluate: [accuracy]
 YAML
 
-check "data check" 0 '12 files, 12 distinct' "$AUGMINT" data check dots.yaml --data sets
+check "data check" 0 '12 images, 12 distinct' "$AUGMINT" data check dots.yaml --data sets
+cp dots.yaml sums.yaml
+echo "name: dots
+checksums: {train-labels: md5:$(md5sum <sets/dots/train-labels | cut -d' ' -f1), all.tar: md5:00000000000000000000000000000000}" >>sums.yaml
+check "checksums agree" 0 'checksums: 1 agree, 0 differ, 1 are of files that are not here' "$AUGMINT" data check sums.yaml --data sets
+sed -i 's/md5:[0-9a-f]*,/md5:00000000000000000000000000000000,/' sums.yaml
+check "or differ" 1 'md5 of train-labels is [0-9a-f]{32}, published is 0000' "$AUGMINT" data check sums.yaml --data sets
 check "data show" 0 'light +6' "$AUGMINT" data show dots.yaml --data sets --out dots.png
 check "a run with grey images" 0 'accuracy' "$AUGMINT" run grey.yaml --data sets
 check "one with RGB images" 0 'accuracy' "$AUGMINT" run grey.yaml --data sets --results rgb --set data.train.channels=3

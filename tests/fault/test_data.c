@@ -4,6 +4,8 @@
 // Faults are counted from the start of a process, so each case runs in a child of its own.
 #include "am_test.h"
 
+#include <zlib.h>
+
 #include <sys/wait.h>
 
 #include "base/fault.h"
@@ -122,12 +124,12 @@ static void a_failed_allocation_leaves_the_old_shard(void **state) {
 
 // ---- manifests, preparing, loading ----
 
-static am_err list_and_hash(void) {
+static am_err list_and_hash_set(const char *manifest) {
   am_err err = AM_OK;
   am_manifest *m = NULL;
   am_file_list list = {0};
   char address[65];
-  AM_GO(done, am_manifest_load(in_dir("set.yaml"), NULL, &m));
+  AM_GO(done, am_manifest_load(in_dir(manifest), NULL, &m));
   AM_GO(done, am_manifest_list(m, in_dir("data"), &(am_selection){.split = "train"}, &list));
   AM_GO(done, am_file_list_hash(&list, in_dir("cache")));
   AM_GO(done, am_file_list_address(&list, address));
@@ -136,6 +138,9 @@ done:
   am_manifest_free(m);
   return err;
 }
+
+static am_err list_and_hash(void) { return list_and_hash_set("set.yaml"); }
+static am_err list_and_hash_packed(void) { return list_and_hash_set("packed.yaml"); }
 
 static am_err prepare(void) {
   am_err err = AM_OK;
@@ -206,11 +211,27 @@ static void allocations_may_fail_anywhere(void **state) {
   assert_true(run_all("alloc", load_batches, AM_ERR_NOMEM, NULL) > 20);
 }
 
+static void allocations_may_fail_in_packed_files(void **state) {
+  static const char yaml[] =
+      "layout: idx\nclasses: [a, b]\nchecksums: {x: md5:25f9e794323b453885f5181f1b624d0b}\n"
+      "splits: {train: {files: images, labels: labels}}\n";
+  static const uint8_t images[] = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 7, 8},
+                       labels[] = {0, 0, 8, 1, 0, 0, 0, 2, 0, 1};
+  am_ok(am_path_mkdirs(in_dir("data/packed")));
+  am_ok(am_file_write(in_dir("data/packed/labels"), labels, sizeof labels));
+  gzFile f = gzopen(in_dir("data/packed/images.gz"), "wb");
+  assert_int_equal(gzwrite(f, images, sizeof images), sizeof images);
+  gzclose(f);
+  am_ok(am_file_write(in_dir("packed.yaml"), yaml, strlen(yaml)));
+  assert_true(run_all("alloc", list_and_hash_packed, AM_ERR_NOMEM, NULL) > 50);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_failed_write_leaves_the_old_shard),
       cmocka_unit_test(a_failed_allocation_leaves_the_old_shard),
       cmocka_unit_test(allocations_may_fail_anywhere),
+      cmocka_unit_test(allocations_may_fail_in_packed_files),
   };
   return cmocka_run_group_tests_name("data faults", tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include "base/path.h"
+#include "data/checksum.h"
 #include "data/manifest.h"
 #include "data/packed.h"
 
@@ -304,6 +305,52 @@ static void refuses_manifests_that_cannot_be(void **state) {
   refuses("layout: flat\narchive_folder: /x\n", "absolute path");
 }
 
+// ---- checksums ----
+
+static void compares_published_checksums(void **state) {
+  char data[400], packed[500];
+  uint8_t bytes[256];
+  am_checksum sum;
+  make_set("sums/inner");
+  snprintf(data, sizeof data, "%s/data", am_test_dir());
+  put("data/sums/archive.bin", "123456789", 9);
+  // As md5sum and sha256sum print them for "123456789" and for the labels.
+  am_manifest *m = load("sums.yaml",
+                        "layout: idx\nclasses: [a, b]\nfiles: train-images\nlabels: train-labels\n"
+                        "archive_folder: inner\nchecksums:\n"
+                        "  archive.bin: md5:25f9e794323b453885f5181f1b624d0b\n"
+                        "  archive.bin.gz: md5:25f9e794323b453885f5181f1b624d0b\n"
+                        "  train-labels: "
+                        "sha256:5c66aba3a762e749fce01733b324ea216dc02bd55e9854993e97fdb137383831\n"
+                        "  gone.bin: md5:25f9e794323b453885f5181f1b624d0b\n");
+  assert_int_equal(am_checksum_count(m), 4);
+  am_ok(am_checksum_look(m, data, 0, &sum));  // beside the folder of the archive
+  assert_true(sum.there && sum.agrees);
+  am_ok(am_checksum_look(m, data, 1, &sum));
+  assert_false(sum.there);
+  am_ok(am_checksum_look(m, data, 2, &sum));  // there as train-labels.gz: unpacked for it
+  assert_true(sum.there && sum.agrees);
+  am_ok(am_checksum_look(m, data, 3, &sum));
+  assert_false(sum.there);
+  put("data/sums/archive.bin.gz", bytes, gzip("123456789", 9, bytes, sizeof bytes));
+  am_ok(am_checksum_look(m, data, 1, &sum));  // of the file as it is stored
+  assert_true(sum.there && !sum.agrees);
+  snprintf(packed, sizeof packed, "data/sums/archive.bin");
+  put(packed, "12345678", 8);
+  am_ok(am_checksum_look(m, data, 0, &sum));
+  assert_true(sum.there && !sum.agrees);
+  put("data/sums/gone.bin.gz", bytes, gzip("123456789", 9, bytes, sizeof bytes));
+  am_ok(am_checksum_look(m, data, 3, &sum));
+  assert_true(sum.there && sum.agrees);
+  put("data/sums/gone.bin.gz", bytes, gzip("123456789", 9, bytes, sizeof bytes) - 3);
+  am_fails(am_checksum_look(m, data, 3, &sum), AM_ERR_DATA, "gone.bin.gz");
+  am_manifest_free(m);
+  refuses("layout: flat\nchecksums: [a]\n", "expected a map");
+  refuses("layout: flat\nchecksums: {a: md5:00}\n", "expected 32 lower-case hexadecimal digits");
+  refuses("layout: flat\nchecksums: {a: crc:00}\n", "expected md5:DIGITS or sha256:DIGITS");
+  refuses("layout: flat\nchecksums: {/a: md5:25f9e794323b453885f5181f1b624d0b}\n", "absolute path");
+}
+
 // ---- MNIST ----
 
 static void reads_mnist(void **state) {
@@ -337,6 +384,7 @@ int main(void) {
       cmocka_unit_test(lists_packed_images),
       cmocka_unit_test(finds_the_folder_of_the_archive),
       cmocka_unit_test(refuses_manifests_that_cannot_be),
+      cmocka_unit_test(compares_published_checksums),
       cmocka_unit_test(reads_mnist),
   };
   return cmocka_run_group_tests_name("packed", tests, NULL, NULL);
