@@ -3,6 +3,7 @@
 #define AM_TENSOR_DEVICE_INTERNAL_H
 
 #include "tensor/pool.h"
+#include "tensor/profile.h"
 
 enum { AM_DEVICE_KIND_TEXT = 32, AM_DEVICE_DESCRIPTION = 256 };
 
@@ -12,6 +13,7 @@ struct am_device {
   am_pool pool;
   char kind[AM_DEVICE_KIND_TEXT];
   char description[AM_DEVICE_DESCRIPTION];
+  am_profile *profile;  // borrowed; NULL: nothing is counted
 };
 
 // A tensor on a part of `buffer`, whose reference it takes over, also on failure.

@@ -171,7 +171,8 @@ static am_err run(op_call *c, am_tensor *const *in, am_tensor *const *into, am_t
     }
     c->out[i].data = am_tensor_as_view(c->output[i]).data;
   }
-  return am_backend_call(c->dev->backend, c->dev->ctx, c->op, &c->desc, c->in, c->out);
+  AM_TRY(am_backend_call(c->dev->backend, c->dev->ctx, c->op, &c->desc, c->in, c->out));
+  return c->dev->profile ? am_device_sync(c->dev) : AM_OK;
 }
 
 // "matmul of f32 (2, 3), f32 (4, 5): inner sizes ..."
@@ -199,7 +200,11 @@ am_err am_dispatch_into(am_device *dev, am_op op, const void *desc, am_tensor *c
   AM_CHECK((int)op >= 0 && op < AM_OP_COUNT, AM_ERR_ARG, "there is no op %d", (int)op);
   op_call c = {.dev = dev, .op = op};
   if (desc) memcpy(&c.desc, desc, op_info[op].desc_size);
-  AM_GO(done, run(&c, in, into, out));
+  am_profile_span span = {0};
+  if (dev->profile) span = am_profile_enter(dev->profile);
+  err = run(&c, in, into, out);
+  if (dev->profile) am_profile_leave(dev->profile, span, op, &c.desc, err ? NULL : c.in, c.out);
+  AM_GO(done, err);
   if (!op_info[op].in_place) {
     for (int i = 0; i < op_info[op].outputs; i++) {
       out[i] = c.output[i];

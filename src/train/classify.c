@@ -246,17 +246,6 @@ static am_err classifier_restore(void *self, const am_checkpoint *ck) {
   return am_checkpoint_get_slices(ck, "sums", c->job->comm, c->job->cfg.slices, c->sums, SUM_COUNT);
 }
 
-static const am_objective objective = {
-    .column_count = COLUMNS,
-    .column = column_name,
-    .step = classifier_step,
-    .end_epoch = classifier_end_epoch,
-    .finish = classifier_finish,
-    .save = classifier_save,
-    .restore = classifier_restore,
-    .describe = classifier_describe,
-};
-
 // ---- the job ----
 
 static am_err parse_milestones(const char *text, int64_t updates, am_lr_cfg *out) {
@@ -341,7 +330,8 @@ static am_err classifier_init(classifier *c, const am_classify_job *job) {
   return AM_NEW_ARRAY(&c->logits, job->cfg.batch_size * job->model->cfg.classes);
 }
 
-static void classifier_fini(classifier *c) {
+static void classifier_free(void *self) {
+  classifier *c = self;
   am_graph_free(c->graph);
   am_ddp_free(c->ddp);
   am_optim_free(c->optim);
@@ -350,6 +340,31 @@ static void classifier_fini(classifier *c) {
   free(c->sums);
   free(c->sum_row);
   free(c->logits);
+  free(c);
+}
+
+static const am_objective objective = {
+    .column_count = COLUMNS,
+    .column = column_name,
+    .step = classifier_step,
+    .end_epoch = classifier_end_epoch,
+    .finish = classifier_finish,
+    .save = classifier_save,
+    .restore = classifier_restore,
+    .describe = classifier_describe,
+    .free = classifier_free,
+};
+
+am_err am_classifier_begin(const am_classify_job *job, am_training *out) {
+  classifier *c = NULL;
+  AM_TRY(AM_NEW(&c));
+  am_err err = classifier_init(c, job);
+  if (err) {
+    classifier_free(c);
+    return err;
+  }
+  *out = (am_training){&objective, c};
+  return AM_OK;
 }
 
 static am_err describe_identity(const am_classify_job *job, char **out) {
@@ -363,10 +378,10 @@ static am_err describe_identity(const am_classify_job *job, char **out) {
 }
 
 am_err am_train_classifier(const am_classify_job *job, am_history **history) {
-  classifier c = {0};
+  am_training t = {0};
   double *weight = NULL;
   char *identity = NULL;
-  am_err err = classifier_init(&c, job);
+  am_err err = am_classifier_begin(job, &t);
   if (!err && strcmp(job->cfg.sampler, "balanced") == 0) err = balanced_weights(job->data, &weight);
   if (!err) err = describe_identity(job, &identity);
   AM_GO(done, am_agree(job->comm, err));
@@ -382,16 +397,16 @@ am_err am_train_classifier(const am_classify_job *job, am_history **history) {
                                    .weight = weight,
                                    .transform = job->transform,
                                    .rows = am_ddp_rows,
-                                   .rows_user = c.ddp},
+                                   .rows_user = ((classifier *)t.self)->ddp},
                         .checkpoint_sec = job->cfg.checkpoint_sec,
                         .checkpoint_dir = job->checkpoint_dir,
                         .identity = identity,
                         .label = job->label,
-                        .objective = &objective,
-                        .self = &c};
+                        .objective = t.objective,
+                        .self = t.self};
   AM_GO(done, am_trainer_run(&cfg, history));
 done:
-  classifier_fini(&c);
+  am_training_end(&t);
   free(weight);
   free(identity);
   return err;

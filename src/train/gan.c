@@ -284,17 +284,6 @@ static am_err gan_restore(void *self, const am_checkpoint *ck) {
   return am_checkpoint_get_slices(ck, "sums", m->job->comm, m->job->cfg.slices, m->sums, SUM_COUNT);
 }
 
-static const am_objective objective = {
-    .column_count = COLUMNS,
-    .column = column_name,
-    .step = gan_step,
-    .end_epoch = gan_end_epoch,
-    .finish = gan_finish,
-    .save = gan_save,
-    .restore = gan_restore,
-    .describe = gan_describe,
-};
-
 // ---- the job ----
 
 // As torchvision's ToTensor and Normalize(0.5, 0.5): u8 (h, w, c) to f32 (c, h, w) in [-1, 1].
@@ -353,7 +342,8 @@ static am_err gan_init(gan *m, const am_gan_job *job) {
   return AM_NEW_ARRAY(&m->logits, job->cfg.batch_size);
 }
 
-static void gan_fini(gan *m) {
+static void gan_free(void *self) {
+  gan *m = self;
   for (int64_t k = 0; m->slice && k < m->local_slices; k++) am_graph_free(m->slice[k].graph);
   am_ddp_free(m->d_ddp);
   am_ddp_free(m->g_ddp);
@@ -364,6 +354,31 @@ static void gan_fini(gan *m) {
   free(m->sum_row);
   free(m->target);
   free(m->logits);
+  free(m);
+}
+
+static const am_objective objective = {
+    .column_count = COLUMNS,
+    .column = column_name,
+    .step = gan_step,
+    .end_epoch = gan_end_epoch,
+    .finish = gan_finish,
+    .save = gan_save,
+    .restore = gan_restore,
+    .describe = gan_describe,
+    .free = gan_free,
+};
+
+am_err am_gan_begin(const am_gan_job *job, am_training *out) {
+  gan *m = NULL;
+  AM_TRY(AM_NEW(&m));
+  am_err err = gan_init(m, job);
+  if (err) {
+    gan_free(m);
+    return err;
+  }
+  *out = (am_training){&objective, m};
+  return AM_OK;
 }
 
 static am_err describe_identity(const am_gan_job *job, char **out) {
@@ -378,11 +393,11 @@ static am_err describe_identity(const am_gan_job *job, char **out) {
 }
 
 am_err am_fit_gan(const am_gan_job *job, am_history **history) {
-  gan m = {0};
+  am_training t = {0};
   char *identity = NULL;
   int64_t height, width, channels;
   am_dataset_image_shape(job->data, &height, &width, &channels);
-  am_err err = gan_init(&m, job);
+  am_err err = am_gan_begin(job, &t);
   if (!err) err = describe_identity(job, &identity);
   AM_GO(done, am_agree(job->comm, err));
   am_trainer_cfg cfg = {
@@ -395,16 +410,16 @@ am_err am_fit_gan(const am_gan_job *job, am_history **history) {
                  .seed = job->seed,
                  .transform = {.apply = to_minus_one_one, .out_height = height, .out_width = width},
                  .rows = am_ddp_rows,
-                 .rows_user = m.d_ddp},
+                 .rows_user = ((gan *)t.self)->d_ddp},
       .checkpoint_sec = job->cfg.checkpoint_sec,
       .checkpoint_dir = job->checkpoint_dir,
       .identity = identity,
       .label = job->label,
-      .objective = &objective,
-      .self = &m};
+      .objective = t.objective,
+      .self = t.self};
   AM_GO(done, am_trainer_run(&cfg, history));
 done:
-  gan_fini(&m);
+  am_training_end(&t);
   free(identity);
   return err;
 }

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "data/loader.h"
 #include "train/checkpoint.h"
+#include "train/train.h"
 
 // Where a step stands. A group is the `accumulate` batches whose gradients make one update.
 typedef struct {
@@ -33,6 +34,21 @@ typedef struct am_objective {
   AM_MUST_USE am_err (*restore)(void *self, const am_checkpoint *c);
   // "loss 1.83 top1 0.41": what the progress line shows.
   AM_MUST_USE am_err (*describe)(void *self, am_str *text);
+  void (*free)(void *self);
 } am_objective;
+
+// ---- the objectives there are ----
+// am_train_classifier and am_fit_gan run them; a benchmark steps one by hand. job is borrowed as long as the
+// training lives. The error is this rank's own: collective callers agree on it.
+typedef struct {
+  const am_objective *objective;
+  void *self;  // owned
+} am_training;
+AM_MUST_USE am_err am_classifier_begin(const am_classify_job *job, am_training *out);
+AM_MUST_USE am_err am_gan_begin(const am_gan_job *job, am_training *out);
+static inline void am_training_end(am_training *t) {
+  if (t->self) t->objective->free(t->self);
+  *t = (am_training){0};
+}
 
 #endif
