@@ -67,7 +67,7 @@ COMMIT := $(or $(shell git describe --always --dirty 2>/dev/null),unknown)
 $(B)/commit.stamp: FORCE
 	@mkdir -p $(@D)
 	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
-$(B)/base/version.o: CPPFLAGS += -DAM_COMMIT='"$(COMMIT)"'
+$(B)/base/version.o: CPPFLAGS += -DAM_COMMIT='"$(COMMIT)"' -DAM_BUILD='"$(CC) $(OPT) $(if $(SAN),-fsanitize=$(SAN))"'
 $(B)/base/version.o: $(B)/commit.stamp
 
 $(B)/libaugmint.a: $(LIB_OBJ)
@@ -94,7 +94,7 @@ $(FUZZ:%=$(B)/fuzz/%): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libaugmint.a
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # ---- targets ----
-.PHONY: all quickstart check check-slurm tests lint fuzz info help clean FORCE
+.PHONY: all quickstart check check-slurm tests lint fuzz bench info help clean FORCE
 FORCE:
 
 all: $(B)/augmint                   ## build the program
@@ -129,6 +129,10 @@ fuzz:                               ## run every fuzz target for FUZZ_SEC second
 	$(Q)tests/fuzz/run.sh build/san-fuzzer-no-link-address/fuzz $(or $(FUZZ_SEC),60)
 
 fuzz-build: $(FUZZ:%=$(B)/fuzz/%)
+
+bench: all                          ## ours beside PyTorch and Pillow: BENCH_ROWS=a,b BENCH_PYTHON=... (README.md, "Speed")
+	$(Q)python3 analysis/bench.py --program $(B)/augmint --out build/bench $(if $(BENCH_ROWS),--rows $(BENCH_ROWS)) \
+	  $(if $(BENCH_PYTHON),--python $(BENCH_PYTHON)) $(BENCH_OPTIONS)
 
 info:                               ## what was found on this machine
 	@echo "compiler  $$($(CC) --version | head -n 1)"

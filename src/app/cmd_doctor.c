@@ -1,8 +1,4 @@
 // augmint doctor: what this machine can do, what is missing, what to change.
-#include <cblas.h>
-#include <dnnl.h>
-#include <hdf5.h>
-#include <mpi.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -13,6 +9,7 @@
 #include "app/command.h"
 #include "base/path.h"
 #include "base/version.h"
+#include "bench/machine.h"
 #include "data/manifest.h"
 
 extern char **environ;
@@ -49,73 +46,22 @@ SAY(bad, "MISS", d->problems++)
 
 // ---- the machine ----
 
-// The value of the first line "key : value" of a /proc file; "" when there is none.
-static void proc_value(const char *file, const char *key, char *out, size_t bytes) {
-  char line[4096];
-  FILE *f = fopen(file, "r");
-  out[0] = '\0';
-  while (f && fgets(line, sizeof line, f)) {
-    char *colon = strchr(line, ':');
-    if (!am_str_starts(line, key) || !colon) continue;
-    colon += 1 + strspn(colon + 1, " \t");
-    snprintf(out, bytes, "%.*s", (int)strcspn(colon, "\n"), colon);
-    break;
-  }
-  if (f) fclose(f);
-}
-
-static const char *best_isa(const char *flags) {
-  static const char *const isa[][2] = {{" amx_bf16", "AMX"},
-                                       {" avx512_bf16", "AVX-512 with bf16"},
-                                       {" avx512f", "AVX-512"},
-                                       {" avx2", "AVX2"},
-                                       {" sse4_2", "SSE 4.2"}};
-  for (int64_t i = 0; i < AM_COUNT_OF(isa); i++) {
-    if (strstr(flags, isa[i][0])) return isa[i][1];
-  }
-  return "no vector extension known here";
-}
-
-// What the kernel has to give, or what a container or a job may take of it.
-static double memory_gib(void) {
-  char text[64];
-  proc_value("/proc/meminfo", "MemAvailable", text, sizeof text);
-  double gib = strtod(text, NULL) / (1 << 20);
-  FILE *f = fopen("/sys/fs/cgroup/memory.max", "r");
-  double limit = 0;
-  if (f && fscanf(f, "%lf", &limit) == 1 && limit / (1 << 30) < gib) gib = limit / (1 << 30);
-  if (f) fclose(f);
-  return gib;
-}
-
 static void check_machine(doctor *d) {
-  char model[256], flags[4096];
-  proc_value("/proc/cpuinfo", "model name", model, sizeof model);
-  proc_value("/proc/cpuinfo", "flags", flags, sizeof flags);
-  long cores = sysconf(_SC_NPROCESSORS_ONLN);
-  double gib = memory_gib();
-  good(d, "processor", "%s, %s", *model ? model : "unknown", best_isa(flags));
-  good(d, "cores", "%ld; start one rank a core: mpirun -n %ld augmint run ...", cores, cores);
-  if (gib >= 2) {
-    good(d, "memory", "%.1f GiB are available", gib);
+  am_machine m;
+  am_machine_read(&m);
+  good(d, "processor", "%s, %s", *m.cpu ? m.cpu : "unknown", am_machine_isa_text(&m));
+  good(d, "cores", "%ld; start one rank a core: mpirun -n %ld augmint run ...", m.cores, m.cores);
+  if (m.available_gib >= 2) {
+    good(d, "memory", "%.1f GiB are available", m.available_gib);
   } else {
-    better(d, "memory", "%.1f GiB are available; a rank that trains a ResNet-18 needs about 1 GiB", gib);
+    better(d, "memory", "%.1f GiB are available; a rank that trains a ResNet-18 needs about 1 GiB",
+           m.available_gib);
   }
-}
-
-static void check_libraries(doctor *d) {
-  char mpi[MPI_MAX_LIBRARY_VERSION_STRING];
-  int length = 0;
-  unsigned major = 0, minor = 0, release = 0;
-  MPI_Get_library_version(mpi, &length);
-  mpi[strcspn(mpi, ",\n")] = '\0';
-  H5get_libversion(&major, &minor, &release);
-  const dnnl_version_t *dnnl = dnnl_version();
   good(d, "augmint", "%s", AM_VERSION);
-  good(d, "MPI", "%s", mpi);
-  good(d, "HDF5", "%u.%u.%u", major, minor, release);
-  good(d, "oneDNN", "%d.%d.%d", dnnl->major, dnnl->minor, dnnl->patch);
-  good(d, "BLAS", "%s", openblas_get_config());
+  good(d, "MPI", "%s", m.mpi);
+  good(d, "HDF5", "%s", m.hdf5);
+  good(d, "oneDNN", "%s", m.onednn);
+  good(d, "BLAS", "%s", m.blas);
 }
 
 // ---- devices ----
@@ -223,7 +169,6 @@ static am_err run(am_app *app) {
   AM_TRY(am_command_begin(app, NULL, 0, 0, 0, &go));
   if (!go) return AM_OK;
   check_machine(&d);
-  check_libraries(&d);
   check_devices(&d);
   check_results(&d);
   AM_TRY(check_data(&d));

@@ -61,7 +61,8 @@ struct am_command {
   X(sample)                \
   X(augment)               \
   X(export)                \
-  X(predict)
+  X(predict)               \
+  X(bench)
 
 #define AM_COMMAND_EXTERN(name) extern const am_command am_cmd_##name;
 AM_COMMAND_LIST(AM_COMMAND_EXTERN)

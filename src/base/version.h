@@ -4,5 +4,6 @@
 
 #define AM_VERSION "0.1.0"
 extern const char am_commit[];  // "3f4f032", "3f4f032-dirty", or "unknown" outside a checkout
+extern const char am_build[];   // compiler and flags: "gcc -std=c11 -O3 ...", or "unknown"
 
 #endif

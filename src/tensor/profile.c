@@ -14,18 +14,25 @@ const char *am_op_family_text(am_op_family family) {
 
 am_op_family am_op_family_of(am_op op) {
   switch (op) {
-    case AM_OP_conv2d: return AM_FAMILY_CONV_FORWARD;
+    case AM_OP_conv2d:
+    case AM_OP_conv2d_affine:
+    case AM_OP_conv2d_affine_add: return AM_FAMILY_CONV_FORWARD;
     case AM_OP_conv2d_grad_input: return AM_FAMILY_CONV_DATA;
     case AM_OP_conv2d_grad_weight: return AM_FAMILY_CONV_WEIGHT;
     case AM_OP_matmul: return AM_FAMILY_MATMUL;
     case AM_OP_batch_norm:
     case AM_OP_batch_norm_grad:
+    case AM_OP_batch_norm_add:
+    case AM_OP_batch_norm_add_grad:
     case AM_OP_scale_shift: return AM_FAMILY_NORM;
     case AM_OP_unary:
     case AM_OP_binary:
     case AM_OP_reduce:
     case AM_OP_broadcast_to:
-    case AM_OP_log_softmax: return AM_FAMILY_ELEMENTWISE;
+    case AM_OP_log_softmax:
+    case AM_OP_bias_act:
+    case AM_OP_bias_act_grad:
+    case AM_OP_axpby: return AM_FAMILY_ELEMENTWISE;
     case AM_OP_max_pool2d:
     case AM_OP_pool_scatter:
     case AM_OP_pool_gather:
@@ -33,7 +40,6 @@ am_op_family am_op_family_of(am_op op) {
     case AM_OP_avg_pool2d_grad: return AM_FAMILY_POOL;
     case AM_OP_reorder:
     case AM_OP_cast: return AM_FAMILY_REORDER;
-    case AM_OP_axpby:
     case AM_OP_sgd_step:
     case AM_OP_adam_step: return AM_FAMILY_UPDATE;
     case AM_OP_permute:
@@ -89,7 +95,9 @@ static int64_t conv_flops(const am_view *w, const am_view *y) {
 
 static int64_t count_flops(am_op op, const void *desc, const am_view *in, const am_view *out) {
   switch (op) {
-    case AM_OP_conv2d: return conv_flops(&in[1], &out[0]);
+    case AM_OP_conv2d:
+    case AM_OP_conv2d_affine:
+    case AM_OP_conv2d_affine_add: return conv_flops(&in[1], &out[0]);
     case AM_OP_conv2d_grad_input: return conv_flops(&in[1], &in[0]);
     case AM_OP_conv2d_grad_weight: return conv_flops(&out[0], &in[0]);
     case AM_OP_matmul: {

@@ -20,7 +20,7 @@ LEVEL = {
     "nn": 3, "weights": 3, "text": 3,
     "models": 4,
     "generate": 5, "train": 5, "probe": 5,
-    "sweep": 6, "report": 6,
+    "sweep": 6, "report": 6, "bench": 6,
     "app": 7,
 }
 # One-way exceptions: (from, to).

@@ -1,0 +1,387 @@
+#!/usr/bin/env python3
+"""What the rows of `augmint bench` cost in PyTorch and Pillow, written as a competent user would.
+
+It is driven by bench.py: one JSON request a line on standard input, one JSON answer a line on standard output.
+
+    {"do": "about"}                            versions, and what is not here
+    {"do": "variants", "row": NAME}            the ways in which the row can be run here: eager ones
+    {"do": "open", "row": NAME, "variant": V, "threads": N, "tiny": bool, "images": DIR}
+                                               builds, warms up, checks; seconds of a step, items of a step
+    {"do": "time", "steps": N}                 seconds of the clock and of the processor for a step
+    {"do": "close"}                            most memory that the process has held
+
+A variant is {"dtype", "layout", "mode"}, for GANs with "freeze" too:
+    dtype   fp32; bf16 (autocast, weights stay fp32); bf16-weights (everything in bf16: inference only)
+    layout  nchw, nhwc (torch.channels_last)
+    mode    eager; compile (torch.compile; for inference with freezing); jit (traced, frozen, optimised: inference)
+    freeze  the discriminator's weights want no gradient in the generator's half of a step
+Training updates with the fused optimiser where the version has one, else with foreach.
+"""
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+try:
+    import torch
+    from torch import nn
+except ImportError:
+    torch = None
+try:
+    import PIL
+    from PIL import Image
+except ImportError:
+    PIL = None
+
+WARM_UP = 2
+
+
+def peak_bytes():
+    """Most memory of this process (VmHWM)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def native_bf16():
+    flags = next((l for l in Path("/proc/cpuinfo").read_text().splitlines() if l.startswith("flags")), "").split()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+# ---- networks: torchvision's ResNets and PyTorch's DCGAN example, defined here so that torchvision is not needed ----
+
+if torch:
+    class Block(nn.Module):
+        """BasicBlock (kernels 3, 3) or Bottleneck (1, 3, 1, four times as wide at the end)."""
+
+        def __init__(self, channels, width, stride, bottleneck):
+            super().__init__()
+            out = width * (4 if bottleneck else 1)
+            shape = [(channels, width, 1, 1), (width, width, 3, stride), (width, out, 1, 1)] if bottleneck else \
+                [(channels, width, 3, stride), (width, out, 3, 1)]
+            for i, (a, b, kernel, step) in enumerate(shape, 1):
+                setattr(self, f"conv{i}", nn.Conv2d(a, b, kernel, step, kernel // 2, bias=False))
+                setattr(self, f"bn{i}", nn.BatchNorm2d(b))
+            self.layers = len(shape)
+            self.relu = nn.ReLU(inplace=True)
+            self.downsample = None
+            if stride != 1 or channels != out:
+                self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+        def forward(self, x):
+            y = x
+            for i in range(1, self.layers + 1):
+                y = getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(y))
+                if i < self.layers:
+                    y = self.relu(y)
+            y += x if self.downsample is None else self.downsample(x)
+            return self.relu(y)
+
+    class ResNet(nn.Module):
+        def __init__(self, blocks, bottleneck, classes, cifar, width=64):
+            super().__init__()
+            self.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False) if cifar else \
+                nn.Conv2d(3, width, 7, 2, 3, bias=False)
+            self.bn1 = nn.BatchNorm2d(width)
+            self.relu = nn.ReLU(inplace=True)
+            self.pool = None if cifar else nn.MaxPool2d(3, 2, 1)
+            channels = width
+            for stage, count in enumerate(blocks):
+                layers = []
+                for k in range(count):
+                    layers.append(Block(channels, width << stage, 2 if stage and not k else 1, bottleneck))
+                    channels = (width << stage) * (4 if bottleneck else 1)
+                setattr(self, f"layer{stage + 1}", nn.Sequential(*layers))
+            self.avgpool = nn.AdaptiveAvgPool2d(1)
+            self.fc = nn.Linear(channels, classes)
+            for m in self.modules():
+                if isinstance(m, nn.Conv2d):
+                    nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+
+        def forward(self, x):
+            x = self.relu(self.bn1(self.conv1(x)))
+            if self.pool is not None:
+                x = self.pool(x)
+            x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+            return self.fc(torch.flatten(self.avgpool(x), 1))
+
+    def dcgan(latent, width, slope):
+        g, channels = [], latent
+        for k, out in enumerate([width * 8, width * 4, width * 2, width]):
+            g += [nn.ConvTranspose2d(channels, out, 4, 2 if k else 1, 1 if k else 0, bias=False),
+                  nn.BatchNorm2d(out), nn.ReLU(True)]
+            channels = out
+        g += [nn.ConvTranspose2d(channels, 3, 4, 2, 1, bias=False), nn.Tanh()]
+        d, channels = [], 3
+        for k, out in enumerate([width, width * 2, width * 4, width * 8]):
+            d += [nn.Conv2d(channels, out, 4, 2, 1, bias=False)] + ([nn.BatchNorm2d(out)] if k else []) + \
+                [nn.LeakyReLU(slope, inplace=True)]
+            channels = out
+        d += [nn.Conv2d(channels, 1, 4, 1, 0, bias=False), nn.Flatten(0)]
+        networks = nn.Sequential(*g), nn.Sequential(*d)
+        for network in networks:
+            for m in network.modules():
+                if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)):
+                    nn.init.normal_(m.weight, 0, 0.02)
+                elif isinstance(m, nn.BatchNorm2d):
+                    nn.init.normal_(m.weight, 1, 0.02)
+        return networks
+
+
+RESNETS = {"resnet18": ([2, 2, 2, 2], False), "resnet50": ([3, 4, 6, 3], True)}
+
+
+def make_resnet(name, classes, cifar, tiny):
+    blocks, bottleneck = RESNETS[name]
+    return ResNet(blocks, bottleneck, classes, cifar, 8 if tiny else 64)
+
+
+def optimizer(kind, params, **settings):
+    """The fastest form that this version has."""
+    params = list(params)
+    for form in ({"fused": True}, {"foreach": True}, {}):
+        try:
+            return kind(params, **settings, **form)
+        except (TypeError, RuntimeError):
+            continue
+    raise RuntimeError(f"{kind.__name__} cannot be made")
+
+
+def autocast(dtype):
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bf16")
+
+
+def layout_of(variant):
+    return torch.channels_last if variant["layout"] == "nhwc" else torch.contiguous_format
+
+
+# ---- rows ----
+
+class Train:
+    """One training step of a classifier on images in memory."""
+    dtypes = ("fp32", "bf16")
+    modes = ("eager",)
+    compiled = True
+
+    def __init__(self, net, size, batch, classes, cifar=False):
+        self.settings = net, size, batch, classes, cifar
+
+    def open(self, variant, tiny, images):
+        net, size, batch, classes, cifar = self.settings
+        if tiny:
+            size, batch, classes = 32, 4, 3
+        self.variant, self.items = variant, batch
+        torch.manual_seed(1)
+        self.model = make_resnet(net, classes, cifar, tiny).to(memory_format=layout_of(variant))
+        self.forward = torch.compile(self.model) if variant["mode"] == "compile" else self.model
+        self.x = torch.randn(batch, 3, size, size).contiguous(memory_format=layout_of(variant))
+        self.y = torch.arange(batch) % classes
+        self.optim = optimizer(torch.optim.SGD, self.model.parameters(), lr=1e-3, momentum=0.9)
+
+    def step(self):
+        self.optim.zero_grad(set_to_none=True)
+        with autocast(self.variant["dtype"]):
+            self.loss = nn.functional.cross_entropy(self.forward(self.x), self.y)
+        self.loss.backward()
+        self.optim.step()
+
+    def check(self):
+        return float(self.loss.detach())
+
+
+class Predict:
+    """Logits of a batch."""
+    dtypes = ("fp32", "bf16", "bf16-weights")
+    modes = ("eager", "jit")
+    compiled = True
+
+    def __init__(self, net, size, batch, classes):
+        self.settings = net, size, batch, classes
+
+    def open(self, variant, tiny, images):
+        net, size, batch, classes = self.settings
+        if tiny:
+            size, batch, classes = 32, min(batch, 4), 3
+        self.variant, self.items = variant, batch
+        torch.manual_seed(1)
+        layout = layout_of(variant)
+        dtype = torch.bfloat16 if variant["dtype"] == "bf16-weights" else torch.float32
+        model = make_resnet(net, classes, False, tiny).eval().to(memory_format=layout, dtype=dtype)
+        self.x = torch.randn(batch, 3, size, size, dtype=dtype).contiguous(memory_format=layout)
+        if variant["mode"] == "compile":
+            import torch._inductor.config as inductor
+            inductor.freezing = True
+            model = torch.compile(model)
+        if variant["mode"] == "jit":
+            with torch.no_grad(), autocast(variant["dtype"]):
+                model = torch.jit.trace(model, self.x, check_trace=False)
+                model = torch.jit.optimize_for_inference(torch.jit.freeze(model))
+        self.model = model
+
+    def step(self):
+        # Freezing folds weights under no_grad only.
+        mode = torch.no_grad() if self.variant["mode"] == "compile" else torch.inference_mode()
+        with mode, autocast(self.variant["dtype"]):
+            self.logits = self.model(self.x)
+
+    def check(self):
+        return float(self.logits.float().sum())
+
+
+class Gan:
+    """One step of PyTorch's DCGAN example: D on real, D on a detached fake, D's update, G through D, G's update."""
+    dtypes = ("fp32", "bf16")
+    modes = ("eager",)
+    compiled = True
+    freezes = (False, True)
+
+    def __init__(self, batch):
+        self.batch = batch
+
+    def open(self, variant, tiny, images):
+        self.variant, self.items = variant, self.batch
+        torch.manual_seed(1)
+        layout = layout_of(variant)
+        self.g, self.d = (m.to(memory_format=layout) for m in dcgan(10, 8 if tiny else 64, 0.02))
+        compiled = variant["mode"] == "compile"
+        self.run_g, self.run_d = (torch.compile(m) if compiled else m for m in (self.g, self.d))
+        self.real = torch.randn(self.batch, 3, 64, 64).clamp(-1, 1).contiguous(memory_format=layout)
+        self.ones, self.zeros = torch.ones(self.batch), torch.zeros(self.batch)
+        self.optim_g, self.optim_d = (optimizer(torch.optim.Adam, m.parameters(), lr=2e-4, betas=(0.5, 0.999))
+                                      for m in (self.g, self.d))
+        self.d_params = list(self.d.parameters())
+
+    def loss(self, images, target):
+        with autocast(self.variant["dtype"]):
+            logits = self.run_d(images)
+        return nn.functional.binary_cross_entropy_with_logits(logits.float(), target)
+
+    def want_d(self, on):
+        for p in self.d_params if self.variant["freeze"] else ():
+            p.requires_grad_(on)
+
+    def step(self):
+        self.optim_d.zero_grad(set_to_none=True)
+        self.loss(self.real, self.ones).backward()
+        with autocast(self.variant["dtype"]):
+            fake = self.run_g(torch.randn(self.batch, 10, 1, 1))
+        self.loss(fake.detach(), self.zeros).backward()
+        self.optim_d.step()
+        self.optim_g.zero_grad(set_to_none=True)
+        self.want_d(False)
+        self.g_loss = self.loss(fake, self.ones)
+        self.g_loss.backward()
+        self.optim_g.step()
+        self.want_d(True)
+
+    def check(self):
+        return float(self.g_loss.detach())
+
+
+class Decode:
+    """Pillow on one core: decode, convert to RGB, resize the short side to 256 (antialiased bilinear)."""
+    dtypes, modes, compiled = ("",), ("Pillow",), False
+
+    def open(self, variant, tiny, images):
+        files = sorted(p for p in Path(images).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
+        self.files = files[:4] if tiny else files
+        if not self.files:
+            raise RuntimeError(f"no JPEG below {images}")
+        self.items = len(self.files)
+
+    def step(self):
+        self.sum = 0
+        for path in self.files:
+            with Image.open(path) as image:
+                w, h = image.size
+                size = (256, 256 * h // w) if w <= h else (256 * w // h, 256)
+                self.sum += image.convert("RGB").resize(size, Image.BILINEAR).getpixel((0, 0))[0]
+
+    def check(self):
+        return self.sum
+
+
+ROWS = {
+    "resnet18-32": lambda: Train("resnet18", 32, 128, 10, cifar=True),
+    "resnet18-64": lambda: Train("resnet18", 64, 128, 200),
+    "resnet50-224": lambda: Train("resnet50", 224, 16, 1000),
+    "predict-16": lambda: Predict("resnet50", 224, 16, 1000),
+    "predict-1": lambda: Predict("resnet50", 224, 1, 1000),
+    "dcgan-1": lambda: Gan(1),
+    "dcgan-64": lambda: Gan(64),
+    "decode": Decode,
+}
+
+
+def variants_of(row):
+    if isinstance(row, Decode):
+        return [{"dtype": "", "layout": "", "mode": "Pillow"}] if PIL else []
+    if not torch:
+        return []
+    dtypes = [d for d in row.dtypes if d == "fp32" or native_bf16()]
+    return [{"dtype": dtype, "layout": layout, "mode": mode, **({"freeze": f} if hasattr(row, "freezes") else {})}
+            for mode in row.modes for dtype in dtypes for layout in ("nchw", "nhwc")
+            for f in getattr(row, "freezes", (None,))]
+
+
+# ---- requests ----
+
+class Server:
+    row = None
+
+    def about(self, _):
+        return {"torch": torch.__version__ if torch else None, "pillow": PIL.__version__ if PIL else None,
+                "python": sys.version.split()[0], "bf16": native_bf16(),
+                "compile": bool(torch) and hasattr(torch, "compile")}
+
+    def variants(self, request):
+        row = ROWS[request["row"]]()
+        return {"variants": variants_of(row), "compiled": row.compiled and hasattr(torch, "compile")}
+
+    def open(self, request):
+        if torch:
+            torch.set_num_threads(request["threads"])
+        self.row = ROWS[request["row"]]()
+        self.row.open(request["variant"], request["tiny"], request.get("images"))
+        for _ in range(WARM_UP):
+            began = time.perf_counter()
+            self.row.step()
+            sec = time.perf_counter() - began
+        check = self.row.check()
+        if check != check or check in (float("inf"), float("-inf")):
+            raise RuntimeError(f"the check is {check}")
+        return {"step_sec": sec, "items": self.row.items, "check": check}
+
+    def time(self, request):
+        began, began_cpu = time.perf_counter(), time.process_time()
+        for _ in range(request["steps"]):
+            self.row.step()
+        return {"sec": (time.perf_counter() - began) / request["steps"],
+                "cpu_sec": (time.process_time() - began_cpu) / request["steps"]}
+
+    def close(self, _):
+        self.row = None
+        return {"peak_bytes": peak_bytes()}
+
+
+def serve():
+    # Whatever libraries print goes to standard error; answers have the real standard output alone.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    server = Server()
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = getattr(server, request["do"])(request)
+        except Exception as error:  # whatever a variant dies of is its result
+            text = (str(error).strip() or type(error).__name__).splitlines()[0]
+            answer = {"error": f"{type(error).__name__}: {text}"[:300]}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--serve"]:
+        sys.exit(__doc__)
+    serve()

@@ -1,0 +1,18 @@
+// What the machine can do at most, measured: the rates that floors are reckoned with.
+#ifndef AM_BENCH_CEILING_H
+#define AM_BENCH_CEILING_H
+
+#include "base/err.h"
+
+typedef struct {
+  double f32_flops, bf16_flops;  // per second, of a large matrix product through oneDNN; bf16: 0 where
+                                 // the processor has none
+  double read_bytes, copy_bytes; // per second, from memory: all of an array summed up; memcpy, both ways
+} am_bench_rates;
+
+// The best of a few passes with this many threads. Takes about a second. `tiny`: arrays of a few
+// kilobytes, numbers without meaning. Errors: AM_ERR_NOMEM, AM_ERR_DEVICE oneDNN refuses;
+// AM_ERR_NUMERIC a product that is wrong.
+AM_MUST_USE am_err am_bench_rates_measure(int threads, bool tiny, am_bench_rates *out);
+
+#endif
