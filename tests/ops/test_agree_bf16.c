@@ -20,6 +20,7 @@ static unsigned parameters_of(am_op op) {
     case AM_OP_batch_norm:
     case AM_OP_batch_norm_add:
     case AM_OP_scale_shift: return 3u << 1;
+    case AM_OP_bias_act: return 1u << 1;
     case AM_OP_batch_norm_grad: return 15u << 2;
     case AM_OP_batch_norm_add_grad: return 7u << 3;
     default: return 0;

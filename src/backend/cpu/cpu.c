@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "backend/cpu/cpu_internal.h"
+#include "backend/cpu/cpu_bf16.h"
 #include "base/fault.h"
 #include "base/mem.h"
 
@@ -152,8 +152,8 @@ static bool flushes(am_op op) {
   }
 }
 
-// Ops that take bf16 as it is: they only move elements, or have kernels for it.
-static bool takes_bf16(am_op op) {
+// Whether the op takes bf16 as it is: it only moves elements, or has kernels for it.
+static bool takes_bf16(am_op op, const void *desc, const am_view *in) {
   switch (op) {
     case AM_OP_broadcast_to:
     case AM_OP_permute:
@@ -163,20 +163,37 @@ static bool takes_bf16(am_op op) {
     case AM_OP_gather_rows:
     case AM_OP_reorder:
     case AM_OP_cast:
-    case AM_OP_fill: return true;
+    case AM_OP_fill:
+    case AM_OP_unary:
+    case AM_OP_binary: return true;
+    case AM_OP_conv2d:
+    case AM_OP_conv2d_grad_input:
+    case AM_OP_conv2d_grad_weight: return ((const am_conv2d_desc *)desc)->groups == 1;
+    case AM_OP_max_pool2d:
+    case AM_OP_pool_scatter:
+    case AM_OP_pool_gather:
+    case AM_OP_avg_pool2d:
+    case AM_OP_avg_pool2d_grad:
+    case AM_OP_batch_norm:
+    case AM_OP_batch_norm_grad:
+    case AM_OP_batch_norm_add:
+    case AM_OP_batch_norm_add_grad:
+    case AM_OP_scale_shift:
+    case AM_OP_bias_act:
+    case AM_OP_bias_act_grad: return am_cpu_is_rows(&in[0]);
     default: return false;
   }
 }
 
-static bool runs_wide(am_op op, const am_view *in, const am_view *out) {
-  return !takes_bf16(op) && (am_op_inputs(op) > 0 ? in : out)->dtype == AM_BF16;
+static bool runs_wide(am_op op, const void *desc, const am_view *in, const am_view *out) {
+  return (am_op_inputs(op) > 0 ? in : out)->dtype == AM_BF16 && !takes_bf16(op, desc, in);
 }
 
 #define AM_CPU_RUN(op, desc_type, inputs, outputs, in_place)                                      \
   static am_err run_##op(void *ctx, const desc_type *desc, const am_view *in, am_view *out) {     \
     const unsigned before = am_cpu_float_mode();                                                  \
     if (flushes(AM_OP_##op)) am_cpu_set_float_mode(before | AM_CPU_FLUSH);                        \
-    const am_err err = runs_wide(AM_OP_##op, in, out)                                             \
+    const am_err err = runs_wide(AM_OP_##op, desc, in, out)                                       \
                            ? am_cpu_run_wide(ctx, AM_OP_##op, desc, in, out)                      \
                            : am_cpu_##op(ctx, desc, in, out);                                     \
     am_cpu_set_float_mode(before);                                                                \

@@ -17,9 +17,10 @@ extern const am_backend am_backend_cpu;
 
 // What carries out this convolution on this context: oneDNN's name of its implementation
 // ("jit:avx512_core", "jit_wino_4x3:avx512_core", ...) or "gemm" for im2col + sgemm. Weights are
-// (co, ci/groups, kh, kw) whichever of the three ops is asked for, x is the input's shape.
+// (co, ci/groups, kh, kw) whichever of the three ops is asked for, x is the input's shape, `image` the type
+// of x and y.
 // For tests and reports. `ctx` is that of an open am_backend_cpu; the text lives as long as it.
-AM_MUST_USE am_err am_cpu_conv_impl(void *ctx, am_op op, const am_conv2d_desc *desc, am_shape x,
+AM_MUST_USE am_err am_cpu_conv_impl(void *ctx, am_op op, const am_conv2d_desc *desc, am_dtype image, am_shape x,
                                     am_shape w, const char **name);
 
 // How often this context was offered only one of oneDNN's reference loops for a convolution that

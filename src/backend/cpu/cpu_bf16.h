@@ -48,7 +48,18 @@ AM_CPU_BF16_INLINE void am_cpu_narrow(am_cpu_lanes v, am_bf16 *y) {
 #endif
 }
 
-// The same for the first `count` of them, at least 1; the others are 0, or not written.
+// v > 0 ? a : b
+AM_CPU_BF16_INLINE am_cpu_lanes am_cpu_positive(am_cpu_lanes v, am_cpu_lanes a, am_cpu_lanes b) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  const __mmask16 positive = _mm512_cmp_ps_mask((__m512)v, _mm512_setzero_ps(), _CMP_GT_OQ);
+  return (am_cpu_lanes)_mm512_mask_mov_ps((__m512)b, positive, (__m512)a);
+#else
+  const am_cpu_words positive = (am_cpu_words)(v > 0);
+  return (am_cpu_lanes)(((am_cpu_words)a & positive) | ((am_cpu_words)b & ~positive));
+#endif
+}
+
+// Widening and narrowing for the first `count`, at least 1; the others are 0, or not written.
 AM_CPU_BF16_INLINE am_cpu_lanes am_cpu_widen_part(const am_bf16 *x, int64_t count) {
   am_bf16 part[AM_CPU_LANES] = {0};
   if (count >= AM_CPU_LANES) return am_cpu_widen(x);
@@ -65,8 +76,37 @@ AM_CPU_BF16_INLINE void am_cpu_narrow_part(am_cpu_lanes v, am_bf16 *y, int64_t c
   memcpy(y, part, (size_t)count * sizeof *y);
 }
 
+// Images whose channels lie side by side: (n * spatial) rows of c numbers.
+static inline bool am_cpu_is_rows(const am_view *v) {
+  return v->layout == AM_LAYOUT_NHWC || (v->layout == AM_LAYOUT_PLAIN && am_cpu_image_of(v).spatial == 1);
+}
+
 // Whole arrays, in any case: without the processor's instruction where it has none (cpu_convert.c).
 void am_cpu_widen_all(const am_cpu *cpu, const am_bf16 *x, float *y, int64_t count);
 void am_cpu_narrow_all(const am_cpu *cpu, const float *x, am_bf16 *y, int64_t count);
+
+// ---- ops in bf16 ----
+
+// Convolutions without groups on rows; the names are the forward op's, the one that `op` computes is written.
+AM_MUST_USE am_err am_cpu_conv_plain_bf16(am_cpu *cpu, am_op op, const am_cpu_conv *c, am_bf16 *x, float *w,
+                                          am_bf16 *y);
+
+// Any shape and layout; kinds without a loop of their own run wide.
+am_err am_cpu_unary_bf16(am_cpu *cpu, const am_unary_desc *desc, const am_view *in, am_view *out);
+am_err am_cpu_binary_bf16(am_cpu *cpu, const am_binary_desc *desc, const am_view *in, am_view *out);
+
+// Images that are rows (am_cpu_is_rows).
+am_err am_cpu_batch_norm_bf16(am_cpu *cpu, const am_norm_desc *desc, const am_view *in, const am_view *residual,
+                              am_view *out);
+// act((x) * scale + shift); scale NULL: 1.
+am_err am_cpu_scale_shift_bf16(am_cpu *cpu, const am_view *x, const am_view *scale, const am_view *shift,
+                               am_activation act, am_view *out);
+am_err am_cpu_bias_act_grad_bf16(am_cpu *cpu, am_activation act, const am_view *in, am_view *out);
+// The operands of the two gradients: y and dresidual with a residual, else beta.
+typedef struct {
+  const am_view *dy, *x, *y, *gamma, *beta, *mean, *inv_std;
+  am_view *dx, *dresidual, *dgamma, *dbeta;
+} am_cpu_norm_grad;
+am_err am_cpu_batch_norm_grad_bf16(am_cpu *cpu, const am_norm_desc *desc, const am_cpu_norm_grad *g);
 
 #endif

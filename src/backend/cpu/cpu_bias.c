@@ -1,5 +1,5 @@
 // A channel's bias and the activation behind it, and the gradients of both in one pass.
-#include "backend/cpu/cpu_norm.h"
+#include "backend/cpu/cpu_bf16.h"
 
 typedef struct {
   am_cpu_image im;
@@ -65,6 +65,7 @@ static void grad_range(const void *arg, int64_t begin, int64_t end) {
 }
 
 am_err am_cpu_bias_act(void *ctx, const am_activation *desc, const am_view *in, am_view *out) {
+  if (in->dtype == AM_BF16) return am_cpu_scale_shift_bf16(ctx, &in[0], NULL, &in[1], *desc, out);
   const bias_args k = {.im = am_cpu_image_of(&in[0]), .slope = am_cpu_slope(*desc), .x = in[0].data,
                        .bias = in[1].data, .out = out[0].data};
   am_cpu_for(ctx, k.im.n * k.im.blocks, am_cpu_grain(k.im.spatial * k.im.lanes), forward_range, &k);
@@ -72,6 +73,7 @@ am_err am_cpu_bias_act(void *ctx, const am_activation *desc, const am_view *in, 
 }
 
 am_err am_cpu_bias_act_grad(void *ctx, const am_activation *desc, const am_view *in, am_view *out) {
+  if (in->dtype == AM_BF16) return am_cpu_bias_act_grad_bf16(ctx, *desc, in, out);
   const bias_args k = {.im = am_cpu_image_of(&in[0]), .slope = am_cpu_slope(*desc), .x = in[0].data,
                        .y = in[1].data, .out = out[0].data, .dbias = out[1].data};
   am_cpu_for(ctx, k.im.blocks, am_cpu_grain(k.im.n * k.im.spatial * k.im.lanes), grad_range, &k);

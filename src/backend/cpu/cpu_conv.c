@@ -2,16 +2,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cpu/cpu_internal.h"
+#include "backend/cpu/cpu_bf16.h"
 
-am_cpu_conv am_cpu_conv_of(const am_conv2d_desc *desc, am_shape x, am_shape w, am_shape y) {
+am_cpu_conv am_cpu_conv_of(const am_conv2d_desc *desc, am_shape x, am_shape w, am_shape y, am_dtype image) {
   return (am_cpu_conv){
       .n = x.dim[0], .ci = x.dim[1], .h = x.dim[2], .w = x.dim[3],
       .co = y.dim[1], .ho = y.dim[2], .wo = y.dim[3], .kh = w.dim[2], .kw = w.dim[3],
       .stride_h = am_max_i64(1, desc->stride_h), .stride_w = am_max_i64(1, desc->stride_w),
       .pad_h = desc->pad_h, .pad_w = desc->pad_w,
       .dilation_h = am_max_i64(1, desc->dilation_h), .dilation_w = am_max_i64(1, desc->dilation_w),
-      .groups = am_max_i64(1, desc->groups)};
+      .groups = am_max_i64(1, desc->groups), .bf16 = image == AM_BF16};
 }
 
 static am_cpu_image image_of(int64_t n, int64_t c, int64_t h, int64_t w) {
@@ -19,7 +19,7 @@ static am_cpu_image image_of(int64_t n, int64_t c, int64_t h, int64_t w) {
                         .blocks = c / AM_CPU_LANES, .lanes = AM_CPU_LANES};
 }
 
-static am_err run_gemm(am_cpu *cpu, am_op op, const am_cpu_conv *c, float *x, float *w, float *y) {
+am_err am_cpu_conv_gemm(am_cpu *cpu, am_op op, const am_cpu_conv *c, float *x, float *w, float *y) {
   if (op == AM_OP_conv2d) return am_cpu_gemm_forward(cpu, c, x, w, y);
   if (op == AM_OP_conv2d_grad_input) return am_cpu_gemm_grad_input(cpu, c, y, w, x);
   return am_cpu_gemm_grad_weight(cpu, c, y, x, w);
@@ -40,14 +40,22 @@ static am_err run_gemm_on_blocked(am_cpu *cpu, am_op op, const am_cpu_conv *c, f
   }
   if (x_blocked && op != AM_OP_conv2d_grad_input) am_cpu_unblock_c16(cpu, x_image, x, plain_x);
   if (op != AM_OP_conv2d) am_cpu_unblock_c16(cpu, y_image, y, plain_y);
-  AM_TRY(run_gemm(cpu, op, c, plain_x, w, plain_y));
+  AM_TRY(am_cpu_conv_gemm(cpu, op, c, plain_x, w, plain_y));
   if (x_blocked && op == AM_OP_conv2d_grad_input) am_cpu_block_c16(cpu, x_image, plain_x, x);
   if (op == AM_OP_conv2d) am_cpu_block_c16(cpu, y_image, plain_y, y);
   return AM_OK;
 }
 
-static am_err run(am_cpu *cpu, am_op op, const am_cpu_conv *c, float *x, float *w, float *y) {
-  if (!am_cpu_conv_is_blocked(cpu, op, c)) return run_gemm(cpu, op, c, x, w, y);
+static am_err run_bf16(am_cpu *cpu, am_op op, const am_cpu_conv *c, void *x, void *w, void *y) {
+  am_cpu_conv_plan *plan = NULL;
+  AM_TRY(am_cpu_conv_plan_get(cpu, op, c, &plan));
+  if (plan) return am_cpu_conv_plan_run(cpu, plan, x, w, y);
+  return am_cpu_conv_plain_bf16(cpu, op, c, x, w, y);
+}
+
+static am_err run(am_cpu *cpu, am_op op, const am_cpu_conv *c, void *x, void *w, void *y) {
+  if (c->bf16) return run_bf16(cpu, op, c, x, w, y);
+  if (!am_cpu_conv_is_blocked(cpu, op, c)) return am_cpu_conv_gemm(cpu, op, c, x, w, y);
   am_cpu_conv_plan *plan = NULL;
   AM_TRY(am_cpu_conv_plan_get(cpu, op, c, &plan));
   if (!plan) return run_gemm_on_blocked(cpu, op, c, x, w, y);
@@ -55,17 +63,17 @@ static am_err run(am_cpu *cpu, am_op op, const am_cpu_conv *c, float *x, float *
 }
 
 am_err am_cpu_conv2d(void *ctx, const am_conv2d_desc *desc, const am_view *in, am_view *out) {
-  const am_cpu_conv c = am_cpu_conv_of(desc, in[0].shape, in[1].shape, out[0].shape);
+  const am_cpu_conv c = am_cpu_conv_of(desc, in[0].shape, in[1].shape, out[0].shape, in[0].dtype);
   return run(ctx, AM_OP_conv2d, &c, in[0].data, in[1].data, out[0].data);
 }
 
 am_err am_cpu_conv2d_grad_input(void *ctx, const am_conv2d_desc *desc, const am_view *in, am_view *out) {
-  const am_cpu_conv c = am_cpu_conv_of(desc, out[0].shape, in[1].shape, in[0].shape);
+  const am_cpu_conv c = am_cpu_conv_of(desc, out[0].shape, in[1].shape, in[0].shape, in[0].dtype);
   return run(ctx, AM_OP_conv2d_grad_input, &c, out[0].data, in[1].data, in[0].data);
 }
 
 am_err am_cpu_conv2d_grad_weight(void *ctx, const am_conv2d_desc *desc, const am_view *in, am_view *out) {
-  const am_cpu_conv c = am_cpu_conv_of(desc, in[1].shape, out[0].shape, in[0].shape);
+  const am_cpu_conv c = am_cpu_conv_of(desc, in[1].shape, out[0].shape, in[0].shape, in[0].dtype);
   return run(ctx, AM_OP_conv2d_grad_weight, &c, in[1].data, out[0].data, in[0].data);
 }
 
@@ -75,14 +83,14 @@ static int64_t out_length(int64_t in, int64_t kernel, int64_t stride, int64_t pa
   return (in + 2 * pad - dilation * (kernel - 1) - 1) / stride + 1;
 }
 
-am_err am_cpu_conv_impl(void *ctx, am_op op, const am_conv2d_desc *desc, am_shape x, am_shape w,
-                        const char **name) {
+am_err am_cpu_conv_impl(void *ctx, am_op op, const am_conv2d_desc *desc, am_dtype image, am_shape x,
+                        am_shape w, const char **name) {
   am_cpu *cpu = ctx;
-  am_cpu_conv c = am_cpu_conv_of(desc, x, w, AM_SHAPE(x.dim[0], w.dim[0], 1, 1));
+  am_cpu_conv c = am_cpu_conv_of(desc, x, w, AM_SHAPE(x.dim[0], w.dim[0], 1, 1), image);
   c.ho = out_length(c.h, c.kh, c.stride_h, c.pad_h, c.dilation_h);
   c.wo = out_length(c.w, c.kw, c.stride_w, c.pad_w, c.dilation_w);
   am_cpu_conv_plan *plan = NULL;
-  if (am_cpu_conv_is_blocked(cpu, op, &c)) AM_TRY(am_cpu_conv_plan_get(cpu, op, &c, &plan));
+  if (c.bf16 ? c.groups == 1 : am_cpu_conv_is_blocked(cpu, op, &c)) AM_TRY(am_cpu_conv_plan_get(cpu, op, &c, &plan));
   *name = plan ? am_cpu_conv_plan_name(plan) : "gemm";
   return AM_OK;
 }

@@ -1,7 +1,8 @@
-// Convolutions by oneDNN on blocked activations: prepared once per shape, kept in the context.
+// Convolutions by oneDNN, on blocked f32 or on rows of bf16: prepared once per shape, kept in the context.
 //
-// Algorithm: Winograd F(4x4, 3x3) where it pays and oneDNN has it (2.x, AVX-512), else direct.
-// Weights are plain on the outside; oneDNN names the layout it wants and a reorder goes between.
+// Algorithm: in f32 Winograd F(4x4, 3x3) where it pays and oneDNN has it (2.x, AVX-512), else direct.
+// Weights are plain f32 on the outside; oneDNN names the layout it wants and a reorder goes between, which
+// rounds them to bf16 where that is wanted. Their gradients come out of oneDNN in f32.
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +42,7 @@ static void plan_free(am_cpu_conv_plan *p) {
 }
 
 static am_dnnl_conv describe(am_op op, const am_cpu_conv *c) {
-  const dnnl_format_tag_t x_tag = c->ci % AM_CPU_LANES == 0 ? dnnl_nChw16c : dnnl_nchw;
+  const dnnl_format_tag_t blocked_x = c->ci % AM_CPU_LANES == 0 ? dnnl_nChw16c : dnnl_nchw;
   // What oneDNN pads after the image: it wants the last window to fit exactly, as floor() cut it.
   const int64_t after_h = (c->ho - 1) * c->stride_h + (c->kh - 1) * c->dilation_h + 1 - c->h - c->pad_h;
   const int64_t after_w = (c->wo - 1) * c->stride_w + (c->kw - 1) * c->dilation_w + 1 - c->w - c->pad_w;
@@ -50,7 +51,9 @@ static am_dnnl_conv describe(am_op op, const am_cpu_conv *c) {
               : op == AM_OP_conv2d_grad_input ? AM_DNNL_GRAD_INPUT
                                               : AM_DNNL_GRAD_WEIGHT,
       .x = {c->n, c->ci, c->h, c->w}, .w = {c->co, c->ci, c->kh, c->kw}, .y = {c->n, c->co, c->ho, c->wo},
-      .x_tag = x_tag, .y_tag = dnnl_nChw16c, .stride = {c->stride_h, c->stride_w},
+      .x_tag = c->bf16 ? dnnl_nhwc : blocked_x, .y_tag = c->bf16 ? dnnl_nhwc : dnnl_nChw16c,
+      .image = c->bf16 ? dnnl_bf16 : dnnl_f32,
+      .kernel = c->bf16 && op != AM_OP_conv2d_grad_weight ? dnnl_bf16 : dnnl_f32, .stride = {c->stride_h, c->stride_w},
       .dilation = {c->dilation_h - 1, c->dilation_w - 1}, .pad_before = {c->pad_h, c->pad_w},
       .pad_after = {after_h, after_w}};
 }
@@ -66,7 +69,7 @@ static bool suits_winograd(const am_cpu_conv *c) {
                     c->dilation_w == 1;
   const int64_t tiles = am_ceil_div(c->ho, 4) * am_ceil_div(c->wo, 4);
   const bool filled = 2 * c->ho * c->wo >= 16 * tiles;
-  return form && filled && c->n * tiles >= WINOGRAD_MIN_TILES && c->ci % AM_CPU_LANES == 0 &&
+  return !c->bf16 && form && filled && c->n * tiles >= WINOGRAD_MIN_TILES && c->ci % AM_CPU_LANES == 0 &&
          am_min_i64(c->ci, c->co) >= WINOGRAD_MIN_CHANNELS;
 }
 

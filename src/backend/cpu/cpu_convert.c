@@ -48,6 +48,37 @@ void am_cpu_narrow_all(const am_cpu *cpu, const float *x, am_bf16 *y, int64_t co
   am_cpu_for(cpu, count, AM_CPU_GRAIN, cpu->bf16 ? narrow_range : narrow_range_any, &args);
 }
 
+// Plain images of f32 to rows of channels in bf16, in one pass.
+typedef struct {
+  am_cpu_image im;
+  const float *x;
+  am_bf16 *y;
+} image_args;
+
+// Places begin..end of all images: the planes are read side by side.
+AM_CPU_KERNEL static void image_range(const void *arg, int64_t begin, int64_t end) {
+  const image_args *k = arg;
+  const int64_t c = k->im.c, spatial = k->im.spatial;
+  for (int64_t at = begin; at < end;) {
+    const int64_t image = at / spatial, place = at % spatial;
+    const int64_t count = am_min_i64(am_min_i64(AM_CPU_LANES, spatial - place), end - at);
+    for (int64_t j = 0; j < c; j++) {
+      const float *x = k->x + (image * c + j) * spatial + place;
+      am_bf16 *y = k->y + at * c + j, half[AM_CPU_LANES];
+      am_cpu_lanes v = {0};
+      memcpy(&v, x, (size_t)count * sizeof *x);
+      am_cpu_narrow_any(&v, half);
+      for (int64_t i = 0; i < count; i++) y[i * c] = half[i];
+    }
+    at += count;
+  }
+}
+
+static void cast_image(const am_cpu *cpu, const am_view *in, am_view *out) {
+  const image_args args = {am_cpu_image_of(in), in->data, out->data};
+  am_cpu_for(cpu, args.im.n * args.im.spatial, am_cpu_grain(args.im.c), image_range, &args);
+}
+
 // ---- cast and fill ----
 
 typedef struct {
@@ -77,7 +108,9 @@ am_err am_cpu_cast(void *ctx, const am_dtype_desc *desc, const am_view *in, am_v
   const bool integers = am_dtype_is_integer(in[0].dtype) && am_dtype_is_integer(out[0].dtype);
   const bool pixels = in[0].dtype == AM_U8 && out[0].dtype == AM_F32;
   const int64_t count = am_cpu_count(&out[0]);
-  if (in[0].dtype == AM_F32 && out[0].dtype == AM_BF16) {
+  if (in[0].layout != out[0].layout) {
+    cast_image(ctx, &in[0], &out[0]);
+  } else if (in[0].dtype == AM_F32 && out[0].dtype == AM_BF16) {
     am_cpu_narrow_all(ctx, in[0].data, out[0].data, count);
   } else if (in[0].dtype == AM_BF16 && out[0].dtype == AM_F32) {
     am_cpu_widen_all(ctx, in[0].data, out[0].data, count);

@@ -1,6 +1,7 @@
 // Elementwise ops: unary, binary with broadcasting, axpby.
 #include <math.h>
 
+#include "backend/cpu/cpu_bf16.h"
 #include "backend/cpu/cpu_nest.h"
 
 // ---- unary ----
@@ -51,6 +52,7 @@ static const am_cpu_range_fn unary_loop[] = {
 };
 
 am_err am_cpu_unary(void *ctx, const am_unary_desc *desc, const am_view *in, am_view *out) {
+  if (in->dtype == AM_BF16) return am_cpu_unary_bf16(ctx, desc, in, out);
   const unary_args args = {in[0].data, out[0].data, (float)desc->a, (float)desc->b};
   am_cpu_for(ctx, am_cpu_count(&out[0]), AM_CPU_GRAIN, unary_loop[desc->kind], &args);
   return AM_OK;
@@ -151,6 +153,7 @@ static void binary_nest(const void *arg, int64_t begin, int64_t end) {
 }
 
 am_err am_cpu_binary(void *ctx, const am_binary_desc *desc, const am_view *in, am_view *out) {
+  if (in->dtype == AM_BF16) return am_cpu_binary_bf16(ctx, desc, in, out);
   binary_args args = {.p = in[0].data, .q = in[1].data, .y = out[0].data,
                       .a = (float)desc->a, .fn = binary_loop[desc->kind]};
   args.nest = am_cpu_nest_broadcast(&out[0], in, 2);

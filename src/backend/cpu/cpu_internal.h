@@ -28,6 +28,8 @@ typedef enum {
   AM_CPU_SCRATCH_OUTPUT, AM_CPU_SCRATCH_OUTPUT_ROWS,
   AM_CPU_SCRATCH_WEIGHTS, AM_CPU_SCRATCH_DNNL,                               // oneDNN
   AM_CPU_SCRATCH_PLAIN_X, AM_CPU_SCRATCH_PLAIN_Y,
+  AM_CPU_SCRATCH_CHANNELS, AM_CPU_SCRATCH_SUMS, AM_CPU_SCRATCH_PARTS,        // normalisation of bf16
+  AM_CPU_SCRATCH_STRIPS,                                                     // pooling of bf16
   AM_CPU_SCRATCH_WIDE,  // one for each operand (cpu_wide.c)
   AM_CPU_SCRATCH_WIDE_END = AM_CPU_SCRATCH_WIDE + AM_OP_MAX_INPUTS + AM_OP_MAX_OUTPUTS - 1,
   AM_CPU_SCRATCH_SLOTS
@@ -106,14 +108,16 @@ typedef struct {
   int64_t n, ci, h, w;       // x
   int64_t co, ho, wo;        // y
   int64_t kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups;
+  int64_t bf16;              // 1: images are rows of channels in bf16; kernels are plain f32 all the same
 } am_cpu_conv;
-am_cpu_conv am_cpu_conv_of(const am_conv2d_desc *desc, am_shape x, am_shape w, am_shape y);
+am_cpu_conv am_cpu_conv_of(const am_conv2d_desc *desc, am_shape x, am_shape w, am_shape y, am_dtype image);
 // Whether oneDNN carries it out, on y in C16 and x in C16 or, with a few channels, plain.
 bool am_cpu_conv_is_blocked(const am_cpu *cpu, am_op op, const am_cpu_conv *conv);
 // Whether activations of this shape are kept in C16 where an op is free to choose.
 bool am_cpu_prefers_c16(const am_cpu *cpu, am_shape s);
 
-// im2col + sgemm (cpu_conv_gemm.c): any shape, everything plain.
+// im2col + sgemm (cpu_conv_gemm.c): any shape, everything plain f32.
+AM_MUST_USE am_err am_cpu_conv_gemm(am_cpu *cpu, am_op op, const am_cpu_conv *c, float *x, float *w, float *y);
 AM_MUST_USE am_err am_cpu_gemm_forward(am_cpu *cpu, const am_cpu_conv *c, const float *x, const float *w,
                                        float *y);
 AM_MUST_USE am_err am_cpu_gemm_grad_input(am_cpu *cpu, const am_cpu_conv *c, const float *dy, const float *w,
@@ -121,8 +125,8 @@ AM_MUST_USE am_err am_cpu_gemm_grad_input(am_cpu *cpu, const am_cpu_conv *c, con
 AM_MUST_USE am_err am_cpu_gemm_grad_weight(am_cpu *cpu, const am_cpu_conv *c, const float *dy, const float *x,
                                            float *dw);
 
-// oneDNN on blocked activations (cpu_conv_dnnl.c). x, w, y are the forward names of the arrays; the
-// one that `op` computes is written. *plan is NULL when oneDNN has nothing but its reference loops.
+// oneDNN on blocked activations, or on rows of bf16 (cpu_conv_dnnl.c). x, w, y are the forward names of
+// the arrays; the one that `op` computes is written. *plan is NULL when oneDNN has nothing but its reference loops.
 AM_MUST_USE am_err am_cpu_conv_plan_get(am_cpu *cpu, am_op op, const am_cpu_conv *c, am_cpu_conv_plan **plan);
 const char *am_cpu_conv_plan_name(const am_cpu_conv_plan *plan);
 AM_MUST_USE am_err am_cpu_conv_plan_run(am_cpu *cpu, am_cpu_conv_plan *plan, void *x, void *w, void *y);

@@ -1,8 +1,9 @@
 // Which layout the operands of an op have: fixed rules of shape and instruction set.
 //
-// C16 starts at a convolution that oneDNN carries out and stays from there on: elementwise ops,
+// f32: C16 starts at a convolution that oneDNN carries out and stays from there on: elementwise ops,
 // normalisation and pooling take what they are given. Everything else is plain, as dispatch sets it. An image
 // of one place (h = w = 1) has the same bytes in either layout and is always called plain.
+// bf16: images lie channels last wherever an op looks at them as images.
 #include "backend/cpu/cpu_internal.h"
 
 // Below this many places in a batch, weights outweigh activations: reordering them costs more than
@@ -50,7 +51,7 @@ static void layout_conv(const am_cpu *cpu, am_op op, const am_conv2d_desc *desc,
   am_view *x = op == AM_OP_conv2d ? &in[0] : op == AM_OP_conv2d_grad_input ? &out[0] : &in[1];
   am_view *w = op == AM_OP_conv2d_grad_weight ? &out[0] : &in[1];
   am_view *y = op == AM_OP_conv2d ? &out[0] : &in[0];
-  const am_cpu_conv c = am_cpu_conv_of(desc, x->shape, w->shape, y->shape);
+  const am_cpu_conv c = am_cpu_conv_of(desc, x->shape, w->shape, y->shape, AM_F32);
   const bool blocked = am_cpu_conv_is_blocked(cpu, op, &c);
   set_c16_if(blocked && c.ci % AM_CPU_LANES == 0, x);
   set_c16_if(blocked, y);
@@ -66,8 +67,86 @@ static void layout_unpool(const am_cpu *cpu, am_view *in, int inputs, am_view *o
   set_c16_if(blocked, &out[0]);
 }
 
+// ---- bf16: channels last ----
+// oneDNN's fast convolutions in bf16 (AMX) read and write channels last, and those without AMX are as
+// fast there as on blocks.
+
+static void set_nhwc(am_view *v) {
+  const bool image = v->shape.ndim == 4 && !is_one_place(v->shape);
+  v->layout = image ? AM_LAYOUT_NHWC : AM_LAYOUT_PLAIN;
+}
+
+// The operands that are images lie channels last; kernels and what belongs to a channel are plain.
+static void images_nhwc(am_op op, am_view *in, am_view *out) {
+  const am_dtype image = in[0].dtype;
+  for (int i = 0; i < am_op_inputs(op); i++) {
+    if (in[i].dtype == image || in[i].dtype == AM_I32) set_nhwc(&in[i]);
+    else in[i].layout = AM_LAYOUT_PLAIN;
+  }
+  for (int i = 0; i < am_op_outputs(op); i++) {
+    if (out[i].dtype == image || out[i].dtype == AM_I32) set_nhwc(&out[i]);
+    else out[i].layout = AM_LAYOUT_PLAIN;
+  }
+}
+
+// False: the op runs in f32 on widened operands, which lie as those of f32.
+static bool choose_bf16(am_op op, const void *desc, am_view *in, am_view *out) {
+  switch (op) {
+    case AM_OP_conv2d:
+    case AM_OP_conv2d_grad_input:
+    case AM_OP_conv2d_grad_weight:
+      if (((const am_conv2d_desc *)desc)->groups > 1) return false;
+      images_nhwc(op, in, out);
+      return true;
+    case AM_OP_max_pool2d:
+    case AM_OP_pool_scatter:
+    case AM_OP_pool_gather:
+    case AM_OP_avg_pool2d:
+    case AM_OP_avg_pool2d_grad:
+    case AM_OP_batch_norm:
+    case AM_OP_batch_norm_grad:
+    case AM_OP_batch_norm_add:
+    case AM_OP_batch_norm_add_grad:
+    case AM_OP_scale_shift:
+    case AM_OP_bias_act:
+    case AM_OP_bias_act_grad:
+      images_nhwc(op, in, out);
+      return true;
+    case AM_OP_reduce: {
+      const am_reduce_desc *reduce = desc;
+      const bool whole_planes = (reduce->axes & 12u) == 12u && reduce->kind != AM_RED_ARGMAX;
+      if (!whole_planes || in[0].shape.ndim != 4) return false;
+      set_nhwc(&in[0]);
+      return true;
+    }
+    case AM_OP_unary:
+    case AM_OP_binary:
+      for (int i = 0; i < am_op_inputs(op); i++) {
+        if (am_cpu_is_c16(&in[i])) set_nhwc(&in[i]);
+      }
+      am_layout_default(op, in, out);
+      return true;
+    default: return false;
+  }
+}
+
+// A cast to bf16 makes an image lie channels last on the way; one from bf16 leaves it as it lies.
+static void choose_cast(const am_dtype_desc *desc, am_view *in, am_view *out) {
+  if (desc->dtype == AM_BF16 && in->dtype == AM_F32) {
+    in->layout = AM_LAYOUT_PLAIN;
+    set_nhwc(out);
+  } else {
+    out->layout = in->layout;
+  }
+}
+
 void am_cpu_choose_layout(void *ctx, am_op op, const void *desc, am_view *in, am_view *out) {
   const am_cpu *cpu = ctx;
+  if (op == AM_OP_cast) {
+    choose_cast(desc, in, out);
+    return;
+  }
+  if (am_op_inputs(op) > 0 && in[0].dtype == AM_BF16 && choose_bf16(op, desc, in, out)) return;
   for (int i = 0; i < am_op_inputs(op); i++) set_c16_if(am_cpu_is_c16(&in[i]), &in[i]);  // no channels last
   const bool first_c16 = am_op_inputs(op) > 0 && am_cpu_is_c16(&in[0]);
   switch (op) {

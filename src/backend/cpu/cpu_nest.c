@@ -50,17 +50,36 @@ static void blocked_strides(const am_view *out, const am_view *operand, int64_t 
   for (int i = 0; i < 5; i++) stride[i] = own[i];
 }
 
-am_cpu_nest am_cpu_nest_broadcast(const am_view *out, const am_view *in, int inputs) {
-  const bool blocked = am_cpu_is_c16(out);
+// The four axes of a channels-last array, (n, h, w, c), likewise.
+static void channels_last_strides(const am_view *out, const am_view *operand, int64_t stride[4]) {
+  static const int axis[4] = {0, 2, 3, 1};
   const am_shape s = out->shape;
-  int64_t stride[AM_CPU_NEST_OPERANDS][AM_MAX_DIM] = {{0}};
-  int64_t dim[AM_MAX_DIM] = {s.dim[0], s.dim[1] / AM_CPU_LANES, s.dim[2], s.dim[3], AM_CPU_LANES};
-  const int ndim = blocked ? 5 : s.ndim;
-  for (int i = 0; !blocked && i < ndim; i++) dim[i] = s.dim[i];
+  const int64_t own[4] = {s.dim[1] * s.dim[2] * s.dim[3], s.dim[3] * s.dim[1], s.dim[1], 1};
+  int64_t plain[AM_MAX_DIM];
+  plain_strides(s, operand->shape, plain);
+  for (int i = 0; i < 4; i++) stride[i] = operand->layout == AM_LAYOUT_NHWC ? own[i] : plain[axis[i]];
+}
+
+// The axes of an array in memory order.
+static int memory_axes(const am_view *v, int64_t dim[AM_MAX_DIM]) {
+  const am_shape s = v->shape;
+  const int64_t blocked[5] = {s.dim[0], s.dim[1] / AM_CPU_LANES, s.dim[2], s.dim[3], AM_CPU_LANES};
+  const int64_t last[4] = {s.dim[0], s.dim[2], s.dim[3], s.dim[1]};
+  const int ndim = am_cpu_is_c16(v) ? 5 : s.ndim;
+  for (int i = 0; i < ndim; i++) {
+    dim[i] = am_cpu_is_c16(v) ? blocked[i] : v->layout == AM_LAYOUT_NHWC ? last[i] : s.dim[i];
+  }
+  return ndim;
+}
+
+am_cpu_nest am_cpu_nest_broadcast(const am_view *out, const am_view *in, int inputs) {
+  int64_t stride[AM_CPU_NEST_OPERANDS][AM_MAX_DIM] = {{0}}, dim[AM_MAX_DIM];
+  const int ndim = memory_axes(out, dim);
   for (int k = 0; k <= inputs; k++) {
     const am_view *operand = k == 0 ? out : &in[k - 1];
-    if (blocked) blocked_strides(out, operand, stride[k]);
-    else plain_strides(s, operand->shape, stride[k]);
+    if (am_cpu_is_c16(out)) blocked_strides(out, operand, stride[k]);
+    else if (out->layout == AM_LAYOUT_NHWC) channels_last_strides(out, operand, stride[k]);
+    else plain_strides(out->shape, operand->shape, stride[k]);
   }
   am_cpu_nest nest = {0};
   for (int i = 0; i < ndim; i++) {

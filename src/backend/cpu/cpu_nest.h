@@ -20,7 +20,7 @@ void am_cpu_nest_push(am_cpu_nest *nest, int64_t dim, const int64_t stride[AM_CP
 // Makes an empty nest (a single element) one row of length 1.
 void am_cpu_nest_finish(am_cpu_nest *nest);
 
-// out and inputs that broadcast to its shape. When out is in C16, an input is either of out's shape
+// out and inputs that broadcast to its shape. When out is not plain, an input is either of out's shape
 // and layout, or plain with one value per (image and) channel or in all.
 am_cpu_nest am_cpu_nest_broadcast(const am_view *out, const am_view *in, int inputs);
 

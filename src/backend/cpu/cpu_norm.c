@@ -4,7 +4,7 @@
 // channel's first few values, so that nothing cancels when a channel lies far from zero. Partial
 // sums of at most 32 terms are f32, what they add up to is double. Channels are shared between
 // threads, so the order of a channel's sums never changes.
-#include "backend/cpu/cpu_norm.h"
+#include "backend/cpu/cpu_bf16.h"
 
 #include <math.h>
 
@@ -134,11 +134,12 @@ static norm_args args_of(am_activation act, const am_view *in, am_view *out) {
                      .scale = in[1].data, .shift = in[2].data, .y = out[0].data};
 }
 
-static am_err normalise(am_cpu *cpu, const am_norm_desc *desc, const am_view *in, const float *residual,
+static am_err normalise(am_cpu *cpu, const am_norm_desc *desc, const am_view *in, const am_view *residual,
                         am_view *out) {
+  if (in->dtype == AM_BF16) return am_cpu_batch_norm_bf16(cpu, desc, in, residual, out);
   norm_args k = args_of(desc->act, in, out);
   k.eps = desc->eps;
-  k.residual = residual;
+  k.residual = residual ? residual->data : NULL;
   k.mean = out[1].data;
   k.inv_std = out[2].data;
   am_cpu_for(cpu, k.im.blocks, am_cpu_grain(k.im.n * k.im.spatial * k.im.lanes), norm_range, &k);
@@ -150,10 +151,11 @@ am_err am_cpu_batch_norm(void *ctx, const am_norm_desc *desc, const am_view *in,
 }
 
 am_err am_cpu_batch_norm_add(void *ctx, const am_norm_desc *desc, const am_view *in, am_view *out) {
-  return normalise(ctx, desc, in, in[3].data, out);
+  return normalise(ctx, desc, in, &in[3], out);
 }
 
 am_err am_cpu_scale_shift(void *ctx, const am_no_desc *desc, const am_view *in, am_view *out) {
+  if (in->dtype == AM_BF16) return am_cpu_scale_shift_bf16(ctx, &in[0], &in[1], &in[2], (am_activation){0}, out);
   const norm_args k = args_of((am_activation){0}, in, out);
   am_cpu_for(ctx, k.im.n * k.im.blocks, am_cpu_grain(k.im.spatial * k.im.lanes), scale_shift_range, &k);
   return AM_OK;

@@ -4,7 +4,7 @@
 // did not let dy through is found out anew in both passes, from x and with the arithmetic of the forward
 // op. With a residual y tells, and the first pass writes dresidual, dy before the activation, which the
 // second reads instead of dy and y.
-#include "backend/cpu/cpu_norm.h"
+#include "backend/cpu/cpu_bf16.h"
 
 typedef struct {
   am_cpu_image im;
@@ -146,6 +146,11 @@ static void run(const am_cpu *cpu, const grad_args *k) {
 }
 
 am_err am_cpu_batch_norm_grad(void *ctx, const am_norm_desc *desc, const am_view *in, am_view *out) {
+  if (in->dtype == AM_BF16) {
+    const am_cpu_norm_grad g = {.dy = &in[0], .x = &in[1], .gamma = &in[2], .beta = &in[3], .mean = &in[4],
+                                .inv_std = &in[5], .dx = &out[0], .dgamma = &out[1], .dbeta = &out[2]};
+    return am_cpu_batch_norm_grad_bf16(ctx, desc, &g);
+  }
   const grad_args k = {.im = am_cpu_image_of(&in[1]), .slope = am_cpu_slope(desc->act), .dy = in[0].data,
                        .x = in[1].data, .gamma = in[2].data, .beta = in[3].data, .mean = in[4].data,
                        .inv_std = in[5].data, .dx = out[0].data, .dgamma = out[1].data,
@@ -155,6 +160,12 @@ am_err am_cpu_batch_norm_grad(void *ctx, const am_norm_desc *desc, const am_view
 }
 
 am_err am_cpu_batch_norm_add_grad(void *ctx, const am_norm_desc *desc, const am_view *in, am_view *out) {
+  if (in->dtype == AM_BF16) {
+    const am_cpu_norm_grad g = {.dy = &in[0], .x = &in[1], .y = &in[2], .gamma = &in[3], .mean = &in[4],
+                                .inv_std = &in[5], .dx = &out[0], .dresidual = &out[1], .dgamma = &out[2],
+                                .dbeta = &out[3]};
+    return am_cpu_batch_norm_grad_bf16(ctx, desc, &g);
+  }
   const grad_args k = {.im = am_cpu_image_of(&in[1]), .slope = am_cpu_slope(desc->act), .dy = in[0].data,
                        .x = in[1].data, .y = in[2].data, .gamma = in[3].data, .mean = in[4].data,
                        .inv_std = in[5].data, .dx = out[0].data, .dresidual = out[1].data,

@@ -1,8 +1,10 @@
 // Max and average pooling, on plain and C16 memory alike: a plane is h x w places of `lanes` values.
+// Images of bf16, channels last, are taken sixteen channels at a time: such a strip of an image, widened,
+// is a plane of C16.
 #include <math.h>
 #include <string.h>
 
-#include "backend/cpu/cpu_internal.h"
+#include "backend/cpu/cpu_bf16.h"
 
 typedef struct {
   int64_t h, w, ho, wo;
@@ -170,21 +172,97 @@ AVERAGE_GRAD_AT(average_grad_at_c16, AM_CPU_LANES)
 POOL_RANGES(plain, 1)
 POOL_RANGES(c16, AM_CPU_LANES)
 
+// ---- strips of bf16 ----
+
+typedef struct {
+  pool_plane plane;
+  int64_t channels, strips, workers;  // strips: of all images; workers share them
+  bool to_small;                      // reads the unpooled array, writes the pooled one
+  const am_bf16 *x;
+  const int32_t *index;               // NULL: none
+  am_bf16 *y;
+  int32_t *chosen;                    // NULL: none
+  am_cpu_range_fn range;              // for one plane of C16
+  char *memory;                       // for each worker: a strip of both arrays and of indices
+} strip_args;
+
+static int64_t strip_bytes(const pool_plane *p) {
+  const int64_t large = p->h * p->w, small = p->ho * p->wo;
+  return (large * (int64_t)sizeof(float) + small * (int64_t)(sizeof(float) + sizeof(int32_t))) * AM_CPU_LANES;
+}
+
+AM_CPU_BF16_TARGET static void widen_strip(const am_bf16 *x, int64_t places, int64_t c, int64_t count, float *y) {
+  for (int64_t s = 0; s < places; s++) {
+    *(am_cpu_lanes *)(y + s * AM_CPU_LANES) = am_cpu_widen_part(x + s * c, count);
+  }
+}
+AM_CPU_BF16_TARGET static void narrow_strip(const float *x, int64_t places, int64_t c, int64_t count, am_bf16 *y) {
+  for (int64_t s = 0; s < places; s++) {
+    am_cpu_narrow_part(AM_CPU_LOAD(x + s * AM_CPU_LANES), y + s * c, count);
+  }
+}
+// Indices of a strip, `from` and `to` a place apart in each array; the lanes beyond count are place 0.
+static void copy_indices(const int32_t *src, int64_t from, int32_t *dst, int64_t to, int64_t places,
+                         int64_t count) {
+  for (int64_t s = 0; s < places; s++) memcpy(dst + s * to, src + s * from, (size_t)count * sizeof *dst);
+}
+
+static void pool_strip(const strip_args *k, int64_t strip, char *memory) {
+  const pool_plane *p = &k->plane;
+  const int64_t per_image = am_ceil_div(k->channels, AM_CPU_LANES), c = k->channels;
+  const int64_t image = strip / per_image, first = strip % per_image * AM_CPU_LANES;
+  const int64_t count = am_min_i64(AM_CPU_LANES, c - first);
+  const int64_t large = p->h * p->w, small = p->ho * p->wo;
+  const int64_t in = k->to_small ? large : small, out = k->to_small ? small : large;
+  float *x = (float *)memory, *y = x + in * AM_CPU_LANES;
+  int32_t *index = (int32_t *)(y + out * AM_CPU_LANES);
+  widen_strip(k->x + image * in * c + first, in, c, count, x);
+  if (k->index) {
+    memset(index, 0, (size_t)(small * AM_CPU_LANES) * sizeof *index);
+    copy_indices(k->index + image * small * c + first, c, index, AM_CPU_LANES, small, count);
+  }
+  k->range(&(pool_args){.plane = *p, .x = x, .y = y, .index = index, .chosen = index}, 0, 1);
+  narrow_strip(y, out, c, count, k->y + image * out * c + first);
+  if (k->chosen) copy_indices(index, AM_CPU_LANES, k->chosen + image * small * c + first, c, small, count);
+}
+
+static void strip_range(const void *arg, int64_t begin, int64_t end) {
+  const strip_args *k = arg;
+  for (int64_t w = begin; w < end; w++) {
+    for (int64_t s = k->strips * w / k->workers; s < k->strips * (w + 1) / k->workers; s++) {
+      pool_strip(k, s, k->memory + w * strip_bytes(&k->plane));
+    }
+  }
+}
+
+// large is the unpooled array, whichever of x and y it is.
+static am_err over_strips(am_cpu *cpu, const pool_args *args, const am_view *x, const am_view *large,
+                          am_view *y, am_cpu_range_fn range) {
+  strip_args k = {.plane = args->plane, .channels = large->shape.dim[1], .to_small = x == large, .x = x->data,
+                  .index = args->index, .y = y->data, .chosen = args->chosen, .range = range};
+  k.strips = large->shape.dim[0] * am_ceil_div(k.channels, AM_CPU_LANES);
+  k.workers = am_min_i64(cpu->threads, k.strips);
+  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_STRIPS, k.workers * strip_bytes(&k.plane), 1, &k.memory));
+  am_cpu_for(cpu, k.workers, 1, strip_range, &k);
+  return AM_OK;
+}
+
 // ---- the ops ----
 
-// Planes of `large` (the unpooled array) are shared between threads.
-static void over_planes(const am_cpu *cpu, const am_view *large, am_cpu_range_fn plain, am_cpu_range_fn c16,
-                        const pool_args *args) {
+// x to y; planes of `large` (the unpooled one of both) are shared between threads.
+static am_err over_planes(am_cpu *cpu, const am_view *x, const am_view *large, am_view *y,
+                          am_cpu_range_fn plain, am_cpu_range_fn c16, const pool_args *args) {
+  if (large->dtype == AM_BF16) return over_strips(cpu, args, x, large, y, c16);
   const am_cpu_image im = am_cpu_image_of(large);
   am_cpu_for(cpu, im.n * im.blocks, am_cpu_grain(im.spatial * im.lanes), am_cpu_is_c16(large) ? c16 : plain,
              args);
+  return AM_OK;
 }
 
 am_err am_cpu_max_pool2d(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
   const pool_args args = {.plane = plane_of(desc, &in[0], &out[0]), .x = in[0].data, .y = out[0].data,
                           .chosen = out[1].data};
-  over_planes(ctx, &in[0], max_plain, max_c16, &args);
-  return AM_OK;
+  return over_planes(ctx, &in[0], &in[0], &out[0], max_plain, max_c16, &args);
 }
 
 // Indices are values that dispatch cannot check.
@@ -204,26 +282,22 @@ am_err am_cpu_pool_scatter(void *ctx, const am_pool2d_desc *desc, const am_view 
   AM_TRY(check_index(&in[1], &out[0]));
   const pool_args args = {.plane = plane_of(desc, &out[0], &in[0]), .x = in[0].data, .index = in[1].data,
                           .y = out[0].data};
-  over_planes(ctx, &out[0], scatter_plain, scatter_c16, &args);
-  return AM_OK;
+  return over_planes(ctx, &in[0], &out[0], &out[0], scatter_plain, scatter_c16, &args);
 }
 
 am_err am_cpu_pool_gather(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
   AM_TRY(check_index(&in[1], &in[0]));
   const pool_args args = {.plane = plane_of(desc, &in[0], &in[1]), .x = in[0].data, .index = in[1].data,
                           .y = out[0].data};
-  over_planes(ctx, &in[0], gather_plain, gather_c16, &args);
-  return AM_OK;
+  return over_planes(ctx, &in[0], &in[0], &out[0], gather_plain, gather_c16, &args);
 }
 
 am_err am_cpu_avg_pool2d(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
   const pool_args args = {.plane = plane_of(desc, &in[0], &out[0]), .x = in[0].data, .y = out[0].data};
-  over_planes(ctx, &in[0], average_plain, average_c16, &args);
-  return AM_OK;
+  return over_planes(ctx, &in[0], &in[0], &out[0], average_plain, average_c16, &args);
 }
 
 am_err am_cpu_avg_pool2d_grad(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
   const pool_args args = {.plane = plane_of(desc, &out[0], &in[0]), .x = in[0].data, .y = out[0].data};
-  over_planes(ctx, &out[0], average_grad_plain, average_grad_c16, &args);
-  return AM_OK;
+  return over_planes(ctx, &in[0], &out[0], &out[0], average_grad_plain, average_grad_c16, &args);
 }

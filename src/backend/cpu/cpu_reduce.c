@@ -119,8 +119,8 @@ static void push_axis(reduce_args *k, bool reduced, int64_t dim, int64_t stride)
   am_cpu_nest_push(reduced ? &k->reduced : &k->kept, dim, step);
 }
 
-// The axes of x in memory order. In C16 the reduced axes include h and w (cpu_layout.c), so that
-// the outputs come in plain order all the same.
+// The axes of x in memory order. Unless x is plain the reduced axes include h and w (cpu_layout.c), so
+// that the outputs come in plain order all the same.
 static void split_axes(reduce_args *k, const am_view *x, unsigned axes) {
   const am_shape s = x->shape;
   if (am_cpu_is_c16(x)) {
@@ -129,6 +129,13 @@ static void split_axes(reduce_args *k, const am_view *x, unsigned axes) {
     push_axis(k, axes & 2u, s.dim[1] / AM_CPU_LANES, spatial * AM_CPU_LANES);
     push_axis(k, true, spatial, AM_CPU_LANES);
     push_axis(k, axes & 2u, AM_CPU_LANES, 1);
+    return;
+  }
+  if (x->layout == AM_LAYOUT_NHWC) {
+    const int64_t spatial = s.dim[2] * s.dim[3];
+    push_axis(k, axes & 1u, s.dim[0], spatial * s.dim[1]);
+    push_axis(k, true, spatial, s.dim[1]);
+    push_axis(k, axes & 2u, s.dim[1], 1);
     return;
   }
   int64_t stride[AM_MAX_DIM], step = 1;

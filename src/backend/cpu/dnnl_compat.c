@@ -40,11 +40,11 @@ static dnnl_status_t create_pd(dnnl_engine_t engine, const am_dnnl_conv *conv, d
 dnnl_status_t am_dnnl_conv_pd(dnnl_engine_t engine, const am_dnnl_conv *conv, dnnl_primitive_desc_t *out) {
   dnnl_memory_desc_t x = NULL, w = NULL, y = NULL;
   dnnl_primitive_attr_t attr = NULL;
-  dnnl_status_t status = dnnl_memory_desc_create_with_tag(&x, 4, conv->x, dnnl_f32, conv->x_tag);
+  dnnl_status_t status = dnnl_memory_desc_create_with_tag(&x, 4, conv->x, conv->image, conv->x_tag);
   if (status == dnnl_success)
-    status = dnnl_memory_desc_create_with_tag(&w, 4, conv->w, dnnl_f32, dnnl_format_tag_any);
+    status = dnnl_memory_desc_create_with_tag(&w, 4, conv->w, conv->kernel, dnnl_format_tag_any);
   if (status == dnnl_success)
-    status = dnnl_memory_desc_create_with_tag(&y, 4, conv->y, dnnl_f32, conv->y_tag);
+    status = dnnl_memory_desc_create_with_tag(&y, 4, conv->y, conv->image, conv->y_tag);
   if (status == dnnl_success) status = dnnl_primitive_attr_create(&attr);
   if (status == dnnl_success)
     status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
@@ -70,10 +70,10 @@ dnnl_status_t am_dnnl_memory(dnnl_engine_t engine, const dnnl_dims_t dims, dnnl_
 static dnnl_status_t init_op(const am_dnnl_conv *conv, dnnl_convolution_desc_t *op) {
   dnnl_alg_kind_t alg = conv->winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
   dnnl_memory_desc_t x, w, y;
-  dnnl_status_t status = dnnl_memory_desc_init_by_tag(&x, 4, conv->x, dnnl_f32, conv->x_tag);
+  dnnl_status_t status = dnnl_memory_desc_init_by_tag(&x, 4, conv->x, conv->image, conv->x_tag);
   if (status == dnnl_success)
-    status = dnnl_memory_desc_init_by_tag(&w, 4, conv->w, dnnl_f32, dnnl_format_tag_any);
-  if (status == dnnl_success) status = dnnl_memory_desc_init_by_tag(&y, 4, conv->y, dnnl_f32, conv->y_tag);
+    status = dnnl_memory_desc_init_by_tag(&w, 4, conv->w, conv->kernel, dnnl_format_tag_any);
+  if (status == dnnl_success) status = dnnl_memory_desc_init_by_tag(&y, 4, conv->y, conv->image, conv->y_tag);
   if (status != dnnl_success) return status;
   switch (conv->kind) {
     case AM_DNNL_FORWARD:

@@ -37,6 +37,7 @@ typedef struct {
   bool winograd;
   dnnl_dims_t x, w, y;                     // (n, c, h, w), (co, ci, kh, kw), (n, co, ho, wo)
   dnnl_format_tag_t x_tag, y_tag;
+  dnnl_data_type_t image, kernel;          // types of x and y, and of w
   dnnl_dims_t stride, dilation, pad_before, pad_after;  // dilation counts the gaps: 0 is dense
 } am_dnnl_conv;
 // Scratch memory is handed over at execution (DNNL_ARG_SCRATCHPAD). dnnl_unimplemented where there
