@@ -48,29 +48,42 @@ static void read_settings(const am_safetensors *st, const am_model_def *def, am_
 }
 
 // The first trainable parameter of a classifier is a convolution's, whose second dimension is the number of
-// image channels; the last one is its last layer's, whose first dimension is the number of classes: what
-// the file has there.
-static am_err read_ends(const char *model, const am_safetensors *st, const char *weights, am_device *device,
+// image channels; the bias of its last layer has one element for each class: what the file has there.
+static am_err read_ends(const am_network_choice *choice, const am_safetensors *st, am_model *m,
                         am_model_cfg *cfg) {
-  am_model *probe = NULL;
-  const am_param *first = NULL, *last = NULL;
-  AM_TRY(am_model_new(model, cfg, device, 0, &probe));
-  for (int64_t i = 0; i < am_params_count(probe->params); i++) {
-    const am_param *p = am_params_at(probe->params, i);
-    if (p->kind != AM_PARAM_TRAINABLE) continue;
-    if (!first) first = p;
-    last = p;
-  }
-  const am_st_entry *entry = last ? am_safetensors_find(st, last->name) : NULL;
-  am_err err = AM_OK;
-  AM_CHECK_GO(done, entry && entry->shape.ndim >= 1 && entry->shape.dim[0] > 0, AM_ERR_DATA,
-              "%s holds no \"%s\": these are not the weights of a %s", weights,
-              last ? last->name : "parameter", model);
+  char head[AM_MODEL_HEAD], name[AM_MODEL_HEAD + 8];
+  snprintf(name, sizeof name, "%s.bias", am_model_head(m, head));
+  const am_st_entry *entry = am_safetensors_find(st, name);
+  AM_CHECK(entry && entry->shape.ndim == 1 && entry->shape.dim[0] > 0, AM_ERR_DATA,
+           "%s holds no \"%s\": these are not the weights of a %s", choice->weights, name, m->def->name);
   cfg->classes = entry->shape.dim[0];
-  entry = am_safetensors_find(st, first->name);
+  entry = am_safetensors_find(st, am_params_at(m->params, 0)->name);
   if (entry && entry->shape.ndim == 4) cfg->channels = entry->shape.dim[1];
+  return AM_OK;
+}
+
+// The network that the weights are of, nothing of it allocated.
+static am_err declare(const am_network_choice *choice, am_model **out) {
+  am_err err = AM_OK;
+  am_safetensors *st = NULL;
+  const am_model_def *def = NULL;
+  am_model *m = NULL;
+  am_model_cfg cfg = choice->cfg;
+  AM_GO(done, am_safetensors_open(choice->weights, &st));
+  AM_GO(done, find_def(choice, st, &def));
+  read_settings(st, def, &cfg);
+  AM_GO(done, am_model_declare(def->name, &cfg, &m));
+  if (def->role == AM_ROLE_CLASSIFIER) {
+    AM_GO(done, read_ends(choice, st, m, &cfg));
+    am_model_free(m);
+    m = NULL;
+    AM_GO(done, am_model_declare(def->name, &cfg, &m));
+  }
+  *out = m;
+  m = NULL;
 done:
-  am_model_free(probe);
+  am_model_free(m);
+  am_safetensors_close(st);
   return err;
 }
 
@@ -84,22 +97,13 @@ am_err am_network_find(const am_network_choice *choice, const am_model_def **def
 
 am_err am_network_load(const am_network_choice *choice, am_device *device, am_model **out) {
   am_err err = AM_OK;
-  am_safetensors *st = NULL;
   am_model *m = NULL;
-  const am_model_def *def = NULL;
-  am_model_cfg cfg = choice->cfg;
-  AM_GO(done, am_safetensors_open(choice->weights, &st));
-  AM_GO(done, find_def(choice, st, &def));
-  read_settings(st, def, &cfg);
-  if (def->role == AM_ROLE_CLASSIFIER) {
-    AM_GO(done, read_ends(def->name, st, choice->weights, device, &cfg));
-  }
-  AM_GO(done, am_model_new(def->name, &cfg, device, 0, &m));
+  AM_GO(done, declare(choice, &m));
+  AM_GO(done, am_params_allocate(m->params, device, AM_F32));
   AM_GO(done, am_params_load(m->params, choice->weights));
   *out = m;
   m = NULL;
 done:
   am_model_free(m);
-  am_safetensors_close(st);
   return err;
 }

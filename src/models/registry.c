@@ -79,8 +79,7 @@ static am_err fill_cfg(const am_model_def *def, const am_model_cfg *given, am_mo
   return AM_OK;
 }
 
-am_err am_model_new(const char *name, const am_model_cfg *cfg, am_device *dev, uint64_t seed,
-                    am_model **out) {
+am_err am_model_declare(const char *name, const am_model_cfg *cfg, am_model **out) {
   am_err err = AM_OK;
   am_model *m = NULL;
   const am_model_def *def = am_model_find(name);
@@ -90,11 +89,31 @@ am_err am_model_new(const char *name, const am_model_cfg *cfg, am_device *dev, u
   AM_GO(done, fill_cfg(def, cfg, &m->cfg));
   AM_GO(done, am_params_new(&m->params));
   AM_GO(done, def->build(m));
-  AM_GO(done, am_params_commit(m->params, dev, AM_F32, seed));
   *out = m;
   m = NULL;
 done:
   am_model_free(m);
+  return err;
+}
+
+const char *am_model_head(am_model *m, char text[AM_MODEL_HEAD]) {
+  const am_param *last = NULL;
+  for (int64_t i = 0; i < am_params_count(m->params); i++) {
+    const am_param *p = am_params_at(m->params, i);
+    if (p->kind == AM_PARAM_TRAINABLE) last = p;
+  }
+  const char *dot = last ? strrchr(last->name, '.') : NULL;
+  snprintf(text, AM_MODEL_HEAD, "%.*s", dot ? (int)(dot - last->name) : 0, last ? last->name : "");
+  return text;
+}
+
+am_err am_model_new(const char *name, const am_model_cfg *cfg, am_device *dev, uint64_t seed,
+                    am_model **out) {
+  am_model *m = NULL;
+  AM_TRY(am_model_declare(name, cfg, &m));
+  am_err err = am_params_commit(m->params, dev, AM_F32, seed);
+  if (err) am_model_free(m);
+  if (!err) *out = m;
   return err;
 }
 

@@ -59,8 +59,14 @@ struct am_model {
 
 const am_model_def *const *am_model_all(void);      // NULL-terminated
 const am_model_def *am_model_find(const char *name);  // NULL when unknown
-// Builds, commits on dev and initialises from seed. cfg NULL: all defaults. Errors: AM_ERR_CONFIG
-// unknown name (with the nearest one) or a cfg the model cannot have.
+// A network whose parameters are named and shaped, but not allocated: what remains is what
+// nn/params.h says of fine-tuning, then am_params_commit or am_params_allocate. cfg NULL: all
+// defaults. Errors: AM_ERR_CONFIG unknown name (with the nearest one) or a cfg the model cannot have.
+AM_MUST_USE am_err am_model_declare(const char *name, const am_model_cfg *cfg, am_model **out);
+// The module of a network's last layer ("fc"): where a classifier has one row for each class.
+enum { AM_MODEL_HEAD = 64 };
+const char *am_model_head(am_model *m, char text[AM_MODEL_HEAD]);
+// Declares, commits on dev and initialises from seed. Errors: as am_model_declare.
 AM_MUST_USE am_err am_model_new(const char *name, const am_model_cfg *cfg, am_device *dev, uint64_t seed,
                                 am_model **out);
 void am_model_free(am_model *m);

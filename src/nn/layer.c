@@ -173,8 +173,9 @@ static am_err normalise_running(am_batch_norm_layer *m, am_pass *pass, am_tensor
 
 am_err am_norm_act_forward(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor *residual,
                            am_activation act, am_tensor **y) {
-  return pass->train ? normalise_batch(m, pass, x, residual, act, y)
-                     : normalise_running(m, pass, x, residual, act, y);
+  bool by_batch = pass->train && !m->weight->hold_statistics;
+  return by_batch ? normalise_batch(m, pass, x, residual, act, y)
+                  : normalise_running(m, pass, x, residual, act, y);
 }
 
 am_err am_batch_norm_forward(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor **y) {

@@ -18,7 +18,8 @@ am_optim_cfg am_optim_cfg_default(am_optim_kind kind);  // PyTorch's defaults
 typedef struct am_optim am_optim;
 AM_MUST_USE am_err am_optim_new(am_optim_cfg cfg, am_params *ps, am_optim **out);  // ps borrowed
 void am_optim_free(am_optim *o);
-// One update of ps from its flat gradients. step() counts from 1.
+// One update of ps from its flat gradients, one pass over them: parameters whose lr_factor is alike
+// and that lie side by side are updated together, with lr times that factor. step() counts from 1.
 AM_MUST_USE am_err am_optim_step(am_optim *o, double lr);
 int64_t am_optim_steps(const am_optim *o);
 // State for checkpoints: the flat tensors (momentum; or m and v), borrowed; count 1 or 2.

@@ -1,5 +1,6 @@
 #include "nn/params.h"
 
+#include <fnmatch.h>
 #include <string.h>
 
 #include "autograd/graph.h"
@@ -53,14 +54,7 @@ am_err am_params_add(am_params *ps, const char *name, am_shape shape, am_param_k
   p->shape = shape;
   p->kind = kind;
   p->init = init;
-  if (kind == AM_PARAM_TRAINABLE) {
-    p->offset = ps->trainable_elements;
-    ps->trainable_elements += am_shape_count(shape);
-    ps->leaf_count++;
-  } else if (kind == AM_PARAM_BUFFER) {
-    p->offset = ps->buffer_elements;
-    ps->buffer_elements += am_shape_count(shape);
-  }
+  p->lr_factor = 1;
   ps->entry[ps->count++] = p;
   *out = p;
   return AM_OK;
@@ -79,7 +73,55 @@ am_param *am_params_find(am_params *ps, const char *name) {
   return NULL;
 }
 
+// ---- fine-tuning ----
+
+bool am_param_matches(const char *name, const char *pattern) {
+  char module[256];
+  if (fnmatch(pattern, name, 0) == 0) return true;
+  for (const char *dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.')) {
+    snprintf(module, sizeof module, "%.*s", (int)(dot - name), name);
+    if (fnmatch(pattern, module, 0) == 0) return true;
+  }
+  return false;
+}
+
+int64_t am_params_freeze(am_params *ps, const char *pattern, bool hold_statistics) {
+  int64_t count = 0;
+  AM_ASSERT(!ps->committed);
+  for (int64_t i = 0; i < ps->count; i++) {
+    am_param *p = ps->entry[i];
+    if (p->kind != AM_PARAM_TRAINABLE || !am_param_matches(p->name, pattern)) continue;
+    p->kind = AM_PARAM_BUFFER;
+    p->hold_statistics = hold_statistics;
+    count++;
+  }
+  return count;
+}
+
+int64_t am_params_scale_lr(am_params *ps, const char *pattern, double factor) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < ps->count; i++) {
+    am_param *p = ps->entry[i];
+    if (p->kind != AM_PARAM_TRAINABLE || !am_param_matches(p->name, pattern)) continue;
+    p->lr_factor = factor;
+    count++;
+  }
+  return count;
+}
+
 // ---- allocation and initial values ----
+
+static void lay_out(am_params *ps) {
+  ps->trainable_elements = ps->buffer_elements = ps->leaf_count = 0;
+  for (int64_t i = 0; i < ps->count; i++) {
+    am_param *p = ps->entry[i];
+    if (p->kind == AM_PARAM_COUNTER) continue;
+    int64_t *end = p->kind == AM_PARAM_TRAINABLE ? &ps->trainable_elements : &ps->buffer_elements;
+    p->offset = *end;
+    *end += am_shape_count(p->shape);
+    ps->leaf_count += p->kind == AM_PARAM_TRAINABLE;
+  }
+}
 
 static void draw(const am_init *init, uint64_t seed, int64_t index, int64_t count, double *value) {
   am_rng rng = am_rng_at(seed, AM_RNG_INIT, (uint64_t)index);
@@ -137,17 +179,22 @@ static am_err make_views(am_params *ps) {
   return AM_OK;
 }
 
-am_err am_params_commit(am_params *ps, am_device *dev, am_dtype dtype, uint64_t seed) {
+am_err am_params_allocate(am_params *ps, am_device *dev, am_dtype dtype) {
   AM_CHECK(!ps->committed, AM_ERR_ARG, "the parameters are already allocated");
   AM_CHECK(dtype == AM_F32 || dtype == AM_F64, AM_ERR_UNSUPPORTED, "parameters are f32 or f64, not %s",
            am_dtype_name(dtype));
+  lay_out(ps);
   AM_CHECK(ps->trainable_elements > 0, AM_ERR_ARG, "the network declares no trainable parameter");
   ps->committed = true;
   AM_TRY(am_tensor_zeros(dev, dtype, AM_SHAPE(ps->trainable_elements), &ps->values));
   AM_TRY(am_tensor_zeros(dev, dtype, AM_SHAPE(ps->trainable_elements), &ps->grads));
   if (ps->buffer_elements > 0)
     AM_TRY(am_tensor_zeros(dev, dtype, AM_SHAPE(ps->buffer_elements), &ps->buffers));
-  AM_TRY(make_views(ps));
+  return make_views(ps);
+}
+
+am_err am_params_commit(am_params *ps, am_device *dev, am_dtype dtype, uint64_t seed) {
+  AM_TRY(am_params_allocate(ps, dev, dtype));
   for (int64_t i = 0; i < ps->count; i++) {
     if (ps->entry[i]->value) AM_TRY(initialise(ps->entry[i], seed, i));
   }

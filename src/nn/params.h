@@ -5,6 +5,10 @@
 // buffers (BatchNorm's running statistics) as a third, and points every slot at its part. So an
 // optimiser is one pass over memory, a reduction one message, and a checkpoint one write. Flat
 // storage is packed in the order of declaration, without gaps.
+//
+// Fine-tuning is said between declaration and commit. A frozen parameter becomes a buffer: it keeps its
+// name and place in files, and everything that trains (gradients, optimiser, weight decay, reductions)
+// never sees it, while what copies state (checkpoints, averages, files) does.
 #ifndef AM_NN_PARAMS_H
 #define AM_NN_PARAMS_H
 
@@ -25,7 +29,9 @@ typedef struct {
   am_shape shape;
   am_param_kind kind;
   am_init init;
-  int64_t offset;       // elements into the flat storage of its kind
+  double lr_factor;     // trainable: of the learning rate of a step; 1 unless said otherwise
+  bool hold_statistics;  // of a frozen BatchNorm weight: its layer uses its running statistics and keeps them
+  int64_t offset;       // elements into the flat storage of its kind; from am_params_commit
   am_tensor *value;     // owned view; NULL for counters
   am_tensor *grad;      // owned view into the flat gradients; trainable only
   int64_t counter;      // AM_PARAM_COUNTER: a host integer (num_batches_tracked)
@@ -38,7 +44,18 @@ void am_params_free(am_params *ps);
 // Declares one parameter; *out is stable until am_params_free. Errors: AM_ERR_ARG name taken.
 AM_MUST_USE am_err am_params_add(am_params *ps, const char *name, am_shape shape, am_param_kind kind,
                                  am_init init, am_param **out);
-// Allocates on dev and initialises from seed. Declares nothing more afterwards.
+// Whether a pattern means a parameter: its name, or a module it is in ("layer1" and "layer1.0" mean
+// "layer1.0.conv1.weight", "conv1" does not); * ? [] stand for characters as in the shell, dots included.
+bool am_param_matches(const char *name, const char *pattern);
+// Before commit: trainable parameters that the pattern means become buffers. With hold_statistics
+// BatchNorms frozen by it normalise with their running statistics in training, too, and keep them.
+// Returns how many there were.
+int64_t am_params_freeze(am_params *ps, const char *pattern, bool hold_statistics);
+// Before am_optim_new: sets lr_factor of what the pattern means; returns how many parameters that are.
+int64_t am_params_scale_lr(am_params *ps, const char *pattern, double factor);
+// Allocates on dev, all zero, for values that come from elsewhere. Declares nothing more afterwards.
+AM_MUST_USE am_err am_params_allocate(am_params *ps, am_device *dev, am_dtype dtype);
+// Allocates and initialises from seed.
 AM_MUST_USE am_err am_params_commit(am_params *ps, am_device *dev, am_dtype dtype, uint64_t seed);
 
 int64_t am_params_count(const am_params *ps);              // entries, in order of declaration

@@ -29,7 +29,8 @@ static am_err run_training(am_comm *comm, const char *kind, const char *dir, con
                            char hash[2][65]) {
   am_dataset *data = tiny_data(dir);
   am_history *history = NULL;
-  tiny_options o = {.slices = SLICES, .epochs = EPOCHS, .checkpoint_dir = checkpoints, .extras = true};
+  tiny_options o = {
+      .slices = SLICES, .epochs = EPOCHS, .checkpoint_dir = checkpoints, .extras = true, .fine_tuned = true};
   o.transform =
       (am_transform){.apply = signalling_transform, .out_height = TINY_SIZE, .out_width = TINY_SIZE};
   memset(hash, 0, 2 * 65);

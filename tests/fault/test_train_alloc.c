@@ -22,7 +22,8 @@ typedef struct {
 
 static bench prepare(const char *checkpoints) {
   bench b = {0};
-  tiny_options o = {.slices = 2, .epochs = 1, .checkpoint_dir = checkpoints, .extras = true};
+  tiny_options o = {
+      .slices = 2, .epochs = 1, .checkpoint_dir = checkpoints, .extras = true, .fine_tuned = true};
   am_ok(am_path_remove_tree(checkpoints));
   am_ok(am_comm_init(NULL, NULL, false, &b.world));
   am_ok(am_device_open(NULL, &b.dev));

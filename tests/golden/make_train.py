@@ -130,7 +130,20 @@ class Tiny(torch.nn.Module):
         return self.fc(torch.relu(self.bn(self.conv(x))).flatten(1))
 
 
-def train_classifier(slices):
+def fine_tuned(net, frozen, hold, factors, lr):
+    """One group of parameters for each module, with its own factor of the learning rate; frozen ones in none."""
+    groups = []
+    for name, module in net.named_children():
+        if name in frozen:
+            module.requires_grad_(False)
+            if hold and isinstance(module, torch.nn.BatchNorm2d):
+                module.eval()
+        else:
+            groups.append({"params": list(module.parameters()), "lr": lr, "factor": factors.get(name, 1)})
+    return groups
+
+
+def train_classifier(slices, frozen=(), hold=False, factors={}, adam=False):
     bounds = {"conv.weight": 27**-0.5, "fc.weight": 384**-0.5, "fc.bias": 384**-0.5}
 
     def weights(name, p):
@@ -139,7 +152,9 @@ def train_classifier(slices):
     x, y = images()
     x = x / 128 - 1
     epochs, accumulate, warmup, lr, min_lr = 4, 2, 1, 0.05, 0.005
-    optim = torch.optim.SGD(net.parameters(), lr=lr, momentum=0.9, nesterov=True, weight_decay=1e-3)
+    groups = fine_tuned(net, frozen, hold, factors, lr)
+    optim = (torch.optim.Adam(groups, weight_decay=1e-3) if adam else
+             torch.optim.SGD(groups, momentum=0.9, nesterov=True, weight_decay=1e-3))
     shadow = [p.detach().clone() for p in net.parameters()]
     updates = 2  # per epoch: batches of 8, 8 and 6 images in groups of two
     history, update = [], 0
@@ -163,7 +178,7 @@ def train_classifier(slices):
                 done = (update - warmup * updates) / ((epochs - warmup) * updates)
                 now = min_lr + (lr - min_lr) * 0.5 * (1 + math.cos(math.pi * done))
             for g in optim.param_groups:
-                g["lr"] = now
+                g["lr"] = now * g["factor"]
             optim.step()
             update += 1
             with torch.no_grad():
@@ -176,6 +191,7 @@ def train_classifier(slices):
             net.eval()
             logits = net(x)
             net.train()
+            fine_tuned(net, frozen, hold, factors, lr)
         history.append([epoch + 1, now, loss_sum / IMAGES, correct / IMAGES, cross_entropy(logits, y).item(),
                         (logits.argmax(1) == y).double().mean().item()])
         if epoch < epochs - 1:
@@ -238,6 +254,15 @@ def fit_gan(slices):
     return g, d, history
 
 
+# In test_train.c, too.
+FINE_TUNINGS = {
+    "finetune_stem": {"slices": 1, "frozen": ("conv",), "factors": {"bn": 0.5, "fc": 3}},
+    "finetune_head": {"slices": 2, "frozen": ("conv", "bn"), "hold": True, "factors": {"fc": 0.25}, "adam": True},
+    "finetune_lr": {"slices": 1, "factors": {"conv": 0.1, "bn": 0.1}, "adam": True},
+    "finetune_statistics": {"slices": 2, "frozen": ("conv", "bn")},
+}
+
+
 def flat(tensors):
     return torch.cat([t.detach().flatten() for t in tensors if t.dtype == torch.float64])
 
@@ -249,6 +274,12 @@ def main():
         out[f"classifier{slices}.values"] = flat(net.parameters())
         out[f"classifier{slices}.buffers"] = flat(net.buffers())
         out[f"classifier{slices}.history"] = torch.tensor(history, dtype=torch.float64)
+    for name, how in FINE_TUNINGS.items():
+        net, history = train_classifier(**how)
+        state = net.state_dict(keep_vars=True).values()
+        out[f"{name}.values"] = flat(t for t in state if t.requires_grad)
+        out[f"{name}.buffers"] = flat(t for t in state if not t.requires_grad)
+        out[f"{name}.history"] = torch.tensor(history, dtype=torch.float64)
     for slices in (1, 2):
         g, d, history = fit_gan(slices)
         for name, m in (("g", g), ("d", d)):

@@ -84,26 +84,27 @@ static void history_close(const bench *b, const char *prefix, am_history *h, dou
 
 // ---- classifier ----
 
-static void check_classifier(const char *kind, int64_t slices) {
+static void check_training(bench *b, const char *prefix, am_model *m, int64_t slices, const char *optimizer) {
   static const int plain = 1;
-  bench b = begin(kind);
-  am_model *m = tiny_classifier(b.file.device);
   m->cfg.dropout = 0;
   am_transform transform = {
       .apply = tiny_transform, .user = &plain, .out_height = TINY_SIZE, .out_width = TINY_SIZE};
-  am_classify_job job = {.comm = b.world,
-                         .device = b.file.device,
+  am_classify_job job = {.comm = b->world,
+                         .device = b->file.device,
                          .model = m,
-                         .data = b.data,
+                         .data = b->data,
                          .transform = transform,
                          .eval_transform = transform,
-                         .watch = b.data,
+                         .watch = b->data,
                          .seed = 11,
                          .label = "golden"};
   am_ok(am_bind(NULL, &am_train_schema, NULL, &job.cfg));
   am_ok(am_optimizer_bind(NULL, &job.optimizer));
-  job.optimizer =
-      (am_optimizer_cfg){.kind = "sgd", .lr = 0.05, .momentum = 0.9, .nesterov = true, .weight_decay = 1e-3};
+  job.optimizer.kind = optimizer;
+  job.optimizer.lr = 0.05;
+  job.optimizer.momentum = 0.9;
+  job.optimizer.nesterov = true;
+  job.optimizer.weight_decay = 1e-3;
   job.cfg.epochs = 4;
   job.cfg.batch_size = 8;
   job.cfg.slices = slices;
@@ -115,12 +116,18 @@ static void check_classifier(const char *kind, int64_t slices) {
   job.cfg.min_lr = 0.005;
   job.cfg.ema = 0.9;
   am_history *h = NULL;
+  am_ok(am_train_classifier(&job, &h));
+  params_close(b, prefix, m->params, 1, 2e-5);
+  history_close(b, prefix, h, 2e-5);
+  am_history_free(h);
+}
+
+static void check_classifier(const char *kind, int64_t slices) {
+  bench b = begin(kind);
+  am_model *m = tiny_classifier(b.file.device);
   char prefix[32];
   snprintf(prefix, sizeof prefix, "classifier%lld", (long long)slices);
-  am_ok(am_train_classifier(&job, &h));
-  params_close(&b, prefix, m->params, 1, 2e-5);
-  history_close(&b, prefix, h, 2e-5);
-  am_history_free(h);
+  check_training(&b, prefix, m, slices, "sgd");
   am_model_free(m);
   end(&b);
 }
@@ -135,6 +142,51 @@ static void its_slices_are_ranks_of_ddp(void **state) {
   (void)state;
   check_classifier("cpu", 2);
   check_classifier("cpu", 3);
+}
+
+// ---- fine-tuning: parameter groups and requires_grad = False ----
+
+// FINE_TUNINGS of make_train.py.
+static const struct {
+  const char *name;
+  int64_t slices;
+  const char *frozen[2];
+  bool hold;
+  struct {
+    const char *pattern;
+    double factor;
+  } lr[2];
+  const char *optimizer;
+} fine_tunings[] = {
+    {"finetune_stem", 1, {"conv"}, false, {{"bn", 0.5}, {"fc", 3}}, "sgd"},
+    {"finetune_head", 2, {"conv", "bn"}, true, {{"fc", 0.25}}, "adam"},
+    {"finetune_lr", 1, {NULL}, false, {{"conv", 0.1}, {"bn.*", 0.1}}, "adam"},
+    {"finetune_statistics", 2, {"conv", "bn"}, false, {{NULL}}, "sgd"},
+};
+
+static void fine_tuning_is_pytorchs(void **state) {
+  for (size_t i = 0; i < sizeof fine_tunings / sizeof *fine_tunings; i++) {
+    bench b = begin("cpu");
+    am_model *m = tiny_declared();
+    for (int k = 0; k < 2 && fine_tunings[i].frozen[k]; k++)
+      assert_true(am_params_freeze(m->params, fine_tunings[i].frozen[k], fine_tunings[i].hold) > 0);
+    for (int k = 0; k < 2 && fine_tunings[i].lr[k].pattern; k++)
+      assert_true(am_params_scale_lr(m->params, fine_tunings[i].lr[k].pattern, fine_tunings[i].lr[k].factor) >
+                  0);
+    am_ok(am_params_commit(m->params, b.file.device, AM_F32, 5));
+    float before[162], after[162];
+    am_param *conv = am_params_find(m->params, "conv.weight");
+    am_ok(am_tensor_to_host(conv->value, before));
+    check_training(&b, fine_tunings[i].name, m, fine_tunings[i].slices, fine_tunings[i].optimizer);
+    am_ok(am_tensor_to_host(conv->value, after));
+    bool frozen = fine_tunings[i].frozen[0] != NULL;
+    assert_true(frozen == (memcmp(before, after, sizeof before) == 0));
+    assert_true(frozen == (conv->grad == NULL));
+    int64_t batches = am_params_find(m->params, "bn.num_batches_tracked")->counter;
+    assert_int_equal(batches, fine_tunings[i].hold ? 0 : 12);
+    am_model_free(m);
+    end(&b);
+  }
 }
 
 // ---- GAN ----
@@ -190,6 +242,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(classifier_trains_as_in_pytorch),
       cmocka_unit_test(its_slices_are_ranks_of_ddp),
+      cmocka_unit_test(fine_tuning_is_pytorchs),
       cmocka_unit_test(gan_fits_as_in_pytorch),
       cmocka_unit_test(its_slices_too),
   };

@@ -52,6 +52,7 @@ AM_MPI_TEST(classifier_has_the_same_bits_on_any_ranks) {
 AM_MPI_TEST(so_it_has_with_every_option) {
   check_classifier((tiny_options){.slices = 1, .epochs = 3, .extras = true});
   check_classifier((tiny_options){.slices = 4, .epochs = 3, .extras = true});
+  check_classifier((tiny_options){.slices = 4, .epochs = 3, .extras = true, .fine_tuned = true});
 }
 
 static void check_gan(tiny_options o) {

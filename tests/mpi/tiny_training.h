@@ -93,13 +93,19 @@ static const am_model_def tiny_def = {.name = "tiny",
                                       .build = tiny_build,
                                       .forward = tiny_forward};
 
-static inline am_model *tiny_classifier(am_device *dev) {
+// Its parameters named, not yet allocated.
+static inline am_model *tiny_declared(void) {
   am_model *m = NULL;
   am_ok(am_mem_alloc(&m, 1, sizeof(tiny_net)));
   m->def = &tiny_def;
   m->cfg = (am_model_cfg){.classes = 2, .channels = 3, .size = TINY_SIZE, .dropout = 0.2};
   am_ok(am_params_new(&m->params));
   am_ok(tiny_build(m));
+  return m;
+}
+
+static inline am_model *tiny_classifier(am_device *dev) {
+  am_model *m = tiny_declared();
   am_ok(am_params_commit(m->params, dev, AM_F32, 5));
   return m;
 }
@@ -110,6 +116,7 @@ typedef struct {
   int64_t slices, epochs;
   const char *checkpoint_dir;
   bool extras;             // accumulation, clipping, EMA, smoothing, balanced sampling, a watched set
+  bool fine_tuned;         // a frozen convolution, and a learning rate of its own for the last layer
   am_transform transform;  // {0}: tiny_transform
   am_model **seen;         // receives the network while it is trained; may be NULL
 } tiny_options;
@@ -151,7 +158,10 @@ static inline am_err tiny_train(am_comm *comm, am_dataset *data, tiny_options o,
                                 am_history **history) {
   am_device *dev = NULL;
   am_ok(am_device_open(NULL, &dev));
-  am_model *m = tiny_classifier(dev);
+  am_model *m = tiny_declared();
+  if (o.fine_tuned) assert_int_equal(am_params_freeze(m->params, "conv", false), 1);
+  if (o.fine_tuned) assert_int_equal(am_params_scale_lr(m->params, "fc", 4), 2);
+  am_ok(am_params_commit(m->params, dev, AM_F32, 5));
   if (o.seen) *o.seen = m;
   am_classify_job job = tiny_classify_job(comm, dev, m, data, o);
   am_err err = am_train_classifier(&job, history);

@@ -107,6 +107,81 @@ static void refuses_wrong_declarations(void **state) {
   am_params_free(ps);
 }
 
+static void patterns_name_parameters_and_modules(void **state) {
+  static const struct {
+    const char *pattern, *name;
+    bool matches;
+  } cases[] = {
+      {"conv1", "conv1.weight", true},
+      {"conv1", "layer1.0.conv1.weight", false},
+      {"layer1", "layer1.0.conv1.weight", true},
+      {"layer1", "layer10.0.conv1.weight", false},
+      {"layer1.0", "layer1.0.bn1.bias", true},
+      {"layer1.0", "layer1.01.bn1.bias", false},
+      {"layer1.0.bn1.bias", "layer1.0.bn1.bias", true},
+      {"layer1.0.bn1.bias", "layer1.0.bn1.weight", false},
+      {"*.bn1", "layer1.0.bn1.bias", true},
+      {"*.bias", "layer1.0.bn1.bias", true},
+      {"layer[12]", "layer2.0.conv1.weight", true},
+      {"layer[12]", "layer3.0.conv1.weight", false},
+      {"*", "fc.weight", true},
+      {"", "fc.weight", false},
+      {"fc.weight.x", "fc.weight", false},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    if (am_param_matches(cases[i].name, cases[i].pattern) != cases[i].matches)
+      fail_msg("%s and %s", cases[i].pattern, cases[i].name);
+}
+
+// Frozen parameters are stored with the buffers: nothing that trains has a place for them.
+static void frozen_parameters_have_no_gradient(void **state) {
+  small_net m = {0};
+  am_ok(am_params_new(&m.params));
+  am_ok(am_conv_init(&m.conv, m.params, "conv", (am_conv_cfg){.in = 3, .out = 2, .kernel = 3, .bias = true}));
+  am_ok(am_batch_norm_init(&m.bn, m.params, "bn", (am_batch_norm_cfg){.channels = 2}));
+  am_ok(am_linear_init(&m.fc, m.params, "fc", (am_linear_cfg){.in = 2, .out = 5}));
+  assert_int_equal(am_params_freeze(m.params, "conv", false), 2);
+  assert_int_equal(am_params_freeze(m.params, "conv", false), 0);
+  assert_int_equal(am_params_freeze(m.params, "bn", true), 2);
+  assert_int_equal(am_params_scale_lr(m.params, "conv", 2), 0);
+  assert_int_equal(am_params_scale_lr(m.params, "fc.bias", 2), 1);
+  am_ok(am_params_commit(m.params, dev, AM_F32, 3));
+  assert_int_equal(am_params_trainable_elements(m.params), 15);
+  assert_int_equal(am_tensor_count(am_params_grads(m.params)), 15);
+  assert_int_equal(am_tensor_count(am_params_buffers(m.params)), 54 + 2 + 4 * 2);
+  assert_null(m.conv.weight->grad);
+  assert_string_equal(am_params_at(m.params, 0)->name, "conv.weight");
+
+  // The same values as without freezing, and a network in training that only moves its last layer.
+  small_net whole = {0};
+  small_net_new(&whole, 3);
+  float *a = host_of(m.conv.weight->value), *b = host_of(whole.conv.weight->value);
+  assert_memory_equal(a, b, 54 * sizeof *a);
+  free(a);
+  free(b);
+  am_graph *g = NULL;
+  am_tensor *x = NULL, *y = NULL, *before = NULL;
+  am_ok(am_graph_new(dev, &g));
+  am_pass pass = {.graph = g, .train = true, .update_stats = true};
+  am_ok(am_random(g, (am_random_desc){AM_RAND_NORMAL, AM_F32, AM_SHAPE(4, 3, 5, 5), 5, 0, 12}, &x));
+  am_ok(am_conv_forward(&m.conv, &pass, x, &y));
+  am_ok(am_batch_norm_forward(&m.bn, &pass, y, &y));
+  assert_false(y->requires_grad);  // nothing below is recorded
+  EXPECT(m.bn.running_mean->value, 0, 0, 0);
+  assert_int_equal(m.bn.num_batches_tracked->counter, 0);
+  pass.train = false;
+  am_ok(am_conv_forward(&m.conv, &pass, x, &before));
+  am_ok(am_batch_norm_forward(&m.bn, &pass, before, &before));
+  a = host_of(y);
+  b = host_of(before);
+  assert_memory_equal(a, b, (size_t)am_tensor_count(y) * sizeof *a);
+  free(a);
+  free(b);
+  am_graph_free(g);
+  am_params_free(m.params);
+  am_params_free(whole.params);
+}
+
 static void hash_sees_every_part(void **state) {
   char first[65], other[65];
   small_net a, b, c;
@@ -404,6 +479,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(storage_is_flat_and_named),
       cmocka_unit_test(refuses_wrong_declarations),
+      cmocka_unit_test(patterns_name_parameters_and_modules),
+      cmocka_unit_test(frozen_parameters_have_no_gradient),
       cmocka_unit_test(hash_sees_every_part),
       cmocka_unit_test(copies_only_between_likes),
       cmocka_unit_test(schemes),
