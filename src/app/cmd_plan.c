@@ -7,7 +7,7 @@
 #include "base/path.h"
 
 typedef struct {
-  int64_t total, state[3];
+  int64_t total, state[AM_STATES];
   double cost_left, cost_timed, seconds_timed;
 } kind_sum;
 
@@ -74,7 +74,8 @@ static am_err print_disk(const am_app *app, const am_plan *p) {
 
 static void print_stages(FILE *out, const am_plan *p) {
   static const char *const words[] = {
-      [AM_STATE_MISSING] = "missing", [AM_STATE_DONE] = "done", [AM_STATE_FAILED] = "failed"};
+      [AM_STATE_MISSING] = "missing", [AM_STATE_RUNNING] = "running", [AM_STATE_LATE] = "late",
+      [AM_STATE_FAILED] = "failed",   [AM_STATE_PARKED] = "parked",   [AM_STATE_DONE] = "done"};
   fprintf(out, "\n");
   for (int64_t i = 0; i < p->count; i++)
     fprintf(out, "%.12s  %-7s  %s\n", p->stage[i].address, words[p->stage[i].state], p->stage[i].id);

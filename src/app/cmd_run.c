@@ -95,6 +95,8 @@ done:
   return err;
 }
 
+static bool fell_short(const am_run_summary *s) { return s->failed + s->parked + s->blocked > 0; }
+
 static am_err say_end(const am_app *app, const am_session *s, const am_run_summary *summary,
                       const char *table) {
   char span[32];
@@ -102,21 +104,21 @@ static am_err say_end(const am_app *app, const am_session *s, const am_run_summa
   fprintf(app->out, "%s\n", table);
   fprintf(app->out, "results: %s/%s/ (table.txt .md .csv .tex, report.html, results.h5)\n", app->results_dir,
           s->e->folder);
-  if (summary->made == 0 && summary->failed == 0 && summary->blocked == 0) {
+  if (summary->made == 0 && !fell_short(summary)) {
     fprintf(app->out, "nothing to do: all %lld stages were done already\n", (long long)s->plan->count);
     return AM_OK;
   }
   fprintf(app->out, "done: %lld stages in %s\n", (long long)summary->made, span);
-  AM_CHECK(summary->failed + summary->blocked == 0, AM_ERR_NUMERIC,
-           "%lld stages failed and %lld could not be done without them; the table shows which",
-           (long long)summary->failed, (long long)summary->blocked);
+  AM_CHECK(!fell_short(summary), AM_ERR_NUMERIC,
+           "%lld stages failed, %lld are parked and %lld could not be done without them; the table shows which",
+           (long long)summary->failed, (long long)summary->parked, (long long)summary->blocked);
   return AM_OK;
 }
 
 static am_err finish(const am_app *app, am_session *s, const am_run_summary *summary) {
   am_err err = AM_OK;
   am_str table = {0};
-  bool untouched = summary->made == 0 && summary->failed == 0 && summary->blocked == 0;
+  bool untouched = summary->made == 0 && !fell_short(summary);
   if (untouched) AM_GO(done, read_table(app, s, &table));
   if (table.length == 0) {
     AM_GO(done, am_plan_look(s->plan, s->store));
@@ -133,11 +135,19 @@ static am_err run(am_app *app) {
   am_experiment_options options = {0};
   am_session s = {0};
   am_run_summary summary = {0};
-  const am_option table[] = {AM_EXPERIMENT_OPTIONS(&options)};
+  int64_t lease_sec = (int64_t)AM_LEASE_EXPIRY_SEC;
+  const am_option table[] = {
+      AM_EXPERIMENT_OPTIONS(&options),
+      {"--lease-sec", AM_OPTION_I64, &lease_sec, "N",
+       "other jobs take over what this one has held in silence for so long (90)"},
+  };
   bool go = false;
   AM_TRY(am_command_begin(app, table, AM_COUNT_OF(table), 1, 1, &go));
   if (!go) return AM_OK;
+  AM_CHECK(lease_sec >= 1 && lease_sec <= 86400, AM_ERR_CONFIG, "--lease-sec is 1 to 86400, not %lld",
+           (long long)lease_sec);
   AM_GO(done, am_session_open(app, &options, true, app->world, &s));
+  am_store_set_expiry(s.store, (double)lease_sec);
   AM_GO(done, say_header(app, &s));
   // Rank 0 decides whether there is anything to do; the others may see a store that has just changed.
   int64_t work = am_comm_rank(app->world) == 0 && !all_done(s.plan);
@@ -155,7 +165,8 @@ const am_command am_cmd_run = {
     .doc = "do what an experiment is missing, print its table",
     .help =
         "Finished stages are never run again; a run that was stopped or killed goes on where it was. Under\n"
-        "mpirun or srun the stages are spread over the ranks, which changes no number.\n"
+        "mpirun or srun the stages are spread over the ranks, which changes no number. Several runs may\n"
+        "share RESULTS: each stage is done by one of them, and what a lost one held is taken over.\n"
         "Writes RESULTS/<name>/ (tables, results.h5, report.html, links to the pools' shards) and\n"
         "RESULTS/store/ (every artefact by address).\n",
     .all_ranks = true,

@@ -15,9 +15,9 @@ static void print_counts(FILE *out, const am_session *s) {
       if ((int)st->kind != kind) continue;
       if (st->state == AM_STATE_DONE)
         done++;
-      else if (am_store_is_held(s->store, st->address))
+      else if (st->state == AM_STATE_RUNNING)
         running++;
-      else if (st->state == AM_STATE_FAILED)
+      else if (st->state == AM_STATE_FAILED || st->state == AM_STATE_PARKED)
         failed++;
       else
         missing++;
@@ -32,7 +32,7 @@ static void print_counts(FILE *out, const am_session *s) {
 static void print_failures(FILE *out, const am_plan *p) {
   int shown = 0;
   for (int64_t i = 0; i < p->count; i++) {
-    if (p->stage[i].state != AM_STATE_FAILED) continue;
+    if (!p->stage[i].error) continue;
     if (shown++ == SHOWN_FAILURES) {
       fprintf(out, "... and more\n");
       return;

@@ -9,6 +9,11 @@ double am_clock_sec(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+void am_clock_sleep(double sec) {
+  struct timespec t = {.tv_sec = (time_t)sec, .tv_nsec = (long)(1e9 * (sec - (double)(time_t)sec))};
+  nanosleep(&t, NULL);
+}
+
 void am_clock_utc(char out[32]) {
   time_t now = time(NULL);
   struct tm utc;

@@ -4,6 +4,7 @@
 #define AM_BASE_CLOCK_H
 
 double am_clock_sec(void);                  // monotonic
+void am_clock_sleep(double sec);               // less after a signal
 void am_clock_utc(char out[32]);            // "2024-05-01T12:00:00Z"
 void am_clock_span(double sec, char out[32]);  // "41m", "3h07m", "12s", "0.3s"
 

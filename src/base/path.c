@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,8 +15,29 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#define FAIL_ERRNO(what, path) \
-  AM_FAIL(AM_ERR_IO, "%s %s: %s", (what), (path), strerror(errno))
+#define FAIL_ERRNO(what, path) am_path_fail((what), (path))
+
+// Who owns the path, or the nearest folder above it that is there.
+static void describe_owner(const char *path, char *out, size_t bytes) {
+  char at[PATH_MAX];
+  struct stat st;
+  snprintf(at, sizeof at, "%s", path);
+  while (stat(at, &st) != 0) {
+    char *slash = strrchr(at, '/');
+    if (!slash || slash == at) return;
+    *slash = 0;
+  }
+  const struct passwd *who = getpwuid(st.st_uid);
+  snprintf(out, bytes, " (%s belongs to %s, mode %04o: its owner can let you in with chmod, or use other folders)",
+           at, who ? who->pw_name : "another user", (unsigned)(st.st_mode & 07777));
+}
+
+am_err am_path_fail(const char *what, const char *path) {
+  int code = errno;
+  char owner[PATH_MAX + 128] = "";
+  if (code == EACCES || code == EPERM) describe_owner(path, owner, sizeof owner);
+  return AM_FAIL(AM_ERR_IO, "%s %s: %s%s", what, path, strerror(code), owner);
+}
 
 am_err am_path_join(const char *a, const char *b, char **out) {
   if (!a || !*a || b[0] == '/') return am_mem_strdup(b, out);
@@ -112,8 +135,9 @@ static am_err sync_file(int fd, const char *path) {
 }
 
 am_err am_file_write_pieces(const char *path, const am_piece *piece, int count) {
-  char *temporary = NULL;
-  AM_TRY(am_str_format(&temporary, "%s.tmp.%ld", path, (long)getpid()));
+  char *temporary = NULL, host[HOST_NAME_MAX + 1] = "";
+  gethostname(host, sizeof host - 1);  // two hosts may have the same pid
+  AM_TRY(am_str_format(&temporary, "%s.tmp.%s.%ld", path, host, (long)getpid()));
   am_err err = AM_OK;
   int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd < 0) {

@@ -9,6 +9,8 @@
 
 #include "base/err.h"
 
+// AM_ERR_IO "what path: reason" from errno; where permission is missing, who could give it.
+am_err am_path_fail(const char *what, const char *path);
 // *out = heap "a/b" (just b when a is NULL or empty, or b is absolute).
 AM_MUST_USE am_err am_path_join(const char *a, const char *b, char **out);
 // The part after the last slash; borrowed from path.

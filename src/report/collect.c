@@ -17,7 +17,8 @@
 // ---- words ----
 
 static const char *state_word(am_stage_state state) {
-  return state == AM_STATE_DONE ? "done" : state == AM_STATE_FAILED ? "failed" : "missing";
+  if (state == AM_STATE_FAILED || state == AM_STATE_PARKED) return "failed";
+  return state == AM_STATE_DONE ? "done" : "missing";
 }
 
 // A cell is done when its training and all its evaluations are.
@@ -31,7 +32,7 @@ static am_stage_state cell_state(const am_plan *p, const am_cell *cell) {
 // The message of the cell's own stage that failed, or of the nearest one that it needs.
 static const char *first_error(const am_plan *p, int64_t stage) {
   const am_stage *st = &p->stage[stage];
-  if (st->state == AM_STATE_FAILED) return st->error ? st->error : "";
+  if (st->state != AM_STATE_DONE && st->error) return st->error;
   for (int64_t i = 0; i < st->input_count && st->state != AM_STATE_DONE; i++) {
     const char *why = first_error(p, st->input[i]);
     if (*why) return why;
@@ -250,7 +251,7 @@ static am_err add_pool(am_collector *c, int64_t pool, int64_t draw) {
     if (b->pool != pool || b->draw != draw) continue;
     AM_GO(done, am_str_printf(&addresses, "%s\n", st->address));
     if (st->state != AM_STATE_DONE) {
-      if (state == AM_STATE_DONE || st->state == AM_STATE_FAILED) state = st->state;
+      if (state == AM_STATE_DONE || st->state > state) state = st->state;
       continue;
     }
     images += st->count;

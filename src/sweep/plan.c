@@ -314,15 +314,22 @@ void am_plan_free(am_plan *p) {
 }
 
 am_err am_plan_look(am_plan *p, const am_store *store) {
-  for (int64_t i = 0; i < p->count; i++) {
-    am_stage *st = &p->stage[i];
-    free(st->error);
-    st->error = NULL;
-    st->state = am_store_has(store, st->address) ? AM_STATE_DONE : AM_STATE_MISSING;
-    if (st->state == AM_STATE_DONE) continue;
-    AM_TRY(am_store_failure(store, st->address, &st->error));
-    if (st->error) st->state = AM_STATE_FAILED;
-  }
+  for (int64_t i = 0; i < p->count; i++) AM_TRY(am_stage_look(&p->stage[i], store));
+  return AM_OK;
+}
+
+am_err am_stage_look(am_stage *st, const am_store *store) {
+  am_lease_holder holder;
+  bool held = false;
+  free(st->error);
+  st->error = NULL;
+  st->failures = 0;
+  st->state = am_store_has(store, st->address) ? AM_STATE_DONE : AM_STATE_MISSING;
+  if (st->state == AM_STATE_DONE) return AM_OK;
+  AM_TRY(am_store_failure(store, st->address, &st->failures, &st->error));
+  if (st->error) st->state = st->failures < AM_PARKED ? AM_STATE_FAILED : AM_STATE_PARKED;
+  AM_TRY(am_store_holder(store, st->address, &holder, &held));
+  if (held) st->state = AM_STATE_RUNNING;
   return AM_OK;
 }
 

@@ -28,7 +28,16 @@ typedef enum {
 enum { AM_STAGE_KINDS = 5, AM_STAGE_LEVELS = 5 };
 const char *am_stage_name(am_stage_kind kind);
 
-typedef enum { AM_STATE_MISSING, AM_STATE_DONE, AM_STATE_FAILED } am_stage_state;
+// In rising order of what one rank's word says to another about one stage.
+typedef enum {
+  AM_STATE_MISSING,
+  AM_STATE_RUNNING,  // another job holds it
+  AM_STATE_LATE,     // does not fit into the time that this run has left
+  AM_STATE_FAILED,
+  AM_STATE_PARKED,  // failed the same way AM_PARKED times: left alone until somebody says retry
+  AM_STATE_DONE
+} am_stage_state;
+enum { AM_STATES = AM_STATE_DONE + 1 };
 
 typedef struct {
   am_stage_kind kind;
@@ -44,8 +53,10 @@ typedef struct {
   // Where it stands in the experiment; -1 where it does not apply.
   int64_t draw, split, generator, class_index, run, pool, arm, model;
   int64_t first, count;  // generate: sample indices within class and run
+  double expected_sec;  // on one rank; 0: unknown
   am_stage_state state;
-  char *error;  // owned: of a failed stage
+  int64_t failures;  // the same way, one after the other
+  char *error;       // owned: of the last one
 } am_stage;
 
 // A cell of the result table and the stages behind it.
@@ -83,8 +94,9 @@ typedef struct {
 // Builds the plan from what the data are. Local; every rank gets the same from equal sources.
 AM_MUST_USE am_err am_plan_new(const am_experiment *e, am_source *source_take, am_plan **out);
 void am_plan_free(am_plan *p);
-// Fills state and error of every stage from the store. Local.
+// Fills state, failures and error from the store: of every stage, of one. Local.
 AM_MUST_USE am_err am_plan_look(am_plan *p, const am_store *store);
+AM_MUST_USE am_err am_stage_look(am_stage *st, const am_store *store);
 // Bytes of image data that missing stages will write.
 int64_t am_plan_bytes(const am_plan *p);
 static inline const am_source *am_plan_source(const am_plan *p, int64_t draw, int64_t split) {

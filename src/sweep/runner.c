@@ -1,121 +1,13 @@
 #include "sweep/runner.h"
 
+#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
-#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "base/version.h"
-
-// ---- one stage ----
-
-// These say that this configuration cannot be computed; anything else concerns the whole job.
-static bool is_recorded(am_err code) {
-  return code == AM_ERR_NUMERIC || code == AM_ERR_ARG || code == AM_ERR_UNSUPPORTED;
-}
-
-static am_err put(am_node *map, const char *key, const char *text, bool quoted) {
-  am_node *n = NULL;
-  AM_TRY(am_node_new_scalar(text, quoted, &n));
-  return am_node_put(map, key, n);
-}
-
-static am_err provenance(const am_runner *r, const am_stage_env *env, const am_stage *st, double seconds,
-                         char **out) {
-  am_err err = AM_OK;
-  am_node *map = NULL;
-  am_str text = {0};
-  char now[32], number[AM_NUMBER_TEXT], ranks[16];
-  am_clock_utc(now);
-  snprintf(ranks, sizeof ranks, "%d", am_comm_size(env->group));
-  AM_GO(done, am_node_new_map("", &map));
-  AM_GO(done, put(map, "stage", st->id, true));
-  AM_GO(done, put(map, "program", "augmint " AM_VERSION, true));
-  AM_GO(done, put(map, "commit", am_commit, true));
-  AM_GO(done, put(map, "compiler", __VERSION__, true));
-  AM_GO(done, put(map, "host", am_comm_host(r->world), true));
-  AM_GO(done, put(map, "device", am_device_describe(r->device), true));
-  AM_GO(done, put(map, "ranks", ranks, false));
-  AM_GO(done, put(map, "finished", now, true));
-  AM_GO(done, put(map, "seconds", am_number_text(seconds, number), false));
-  AM_GO(done, am_node_canonical(map, &text));
-  AM_GO(done, am_str_take(&text, out));
-done:
-  am_node_free(map);
-  am_str_fini(&text);
-  return err;
-}
-
-// The message of an error says which stage it comes from, once.
-static void name_stage(const am_stage *st) {
-  if (!strstr(am_err_last()->message, st->id)) am_err_prefix("%s", st->id);
-}
-
-// Remembers why a stage failed; the run goes on.
-static am_err record_failure(const am_runner *r, am_stage *st, bool leader) {
-  name_stage(st);
-  am_err_record why = *am_err_last();
-  st->state = AM_STATE_FAILED;
-  if (!leader) return AM_OK;
-  AM_WARN("failed: %s", why.message);
-  return am_store_set_failure(r->store, st->address, why.message);
-}
-
-// The group's first rank takes the artefact; *skip when it was finished meanwhile by somebody else.
-static am_err begin(const am_runner *r, const am_stage_env *env, const am_stage *st, am_artefact **a,
-                    bool *skip) {
-  bool leader = am_comm_rank(env->group) == 0;
-  am_err err = leader ? am_artefact_begin(r->store, st->address, a) : AM_OK;
-  if (err) am_err_prefix("%s", st->id);
-  unsigned finished = !err && leader && am_store_has(r->store, st->address) ? 1u : 0, any = 0;
-  AM_TRY(am_agree_flags(env->group, err, finished, &any));
-  *skip = any != 0;
-  return AM_OK;
-}
-
-// Collective(env->group).
-static am_err run_stage(const am_runner *r, const am_stage_env *env, am_stage *st) {
-  am_err err = AM_OK;
-  am_artefact *a = NULL;
-  char *checkpoint = NULL, *why = NULL;
-  bool skip = false, leader = am_comm_rank(env->group) == 0;
-  double start = am_clock_sec();
-  AM_GO(done, begin(r, env, st, &a, &skip));
-  if (skip) {
-    st->state = AM_STATE_DONE;
-    goto done;
-  }
-  AM_GO(done, am_store_checkpoint_path(r->store, st->address, &checkpoint));
-  am_fault_point();
-  err = am_stage_run(env, st, leader ? am_artefact_dir(a) : NULL, checkpoint);
-  err = am_agree(env->group, err);
-  if (is_recorded(err)) {
-    err = record_failure(r, st, leader);
-    goto done;
-  }
-  if (err && err != AM_ERR_STOPPED && err != AM_ERR_PEER) name_stage(st);
-  AM_GO(done, err);
-  if (leader) {
-    double seconds = am_clock_sec() - start;
-    err = provenance(r, env, st, seconds, &why);
-    if (!err) {
-      am_artefact *mine = a;
-      a = NULL;  // the commit frees it
-      err = am_artefact_commit(mine, st->text, why);
-    }
-    if (!err) AM_DEBUG("%s: %.1f s", st->id, seconds);
-  }
-  AM_GO(done, am_agree(env->group, err));
-  st->state = AM_STATE_DONE;
-done:
-  am_artefact_abandon(a);
-  free(checkpoint);
-  free(why);
-  return err;
-}
+#include "sweep/runner_internal.h"
 
 // ---- a level ----
 
@@ -145,6 +37,9 @@ static am_err deal(const am_plan *p, int64_t *todo, int64_t count, int groups, i
   return AM_OK;
 }
 
+// What ranks tell each other before a stage.
+enum { STOP = 1u, LATE = 2u };
+
 typedef struct {
   am_progress progress;
   double start;
@@ -162,6 +57,13 @@ static void say_progress(level_clock *clock, const am_stage *st) {
       spent * (clock->cost_total - clock->cost_done) / (clock->cost_done > 0 ? clock->cost_done : 1), eta);
   AM_INFO("  %lld/%lld on this rank, eta %s: %s", (long long)clock->done, (long long)clock->total, eta,
           st->id);
+}
+
+// Whether there is time for a stage, by the clock of the group's first rank.
+static bool is_late(const am_runner *r, const am_stage *st, int width) {
+  double now = am_clock_sec(), left = r->end_sec - now;
+  if (r->end_sec <= 0 || left >= 0.5 * (r->end_sec - r->start_sec)) return false;
+  return left <= 0 || st->expected_sec / width > left;
 }
 
 // Runs the stages of one width on groups of that many ranks. Local errors that end the job come
@@ -185,11 +87,17 @@ static am_err run_width(const am_runner *r, int64_t *todo, int64_t count, int wi
   }
   for (int64_t n = 0; n < count; n++) {
     if (owner[n] != mine) continue;
-    bool stop = false;
-    AM_GO(done, am_signal_agreed(group, &stop));
-    AM_CHECK_GO(done, !stop, AM_ERR_STOPPED, "stopped by a signal; run the same command again to go on");
-    AM_GO(done, run_stage(r, &env, &r->plan->stage[todo[n]]));
-    say_progress(&clock, &r->plan->stage[todo[n]]);
+    am_stage *st = &r->plan->stage[todo[n]];
+    unsigned mine_now = am_signal_seen() ? STOP : 0, any = 0;
+    if (am_comm_rank(group) == 0 && is_late(r, st, width)) mine_now |= LATE;
+    AM_GO(done, am_agree_flags(group, AM_OK, mine_now, &any));
+    AM_CHECK_GO(done, !(any & STOP), AM_ERR_STOPPED,
+                "stopped by a signal; run the same command again to go on");
+    if (any & LATE)
+      st->state = AM_STATE_LATE;
+    else
+      AM_GO(done, am_runner_make(r, &env, st));
+    say_progress(&clock, st);
   }
 done:
   if (group && err != AM_ERR_PEER) am_comm_free(group);
@@ -216,20 +124,12 @@ done:
   return err;
 }
 
-// The stages of a level that are missing and can be done; the others with a failed input fail, too.
-static int64_t collect_todo(const am_runner *r, int level, int64_t *todo, am_run_summary *summary) {
-  am_plan *p = r->plan;
+// The wanted stages of a level that can be done.
+static int64_t collect_todo(const am_runner *r, int level, int64_t *todo) {
   int64_t count = 0;
-  for (int64_t i = 0; i < p->count; i++) {
-    am_stage *st = &p->stage[i];
-    if (st->level != level || st->state != AM_STATE_MISSING) continue;
-    bool ready = true;
-    for (int64_t k = 0; k < st->input_count && ready; k++)
-      ready = p->stage[st->input[k]].state == AM_STATE_DONE;
-    if (ready)
-      todo[count++] = i;
-    else
-      summary->blocked++;
+  for (int64_t i = 0; i < r->plan->count; i++) {
+    const am_stage *st = &r->plan->stage[i];
+    if (st->level == level && am_runner_wants(r, i) && am_runner_ready(r->plan, st)) todo[count++] = i;
   }
   return count;
 }
@@ -250,6 +150,17 @@ static am_err describe_todo(const am_plan *p, const int64_t *todo, int64_t count
   return AM_OK;
 }
 
+static void say_level(const am_plan *p, const int64_t *todo, int64_t count, const char *words, double seconds) {
+  int64_t held = 0;
+  char span[32];
+  for (int64_t i = 0; i < count; i++) held += p->stage[todo[i]].state == AM_STATE_RUNNING;
+  am_clock_span(seconds, span);
+  if (held)
+    AM_INFO("%s: %s, %lld of them left to other jobs", words, span, (long long)held);
+  else
+    AM_INFO("%s: done in %s", words, span);
+}
+
 static am_err run_level(const am_runner *r, int level, am_run_summary *summary) {
   am_err err = AM_OK;
   am_plan *p = r->plan;
@@ -257,7 +168,7 @@ static am_err run_level(const am_runner *r, int level, am_run_summary *summary) 
   am_str words = {0};
   AM_GO(done, AM_NEW_ARRAY(&todo, p->count));
   AM_GO(done, AM_NEW_ARRAY(&same, p->count));
-  int64_t count = collect_todo(r, level, todo, summary);
+  int64_t count = collect_todo(r, level, todo);
   if (count == 0) goto done;
   AM_GO(done, describe_todo(p, todo, count, &words));
   double start = am_clock_sec();
@@ -273,13 +184,8 @@ static am_err run_level(const am_runner *r, int level, am_run_summary *summary) 
     AM_GO(done, am_agree(r->world, err));
   }
   AM_GO(done, share_states(r));
-  char span[32];
-  am_clock_span(am_clock_sec() - start, span);
-  AM_INFO("%s: done in %s", am_str_get(&words), span);
-  for (int64_t i = 0; i < count; i++) {
-    if (p->stage[todo[i]].state == AM_STATE_DONE) summary->made++;
-    if (p->stage[todo[i]].state == AM_STATE_FAILED) summary->failed++;
-  }
+  say_level(p, todo, count, am_str_get(&words), am_clock_sec() - start);
+  for (int64_t i = 0; i < count; i++) summary->made += p->stage[todo[i]].state == AM_STATE_DONE;
 done:
   am_str_fini(&words);
   free(todo);
@@ -287,27 +193,49 @@ done:
   return err;
 }
 
-// Rank 0 looks at the store, so that all ranks plan from one picture; what failed is tried again.
+// Rank 0 looks at the store, so that all ranks plan from one picture. What failed is tried again, unless
+// it is parked; what is held may be free by the time it is asked for.
 static am_err agree_on_states(const am_runner *r) {
   am_err err = AM_OK;
   am_plan *p = r->plan;
   uint8_t *state = NULL;
   AM_TRY(AM_NEW_ARRAY(&state, p->count));
   err = am_comm_rank(r->world) == 0 ? am_plan_look(p, r->store) : AM_OK;
-  for (int64_t i = 0; i < p->count && !err; i++) state[i] = p->stage[i].state == AM_STATE_DONE;
+  for (int64_t i = 0; i < p->count && !err; i++)
+    state[i] = p->stage[i].state >= AM_STATE_PARKED ? (uint8_t)p->stage[i].state : AM_STATE_MISSING;
   AM_GO(done, am_agree(r->world, err));
   AM_GO(done, am_comm_bcast(r->world, state, (size_t)p->count, 0));
-  for (int64_t i = 0; i < p->count; i++) p->stage[i].state = state[i] ? AM_STATE_DONE : AM_STATE_MISSING;
+  for (int64_t i = 0; i < p->count; i++) p->stage[i].state = (am_stage_state)state[i];
 done:
   free(state);
   return err;
 }
 
+static am_err sum_up(const am_runner *r, am_run_summary *summary) {
+  int64_t late = 0;
+  for (int64_t i = 0; i < r->plan->count; i++) {
+    am_stage_state state = r->plan->stage[i].state;
+    if (!am_runner_wants(r, i)) continue;
+    summary->failed += state == AM_STATE_FAILED;
+    summary->parked += state == AM_STATE_PARKED;
+    summary->blocked += state < AM_STATE_LATE;
+    late += state == AM_STATE_LATE;
+  }
+  AM_CHECK(late == 0, AM_ERR_STOPPED,
+           "%lld %s not fit into the time that is left; run the same command again to go on", (long long)late,
+           late == 1 ? "stage does" : "stages do");
+  return AM_OK;
+}
+
 am_err am_run_local(const am_runner *r, am_run_summary *summary) {
   double start = am_clock_sec();
+  bool more = true;
   *summary = (am_run_summary){0};
   AM_TRY(agree_on_states(r));
-  for (int level = 0; level < AM_STAGE_LEVELS; level++) AM_TRY(run_level(r, level, summary));
+  while (more) {
+    for (int level = 0; level < AM_STAGE_LEVELS; level++) AM_TRY(run_level(r, level, summary));
+    AM_TRY(am_runner_wait(r, &more));
+  }
   summary->seconds = am_clock_sec() - start;
-  return AM_OK;
+  return sum_up(r, summary);
 }

@@ -1,12 +1,10 @@
 #include "sweep/store.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,37 +14,48 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "config/node.h"
-#include "dist/comm.h"
 
 static const size_t SMALL_FILE_BYTES = (size_t)64 << 20;
+#define FAILURES "failures "
 
-// Ranks outlive a killed mpirun by a few seconds; a run that is started at once waits that long.
-static const double PATIENCE_SEC = 10;
+// A lease that others hold.
+typedef struct {
+  char address[AM_SHA256_HEX];
+  am_lease_watch watch;
+} watched;
 
 struct am_store {
   char *dir;  // owned: RESULTS/store
-  double patience_sec;
+  double expiry_sec;
+  watched *watched;  // owned
+  int64_t watched_count, watched_capacity;
 };
 
 struct am_artefact {
   am_store *store;  // borrowed
   char address[AM_SHA256_HEX];
-  char *part, *out, *checkpoint, *lock_path;  // owned
-  int lock_fd;
+  char *part, *out, *checkpoint;  // owned
+  am_lease *lease;                // owned
 };
 
 // ---- finding ----
+
+static void share_with_group(const char *dir) {
+  struct stat st;
+  mode_t before = umask(077);
+  umask(stat(dir, &st) == 0 ? before & ~(st.st_mode & 070) : before);
+}
 
 am_err am_store_open(const char *results_dir, bool create, am_store **out) {
   am_err err = AM_OK;
   am_store *s = NULL;
   AM_GO(done, AM_NEW(&s));
-  s->patience_sec = PATIENCE_SEC;
+  s->expiry_sec = AM_LEASE_EXPIRY_SEC;
   AM_GO(done, am_path_join(results_dir, "store", &s->dir));
   if (create) {
     AM_GO(done, am_path_mkdirs(s->dir));
-    AM_CHECK_GO(done, access(s->dir, W_OK | X_OK) == 0, AM_ERR_IO, "%s cannot be written: %s", s->dir,
-                strerror(errno));
+    if (access(s->dir, W_OK | X_OK) != 0) AM_GO(done, am_path_fail("cannot write to the store", s->dir));
+    share_with_group(s->dir);
   }
   *out = s;
   s = NULL;
@@ -58,10 +67,11 @@ done:
 void am_store_close(am_store *s) {
   if (!s) return;
   free(s->dir);
+  free(s->watched);
   free(s);
 }
 
-void am_store_set_patience(am_store *s, double seconds) { s->patience_sec = seconds; }
+void am_store_set_expiry(am_store *s, double seconds) { s->expiry_sec = seconds; }
 
 static am_err path_of(const am_store *s, const char *address, const char *suffix, char **out) {
   return am_str_format(out, "%s/%.2s/%s%s", s->dir, address, address, suffix);
@@ -72,10 +82,6 @@ am_err am_store_path(const am_store *s, const char *address, const char *name, c
   return am_str_format(out, "%s/%.2s/%s/%s", s->dir, address, address, name);
 }
 
-am_err am_store_checkpoint_path(const am_store *s, const char *address, char **out) {
-  return path_of(s, address, ".part/checkpoint", out);
-}
-
 bool am_store_has(const am_store *s, const char *address) {
   char *path = NULL;
   if (am_store_path(s, address, "DONE", &path) != AM_OK) return false;
@@ -84,20 +90,46 @@ bool am_store_has(const am_store *s, const char *address) {
   return there;
 }
 
-am_err am_store_failure(const am_store *s, const char *address, char **out) {
-  char *path = NULL;
+// "failures N", then the message.
+am_err am_store_failure(const am_store *s, const char *address, int64_t *count, char **text) {
+  am_err err = AM_OK;
+  char *path = NULL, *all = NULL;
   size_t bytes = 0;
-  *out = NULL;
-  AM_TRY(path_of(s, address, ".failed", &path));
-  am_err err = am_path_exists(path) ? am_file_read(path, SMALL_FILE_BYTES, out, &bytes) : AM_OK;
+  *count = 0;
+  *text = NULL;
+  AM_GO(done, path_of(s, address, ".failed", &path));
+  if (!am_path_exists(path)) goto done;
+  AM_GO(done, am_file_read(path, SMALL_FILE_BYTES, &all, &bytes));
+  char *message = strchr(all, '\n');
+  bool fine = message && am_str_starts(all, FAILURES) && sscanf(all + strlen(FAILURES), "%9" SCNd64, count) == 1;
+  AM_CHECK_GO(done, fine && *count > 0, AM_ERR_DATA, "%s is not a record of failures: remove it", path);
+  AM_GO(done, am_mem_strdup(message + 1, text));
+done:
   free(path);
+  free(all);
   return err;
 }
 
-am_err am_store_set_failure(am_store *s, const char *address, const char *text) {
+am_err am_store_add_failure(am_store *s, const char *address, const char *text) {
+  am_err err = AM_OK;
+  char *path = NULL, *before = NULL, *record = NULL;
+  int64_t count = 0;
+  AM_GO(done, am_store_failure(s, address, &count, &before));
+  if (!before || strcmp(before, text) != 0) count = 0;
+  AM_GO(done, path_of(s, address, ".failed", &path));
+  AM_GO(done, am_str_format(&record, FAILURES "%lld\n%s", (long long)count + 1, text));
+  AM_GO(done, am_file_write(path, record, strlen(record)));
+done:
+  free(path);
+  free(before);
+  free(record);
+  return err;
+}
+
+am_err am_store_forgive(am_store *s, const char *address) {
   char *path = NULL;
   AM_TRY(path_of(s, address, ".failed", &path));
-  am_err err = am_file_write(path, text, strlen(text));
+  am_err err = am_path_remove_tree(path);
   free(path);
   return err;
 }
@@ -175,131 +207,174 @@ done:
   return err;
 }
 
-// ---- locks ----
+// ---- leases ----
 
-// fcntl locks end with the process, on this host or another, however it ends: none is ever stale.
-static am_err try_lock(int fd, bool *held) {
-  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  *held = true;
-  if (fcntl(fd, F_SETLK, &lock) == 0) return AM_OK;
-  if (errno == EACCES || errno == EAGAIN) {
-    *held = false;
-    return AM_OK;
+am_err am_store_holder(const am_store *s, const char *address, am_lease_holder *holder, bool *held) {
+  char *path = NULL;
+  AM_TRY(path_of(s, address, ".lease", &path));
+  am_err err = am_lease_look(path, NULL, holder, held);
+  free(path);
+  return err;
+}
+
+static am_err watch_of(am_store *s, const char *address, am_lease_watch **out) {
+  int64_t i = 0;
+  while (i < s->watched_count && strcmp(s->watched[i].address, address) != 0) i++;
+  if (i == s->watched_count) {
+    AM_TRY(AM_GROW(&s->watched, &s->watched_capacity, i + 1));
+    snprintf(s->watched[i].address, AM_SHA256_HEX, "%s", address);
+    s->watched_count++;
   }
-  if (errno == ENOLCK || errno == ENOSYS || errno == ENOTSUP || errno == EOPNOTSUPP) {
-    static bool warned;
-    if (!warned)
-      AM_WARN("the file system of the results has no file locks: do not run an experiment twice at once");
-    warned = true;
-    return AM_OK;
-  }
-  return AM_FAIL(AM_ERR_IO, "the lock failed: %s", strerror(errno));
-}
-
-static am_err fail_busy(const am_artefact *a, int fd) {
-  char holder[256] = "";
-  ssize_t bytes = pread(fd, holder, sizeof holder - 1, 0);
-  if (bytes > 0) holder[strcspn(holder, "\n")] = 0;
-  return AM_FAIL(AM_ERR_BUSY,
-                 "artefact %.12s is held by another run (%s): wait for it or stop it, then run again",
-                 a->address, *holder ? holder : "unknown");
-}
-
-// The lock file is removed by its holder, so after locking it must still be the one at the path.
-static bool still_there(int fd, const char *path) {
-  struct stat mine, there;
-  return fstat(fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino &&
-         mine.st_dev == there.st_dev;
-}
-
-static am_err write_holder(int fd, const char *path) {
-  char host[128] = "unknown", text[192];
-  gethostname(host, sizeof host - 1);
-  int length = snprintf(text, sizeof text, "host %s, pid %ld\n", host, (long)getpid());
-  bool fine = ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)length, 0) == length;
-  AM_CHECK(fine, AM_ERR_IO, "%s cannot be written: %s", path, strerror(errno));
+  *out = &s->watched[i].watch;
   return AM_OK;
 }
 
-static am_err take_lock(am_artefact *a) {
-  double start = am_clock_sec();
-  for (;;) {
-    int fd = open(a->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    AM_CHECK(fd >= 0, AM_ERR_IO, "%s cannot be opened: %s", a->lock_path, strerror(errno));
-    bool held = false;
-    am_err err = try_lock(fd, &held);
-    bool patient = am_clock_sec() - start < a->store->patience_sec && !am_signal_seen();
-    if (!err && !held && !patient) err = fail_busy(a, fd);
-    if (!err && held && still_there(fd, a->lock_path)) {
-      a->lock_fd = fd;
-      return write_holder(fd, a->lock_path);
-    }
-    close(fd);
-    AM_TRY(err);
-    AM_TRY(am_peer_check());
-    if (!held) nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
-  }
-}
-
-static void release_lock(am_artefact *a) {
-  if (a->lock_fd < 0) return;
-  unlink(a->lock_path);
-  close(a->lock_fd);
-  a->lock_fd = -1;
-}
-
-bool am_store_is_held(const am_store *s, const char *address) {
+am_err am_store_observe(am_store *s, const char *address, am_lease_holder *holder, bool *held,
+                        am_lease_watch *seen) {
+  am_lease_watch *watch = NULL;
   char *path = NULL;
-  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  if (path_of(s, address, ".lock", &path) != AM_OK) return false;
-  int fd = open(path, O_RDWR | O_CLOEXEC);
-  bool held = fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-  if (fd >= 0) close(fd);
+  AM_TRY(watch_of(s, address, &watch));
+  AM_TRY(path_of(s, address, ".lease", &path));
+  am_err err = am_lease_look(path, watch, holder, held);
   free(path);
-  return held;
+  *seen = *watch;
+  seen->since_sec = am_clock_sec() - watch->since_sec;
+  return err;
+}
+
+am_err am_store_set_watch(am_store *s, const char *address, const am_lease_watch *seen) {
+  am_lease_watch *watch = NULL;
+  AM_TRY(watch_of(s, address, &watch));
+  *watch = *seen;
+  watch->since_sec = am_clock_sec() - seen->since_sec;
+  return AM_OK;
 }
 
 // ---- making one ----
 
 static void artefact_free(am_artefact *a) {
   if (!a) return;
-  release_lock(a);
+  am_lease_release(a->lease);
   free(a->part);
   free(a->out);
   free(a->checkpoint);
-  free(a->lock_path);
   free(a);
 }
 
-am_err am_artefact_begin(am_store *s, const char *address, am_artefact **out) {
+// STORE/<aa>/, made if need be.
+static am_err folder_of(const am_store *s, const char *address, char **out) {
+  am_err err = AM_OK;
+  char *dir = NULL;
+  AM_GO(done, am_str_format(&dir, "%s/%.2s", s->dir, address));
+  AM_GO(done, am_path_mkdirs(dir));
+  *out = dir;
+  dir = NULL;
+done:
+  free(dir);
+  return err;
+}
+
+// The names of checkpoints rise with what they hold: the last one is how far a claimant came.
+static am_err progress_of(const char *part, char **out) {
+  am_err err = AM_OK;
+  am_dir_list list = {0};
+  char *path = NULL;
+  AM_GO(done, am_path_join(part, "checkpoint", &path));
+  if (!am_path_is_dir(path)) goto done;
+  AM_GO(done, am_dir_read(path, &list));
+  if (list.count) AM_GO(done, am_mem_strdup(list.name[list.count - 1], out));
+done:
+  free(path);
+  am_dir_list_fini(&list);
+  return err;
+}
+
+// The folders of those who were at this artefact before: paths, in *out.
+static am_err predecessors(const am_artefact *a, const char *folder, am_dir_list *out) {
+  am_err err = AM_OK;
+  am_dir_list list = {0};
+  char prefix[AM_SHA256_HEX + 8];
+  snprintf(prefix, sizeof prefix, "%s.part.", a->address);
+  AM_GO(done, am_dir_read(folder, &list));
+  for (int64_t i = 0; i < list.count; i++) {
+    if (!am_str_starts(list.name[i], prefix) || strcmp(list.name[i], am_path_name(a->part)) == 0) continue;
+    AM_GO(done, AM_GROW(&out->name, &out->capacity, out->count + 1));
+    AM_GO(done, am_path_join(folder, list.name[i], &out->name[out->count]));
+    out->count++;
+  }
+done:
+  am_dir_list_fini(&list);
+  return err;
+}
+
+// Takes the checkpoint of whoever came furthest and removes the rest of what they left. What cannot be
+// taken or removed costs time and space, no more: it may be another user's.
+static am_err inherit(const am_artefact *a, const char *folder) {
+  am_err err = AM_OK;
+  am_dir_list parts = {0};
+  char *best = NULL, *progress = NULL, *from = NULL;
+  int64_t heir_of = -1;
+  AM_GO(done, predecessors(a, folder, &parts));
+  for (int64_t i = 0; i < parts.count; i++) {
+    AM_GO(done, progress_of(parts.name[i], &progress));
+    if (progress && (!best || strcmp(progress, best) > 0)) {
+      free(best);
+      best = progress;
+      progress = NULL;
+      heir_of = i;
+    }
+    free(progress);
+    progress = NULL;
+  }
+  if (heir_of >= 0) {
+    AM_GO(done, am_path_join(parts.name[heir_of], "checkpoint", &from));
+    if (am_path_rename(from, a->checkpoint) != AM_OK)
+      AM_WARN("the checkpoint of %.12s is not taken over: %s", a->address, am_err_last()->message);
+  }
+  for (int64_t i = 0; i < parts.count; i++)
+    if (am_path_remove_tree(parts.name[i]) != AM_OK) AM_WARN("%s", am_err_last()->message);
+done:
+  free(best);
+  free(progress);
+  free(from);
+  am_dir_list_fini(&parts);
+  return err;
+}
+
+am_err am_artefact_begin(am_store *s, const char *address, int ranks, am_artefact **out,
+                         am_lease_holder *holder) {
   am_err err = AM_OK;
   am_artefact *a = NULL;
+  am_lease_watch *watch = NULL;
+  am_lease_holder somebody;
+  char *lease = NULL, *folder = NULL;
+  *out = NULL;
   AM_GO(done, AM_NEW(&a));
   a->store = s;
-  a->lock_fd = -1;
   snprintf(a->address, sizeof a->address, "%s", address);
-  AM_GO(done, path_of(s, address, ".lock", &a->lock_path));
-  AM_GO(done, path_of(s, address, ".part", &a->part));
-  AM_GO(done, path_of(s, address, ".part/out", &a->out));
-  AM_GO(done, am_store_checkpoint_path(s, address, &a->checkpoint));
-  char *slash = strrchr(a->lock_path, '/');
-  *slash = 0;
-  err = am_path_mkdirs(a->lock_path);
-  *slash = '/';
-  AM_GO(done, err);
-  AM_GO(done, take_lock(a));
-  AM_GO(done, am_path_remove_tree(a->out));  // of a run that was killed
+  AM_GO(done, folder_of(s, address, &folder));
+  AM_GO(done, path_of(s, address, ".lease", &lease));
+  AM_GO(done, watch_of(s, address, &watch));
+  AM_GO(done, am_lease_take(lease, s->expiry_sec, ranks, watch, &a->lease, holder ? holder : &somebody));
+  if (!a->lease) goto done;
+  AM_GO(done, am_str_format(&a->part, "%s/%s.part.%s", folder, address, am_lease_token(a->lease)));
+  AM_GO(done, am_path_join(a->part, "out", &a->out));
+  AM_GO(done, am_path_join(a->part, "checkpoint", &a->checkpoint));
   AM_GO(done, am_path_mkdirs(a->out));
+  AM_GO(done, inherit(a, folder));
   AM_GO(done, am_path_mkdirs(a->checkpoint));
   *out = a;
   a = NULL;
 done:
   artefact_free(a);
+  free(lease);
+  free(folder);
   return err;
 }
 
 const char *am_artefact_dir(const am_artefact *a) { return a->out; }
 const char *am_artefact_checkpoint(const am_artefact *a) { return a->checkpoint; }
+bool am_artefact_held(const am_artefact *a) { return am_lease_held(a->lease); }
 
 void am_artefact_abandon(am_artefact *a) {
   if (!a) return;
@@ -339,25 +414,33 @@ done:
   return err;
 }
 
-static am_err publish(am_artefact *a) {
+// A folder without DONE does not exist. It is set aside first: what is renamed away is never somebody's
+// finished work, and of two that publish at once one finds the place taken.
+static am_err publish(const am_artefact *a, bool *published) {
   am_err err = AM_OK;
-  char *final = NULL, *failed = NULL;
+  char *final = NULL, *aside = NULL;
   AM_GO(done, path_of(a->store, a->address, "", &final));
-  AM_GO(done, path_of(a->store, a->address, ".failed", &failed));
-  AM_GO(done, am_path_remove_tree(final));  // a folder without DONE does not exist
-  AM_GO(done, am_path_rename(a->out, final));
+  AM_GO(done, am_path_join(a->part, "aside", &aside));
+  *published = !am_store_has(a->store, a->address) && am_artefact_held(a);
+  if (*published) {
+    if (am_path_exists(final)) AM_GO(done, am_path_rename(final, aside));
+    err = am_path_rename(a->out, final);
+    if (err && am_store_has(a->store, a->address)) *published = false, err = AM_OK;
+    AM_GO(done, err);
+  }
   AM_GO(done, am_path_remove_tree(a->part));
-  if (am_path_exists(failed)) AM_GO(done, am_path_remove_tree(failed));
+  if (*published) AM_GO(done, am_store_forgive(a->store, a->address));
 done:
   free(final);
-  free(failed);
+  free(aside);
   return err;
 }
 
-am_err am_artefact_commit(am_artefact *a, const char *stage_text, const char *provenance) {
+am_err am_artefact_commit(am_artefact *a, const char *stage_text, const char *provenance, bool *published) {
   am_err err = AM_OK;
   am_str manifest = {0};
   char hex[AM_SHA256_HEX];
+  *published = false;
   AM_GO(done, write_in(a->out, "stage.json", stage_text));
   AM_GO(done, write_in(a->out, "provenance.json", provenance));
   AM_GO(done, list_files(a->out, &manifest));
@@ -366,8 +449,10 @@ am_err am_artefact_commit(am_artefact *a, const char *stage_text, const char *pr
   am_fault_point();
   AM_GO(done, write_in(a->out, "DONE", hex));
   am_fault_point();
-  AM_GO(done, publish(a));
+  AM_GO(done, publish(a, published));
 done:
+  // Whoever took over has removed this claimant's folder.
+  if (err && !am_artefact_held(a)) *published = false, err = AM_OK;
   am_str_fini(&manifest);
   am_artefact_abandon(a);
   return err;

@@ -24,7 +24,7 @@ until_done() {  # until_done RESULTS STAGES
     sleep 0.05
   done
 }
-no_leftovers() { ! find "$1/store" \( -name '*.part' -o -name '*.tmp*' -o -name '*.failed' \) | grep .; }
+no_leftovers() { ! find "$1/store" \( -name '*.part*' -o -name '*.lease*' -o -name '*.tmp*' -o -name '*.failed' \) | grep .; }
 
 check "one process without mpirun runs the experiment" "$AUGMINT" run "$experiment" --results "$scratch/one"
 check "nothing unfinished is left behind" no_leftovers "$scratch/one"
@@ -97,30 +97,14 @@ check "SIGTERM does, too" stop_with TERM 20
 check "the same command goes on" "$AUGMINT" run "$experiment" --results "$scratch/stopped"
 check "and ends with the same bytes as well" same_as_one_rank "$scratch/stopped"
 
-# ---- two runs at once ----
-busy() {
-  AUGMINT_FAULT=stall:20 "$AUGMINT" run "$experiment" --results "$scratch/busy" >/dev/null 2>&1 &
-  local holder=$! status
-  until_done "$scratch/busy" 4  # the splits; the 20th fault point lies in a fit
-  sleep 0.5
-  ends_with 1 "is held by another run (host" "$AUGMINT" run "$experiment" --results "$scratch/busy"
-  status=$?
-  kill -9 "$holder"
-  wait "$holder" 2>/dev/null
-  grep -q "pid $holder" "$scratch/out" && return $status
-}
-check "a second run at the same time is refused, naming the first" busy
-check "when the first is gone, it is not" "$AUGMINT" run "$experiment" --results "$scratch/busy"
-check "with the same bytes" same_as_one_rank "$scratch/busy"
-
 # ---- damage ----
 damage() {
   local shard
-  shard=$(find "$scratch/busy/store" -name 'block-*.h5' | sort | head -n 1)
+  shard=$(find "$scratch/job/store" -name 'block-*.h5' | sort | head -n 1)
   printf 'x' | dd of="$shard" bs=1 seek=$(($(stat -c %s "$shard") - 40)) conv=notrunc status=none
 }
 damage
-check "verify finds a changed shard" ends_with 1 "bad: " "$AUGMINT" verify --results "$scratch/busy"
+check "verify finds a changed shard" ends_with 1 "bad: " "$AUGMINT" verify --results "$scratch/job"
 check "a folder that cannot be written is one clear error" \
   ends_with 1 "/proc/nowhere" run_on 2 /proc/nowhere
 finish

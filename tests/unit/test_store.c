@@ -33,10 +33,12 @@ static void make(am_store *s, const char *text) {
   am_artefact *a = NULL;
   char hex[AM_SHA256_HEX];
   address_of(text, hex);
-  am_ok(am_artefact_begin(s, hex, &a));
+  bool published = false;
+  am_ok(am_artefact_begin(s, hex, 1, &a, NULL));
   write_text(am_artefact_dir(a), "numbers.txt", "1 2 3\n");
   write_text(am_artefact_checkpoint(a), "state", "half-way");
-  am_ok(am_artefact_commit(a, text, "{\"seconds\":2.5,\"device\":\"none\"}"));
+  am_ok(am_artefact_commit(a, text, "{\"seconds\":2.5,\"device\":\"none\"}", &published));
+  assert_true(published);
 }
 
 static void publishes_whole_artefacts(void **state) {
@@ -52,8 +54,11 @@ static void publishes_whole_artefacts(void **state) {
   device = am_store_text(s, hex, "device");
   assert_string_equal(device, "none");
   free(device);
-  am_ok(am_store_checkpoint_path(s, hex, &path));
-  assert_false(am_path_exists(path));
+  am_dir_list left = {0};
+  am_ok(am_str_format(&path, "%s/whole/store/%.2s", am_test_dir(), hex));
+  am_ok(am_dir_read(path, &left));
+  assert_int_equal(left.count, 1);  // the artefact alone
+  am_dir_list_fini(&left);
   free(path);
   char(*all)[AM_SHA256_HEX] = NULL;
   int64_t count = 0;
@@ -69,12 +74,12 @@ static void keeps_checkpoints_of_what_was_given_up(void **state) {
   am_artefact *a = NULL;
   char hex[AM_SHA256_HEX], *path = NULL;
   address_of(STAGE, hex);
-  am_ok(am_artefact_begin(s, hex, &a));
+  am_ok(am_artefact_begin(s, hex, 1, &a, NULL));
   write_text(am_artefact_dir(a), "half", "half");
   write_text(am_artefact_checkpoint(a), "state", "epoch 3");
   am_artefact_abandon(a);
   assert_false(am_store_has(s, hex));
-  am_ok(am_artefact_begin(s, hex, &a));
+  am_ok(am_artefact_begin(s, hex, 1, &a, NULL));
   am_ok(am_path_join(am_artefact_checkpoint(a), "state", &path));
   assert_true(am_path_exists(path));
   free(path);
@@ -85,35 +90,89 @@ static void keeps_checkpoints_of_what_was_given_up(void **state) {
   am_store_close(s);
 }
 
-// A child process holds the artefact; killing it frees the lock, whatever it left behind.
-static void refuses_what_another_process_holds(void **state) {
-  am_store *s = open_store("busy");
-  am_artefact *a = NULL;
-  char hex[AM_SHA256_HEX], byte = 0;
-  int ready[2], status = 0;
-  address_of(STAGE, hex);
+// A child that takes the artefact, writes a checkpoint and waits for its end.
+static pid_t start_holder(am_store *s, const char *hex, const char *checkpoint) {
+  int ready[2];
+  char byte = 0;
   assert_int_equal(pipe(ready), 0);
   pid_t child = fork();
   if (child == 0) {
     am_artefact *mine = NULL;
-    byte = am_artefact_begin(s, hex, &mine) == AM_OK ? 'y' : 'n';
+    byte = am_artefact_begin(s, hex, 3, &mine, NULL) == AM_OK && mine ? 'y' : 'n';
+    if (mine) write_text(am_artefact_checkpoint(mine), checkpoint, "half-way");
     if (write(ready[1], &byte, 1) != 1) _exit(1);
     for (;;) pause();
   }
   assert_int_equal(read(ready[0], &byte, 1), 1);
   assert_int_equal(byte, 'y');
-  char pid[32];
-  snprintf(pid, sizeof pid, "pid %ld", (long)child);
-  am_store_set_patience(s, 0.3);
-  am_fails(am_artefact_begin(s, hex, &a), AM_ERR_BUSY, pid);
-  assert_true(am_store_is_held(s, hex));
-  kill(child, SIGKILL);
-  waitpid(child, &status, 0);
-  assert_false(am_store_is_held(s, hex));
-  am_ok(am_artefact_begin(s, hex, &a));
-  am_artefact_abandon(a);
   close(ready[0]);
   close(ready[1]);
+  return child;
+}
+
+// What a dead process held is free at once, and its checkpoint is its successor's.
+static void leaves_what_another_process_holds(void **state) {
+  am_store *s = open_store("busy");
+  am_artefact *a = NULL;
+  am_lease_holder holder;
+  char hex[AM_SHA256_HEX], *path = NULL;
+  bool held = false;
+  address_of(STAGE, hex);
+  pid_t child = start_holder(s, hex, "step-3");
+  am_ok(am_artefact_begin(s, hex, 1, &a, &holder));
+  assert_null(a);
+  assert_int_equal(holder.pid, child);
+  assert_int_equal(holder.ranks, 3);
+  am_ok(am_store_holder(s, hex, &holder, &held));
+  assert_true(held);
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  am_ok(am_store_holder(s, hex, &holder, &held));
+  assert_false(held);
+  am_ok(am_artefact_begin(s, hex, 1, &a, NULL));
+  assert_non_null(a);
+  am_ok(am_path_join(am_artefact_checkpoint(a), "step-3", &path));
+  assert_true(am_path_exists(path));
+  free(path);
+  am_artefact_abandon(a);
+  am_store_close(s);
+}
+
+// A stopped process is overtaken; awake again, it finds that it may not publish, and harms nothing.
+static void overtakes_what_is_silent(void **state) {
+  am_store *s = open_store("silent");
+  am_artefact *stopped = NULL, *a = NULL;
+  char hex[AM_SHA256_HEX];
+  bool published = true;
+  address_of(STAGE, hex);
+  am_store_set_expiry(s, 1e6);  // one beat in days: as good as stopped
+  am_ok(am_artefact_begin(s, hex, 1, &stopped, NULL));
+  write_text(am_artefact_dir(stopped), "numbers.txt", "1 2 3\n");
+  write_text(am_artefact_checkpoint(stopped), "step-2", "half-way");
+  am_lease_watch seen;
+  am_lease_holder holder;
+  bool held = false;
+  am_ok(am_store_observe(s, hex, &holder, &held, &seen));
+  assert_true(held);
+  seen.since_sec = 2e6;
+  am_ok(am_store_set_watch(s, hex, &seen));
+  am_ok(am_store_observe(s, hex, &holder, &held, &seen));
+  assert_false(held);
+  am_ok(am_artefact_begin(s, hex, 1, &a, NULL));
+  assert_non_null(a);
+  assert_false(am_artefact_held(stopped));
+  assert_true(am_artefact_held(a));
+  am_ok(am_artefact_commit(stopped, STAGE, "{}", &published));
+  assert_false(published);
+  assert_false(am_store_has(s, hex));
+  char *path = NULL;
+  am_ok(am_path_join(am_artefact_checkpoint(a), "step-2", &path));
+  assert_true(am_path_exists(path));
+  free(path);
+  write_text(am_artefact_dir(a), "numbers.txt", "1 2 3\n");
+  am_ok(am_artefact_commit(a, STAGE, "{}", &published));
+  assert_true(published);
+  am_ok(am_store_verify(s, hex));
   am_store_close(s);
 }
 
@@ -146,16 +205,27 @@ static void remembers_failures_until_success(void **state) {
   char hex[AM_SHA256_HEX], *why = NULL;
   am_artefact *a = NULL;
   address_of(STAGE, hex);
-  am_ok(am_artefact_begin(s, hex, &a));
+  am_ok(am_artefact_begin(s, hex, 1, &a, NULL));
   am_artefact_abandon(a);
-  am_ok(am_store_failure(s, hex, &why));
+  int64_t count = 0;
+  am_ok(am_store_failure(s, hex, &count, &why));
   assert_null(why);
-  am_ok(am_store_set_failure(s, hex, "it diverged"));
-  am_ok(am_store_failure(s, hex, &why));
+  for (int i = 0; i < 2; i++) am_ok(am_store_add_failure(s, hex, "it diverged"));
+  am_ok(am_store_failure(s, hex, &count, &why));
   assert_string_equal(why, "it diverged");
+  assert_int_equal(count, 2);
   free(why);
+  am_ok(am_store_add_failure(s, hex, "it broke"));  // another way: counted anew
+  am_ok(am_store_failure(s, hex, &count, &why));
+  assert_string_equal(why, "it broke");
+  assert_int_equal(count, 1);
+  free(why);
+  am_ok(am_store_forgive(s, hex));
+  am_ok(am_store_failure(s, hex, &count, &why));
+  assert_null(why);
+  am_ok(am_store_add_failure(s, hex, "once more"));
   make(s, STAGE);
-  am_ok(am_store_failure(s, hex, &why));
+  am_ok(am_store_failure(s, hex, &count, &why));
   assert_null(why);
   am_store_close(s);
 }
@@ -169,7 +239,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(publishes_whole_artefacts),
       cmocka_unit_test(keeps_checkpoints_of_what_was_given_up),
-      cmocka_unit_test(refuses_what_another_process_holds),
+      cmocka_unit_test(leaves_what_another_process_holds),
+      cmocka_unit_test(overtakes_what_is_silent),
       cmocka_unit_test(finds_what_was_changed),
       cmocka_unit_test(remembers_failures_until_success),
       cmocka_unit_test(refuses_an_unwritable_folder),

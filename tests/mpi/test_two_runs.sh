@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Two runs of one experiment on one store at once: each stage is made once, whoever comes first, whoever
+# dies or sleeps meanwhile; and the result is that of one run.
+cd "$(dirname "$0")/../.." && . tests/tap.sh
+experiment=tests/mpi/signs.yaml
+name=signs-test
+
+start() {  # start LOG RANKS RESULTS [options]: a run beside this script, its pid in $!
+  local log=$1 ranks=$2 results=$3
+  shift 3
+  if ((ranks > 1)); then
+    setsid mpirun -n "$ranks" "$AUGMINT" run "$experiment" --results "$results" "$@" >"$log" 2>&1 &
+  else
+    "$AUGMINT" run "$experiment" --results "$results" "$@" >"$log" 2>&1 &
+  fi
+}
+digest() {
+  store_digest "$1"
+  cut -d, -f1-11 "$1/$name/table.csv"
+}
+same() { diff <(digest "$scratch/one") <(digest "$1"); }
+no_leftovers() { ! find "$1/store" \( -name '*.part*' -o -name '*.lease*' -o -name '*.failed' \) | grep .; }
+# The stages that were made, once for each time.
+made() { sed -n 's/.* made \(.*\) in [0-9.]* s$/\1/p' "$1/$name"/log/*.log; }
+made_once() {
+  [[ -z $(made "$1" | sort | uniq -d) ]] || { made "$1" | sort | uniq -d; return 1; }
+  [[ $(made "$1" | wc -l) == $(made "$scratch/one" | wc -l) ]]
+}
+until_true() { for ((i = 0; i < 1200; i++)); do "$@" && return; sleep 0.05; done; return 1; }
+done_stages() { (($(find "$1/store" -name DONE 2>/dev/null | wc -l) >= $2)); }
+both_end() {
+  local a=0 b=0
+  wait "$1" || a=$?
+  wait "$2" || b=$?
+  tail -n 3 "$scratch/a" "$scratch/b"
+  ((a == 0 && b == 0))
+}
+
+"$AUGMINT" run "$experiment" --results "$scratch/one" >/dev/null 2>&1
+
+for ranks in 1 2; do
+  store=$scratch/both$ranks
+  start "$scratch/a" $ranks "$store"; a=$!
+  start "$scratch/b" $ranks "$store"; b=$!
+  check "two runs of $ranks ranks at once both end well" both_end $a $b
+  check "each stage was made once" made_once "$store"
+  check "the result is that of one run" same "$store"
+  check "nothing is left behind" no_leftovers "$store"
+done
+
+# kill -9 of one, at a random moment; the other goes on with what it held.
+for ranks in 1 2; do
+  store=$scratch/killed$ranks
+  start "$scratch/a" $ranks "$store"; a=$!
+  start "$scratch/b" $ranks "$store"; b=$!
+  until_true done_stages "$store" $((2 + RANDOM % 25))
+  if ((ranks > 1)); then kill -9 -- -$a; else kill -9 $a; fi
+  wait $a 2>/dev/null
+  other_ends() { wait $b; local status=$?; cat "$scratch/b"; return $status; }
+  check "kill -9 of one of two runs of $ranks ranks: the other ends well" other_ends
+  check "with the same bytes" same "$store"
+  check "and leaves nothing behind" no_leftovers "$store"
+done
+
+# One that is alive but holds a stage: the other says whom it waits for.
+store=$scratch/stalled
+AUGMINT_FAULT=stall:20 "$AUGMINT" run "$experiment" --results "$store" >/dev/null 2>&1 &
+holder=$!
+until_true done_stages "$store" 4
+start "$scratch/b" 1 "$store"; b=$!
+waits_and_says() {
+  until_true grep -q "waiting for 1 stage of other jobs: .* is held by .*pid $holder," "$scratch/b"
+}
+check "a run that waits says what for and who holds it" waits_and_says
+cat "$scratch/b" >"$scratch/log"
+check "it has done all that it could meanwhile" done_stages "$store" 20
+kill -9 $holder
+wait $holder 2>/dev/null
+check "when the holder is gone, it ends well" wait $b
+check "with the same bytes" same "$store"
+
+# One that sleeps longer than its lease lasts is overtaken; awake again, it finds all done.
+store=$scratch/asleep
+start "$scratch/a" 1 "$store" --lease-sec 1; a=$!
+until_true done_stages "$store" 6
+kill -STOP $a
+start "$scratch/b" 1 "$store"; b=$!
+overtakes() { wait $b; local status=$?; cat "$scratch/b"; return $status; }
+check "a run overtakes one that sleeps" overtakes
+kill -CONT $a
+check "which ends well, too" wait $a
+check "with the same bytes" same "$store"
+check "and nothing is left behind" no_leftovers "$store"
+
+stopped_while_waiting() {
+  AUGMINT_FAULT=stall:20 "$AUGMINT" run "$experiment" --results "$scratch/wait" >/dev/null 2>&1 &
+  holder=$!
+  until_true done_stages "$scratch/wait" 4
+  start "$scratch/b" 1 "$scratch/wait"
+  b=$!
+  until_true grep -q "waiting for" "$scratch/b"
+  kill -USR1 $b
+  wait $b
+  local status=$?
+  kill -9 $holder
+  wait $holder 2>/dev/null
+  cat "$scratch/b"
+  ((status == 75))
+}
+check "a run that waits stops at a signal with status 75" stopped_while_waiting
+finish
