@@ -2,17 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/session.h"
+#include "app/missing.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "base/version.h"
 #include "report/collect.h"
-#include "sweep/cost.h"
-#include "sweep/runner.h"
-
-// Left free on the disk beyond what the missing shards need.
-static const int64_t SPARE_BYTES = (int64_t)64 << 20;
 
 static am_err say_header(const am_app *app, const am_session *s) {
   const am_plan *p = s->plan;
@@ -38,41 +33,6 @@ static bool all_done(const am_plan *p) {
   for (int64_t i = 0; i < p->count; i++)
     if (p->stage[i].state != AM_STATE_DONE) return false;
   return true;
-}
-
-static am_err check_disk(const am_app *app, const am_plan *p) {
-  int64_t need = am_plan_bytes(p), have = 0;
-  AM_TRY(am_path_free_bytes(app->results_dir, &have));
-  AM_CHECK(have >= need + SPARE_BYTES, AM_ERR_IO, "%s has %lld MiB free, the missing shards need %lld MiB",
-           app->results_dir, (long long)(have >> 20), (long long)((need + SPARE_BYTES) >> 20));
-  return AM_OK;
-}
-
-static am_err open_log(const am_app *app, const am_session *s) {
-  char *dir = NULL;
-  AM_TRY(am_str_format(&dir, "%s/%s/log", app->results_dir, s->e->folder));
-  am_err err = am_path_mkdirs(dir);
-  if (!err) err = am_log_open(dir, AM_LOG_DEBUG);
-  free(dir);
-  return err;
-}
-
-// Collective. Everything that can be refused is refused before the first stage.
-static am_err do_missing(const am_app *app, am_session *s, am_run_summary *summary) {
-  am_err err = AM_OK;
-  am_device *device = NULL;
-  err = open_log(app, s);
-  if (!err) err = check_disk(app, s->plan);
-  if (!err) err = am_app_device(app, s->e->cfg.threads, &device);
-  AM_GO(done, am_agree(app->world, err));
-  AM_GO(done, am_plan_weigh(s->plan, device, app->world));
-  AM_INFO("device: %s", am_device_describe(device));
-  am_runner runner = {
-      .plan = s->plan, .store = s->store, .dirs = s->dirs, .device = device, .world = app->world};
-  AM_GO(done, am_run_local(&runner, summary));
-done:
-  am_device_close(device);
-  return err;
 }
 
 // The table of results.h5 when this program made it from exactly this plan; *text stays empty otherwise.
@@ -152,7 +112,7 @@ static am_err run(am_app *app) {
   // Rank 0 decides whether there is anything to do; the others may see a store that has just changed.
   int64_t work = am_comm_rank(app->world) == 0 && !all_done(s.plan);
   AM_GO(done, am_comm_max_i64(app->world, &work));
-  if (work) AM_GO(done, do_missing(app, &s, &summary));
+  if (work) AM_GO(done, am_missing_do(app, &s, &(am_missing){0}, &summary));
   if (am_comm_rank(app->world) == 0) AM_GO(done, finish(app, &s, &summary));
 done:
   am_session_close(&s);

@@ -1,0 +1,52 @@
+#include "app/missing.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "sweep/cost.h"
+
+// Left free on the disk beyond what the missing shards need.
+static const int64_t SPARE_BYTES = (int64_t)64 << 20;
+
+static am_err check_disk(const am_app *app, const am_plan *p) {
+  int64_t need = am_plan_bytes(p), have = 0;
+  AM_TRY(am_path_free_bytes(app->results_dir, &have));
+  AM_CHECK(have >= need + SPARE_BYTES, AM_ERR_IO, "%s has %lld MiB free, the missing shards need %lld MiB",
+           app->results_dir, (long long)(have >> 20), (long long)((need + SPARE_BYTES) >> 20));
+  return AM_OK;
+}
+
+static am_err open_log(const am_app *app, const am_session *s, const char *log_dir) {
+  char *dir = NULL;
+  AM_TRY(log_dir ? am_str_format(&dir, "%s", log_dir)
+                 : am_str_format(&dir, "%s/%s/log", app->results_dir, s->e->folder));
+  am_err err = am_path_mkdirs(dir);
+  if (!err) err = am_log_open(dir, AM_LOG_DEBUG);
+  free(dir);
+  return err;
+}
+
+am_err am_missing_do(const am_app *app, am_session *s, const am_missing *what, am_run_summary *summary) {
+  am_err err = AM_OK;
+  am_device *device = NULL;
+  err = open_log(app, s, what->log_dir);
+  if (!err) err = check_disk(app, s->plan);
+  if (!err) err = am_app_device(app, s->e->cfg.threads, &device);
+  AM_GO(done, am_agree(app->world, err));
+  AM_GO(done, am_plan_weigh(s->plan, device, app->world));
+  AM_INFO("device: %s", am_device_describe(device));
+  am_runner runner = {.plan = s->plan,
+                      .store = s->store,
+                      .dirs = s->dirs,
+                      .device = device,
+                      .world = app->world,
+                      .wanted = what->wanted,
+                      .start_sec = am_clock_sec(),
+                      .end_sec = what->end_sec};
+  AM_GO(done, am_run_local(&runner, summary));
+done:
+  am_device_close(device);
+  return err;
+}
