@@ -11,6 +11,7 @@
 #include "base/version.h"
 #include "bench/machine.h"
 #include "data/manifest.h"
+#include "nn/module.h"
 
 extern char **environ;
 
@@ -66,12 +67,22 @@ static void check_machine(doctor *d) {
 
 // ---- devices ----
 
+static void check_precision(doctor *d, const am_device *device) {
+  am_dtype compute;
+  if (am_compute_type(device, "bf16", &compute) == AM_OK) {
+    good(d, "precision", "fp32 and bf16");
+  } else {
+    good(d, "precision", "fp32; %s", am_err_last()->message);
+  }
+}
+
 static void check_devices(doctor *d) {
   static const char *const kinds[] = {"cpu", "ref", "guard"};
   for (int64_t i = 0; i < AM_COUNT_OF(kinds); i++) {
     am_device *device = NULL;
     if (am_device_open(&(am_device_cfg){.kind = kinds[i]}, &device) == AM_OK) {
       good(d, "device", "%s: %s", kinds[i], am_device_describe(device));
+      if (i == 0) check_precision(d, device);
       am_device_close(device);
     } else {
       bad(d, "device", "%s: %s", kinds[i], am_err_last()->message);

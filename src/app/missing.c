@@ -28,12 +28,25 @@ static am_err open_log(const am_app *app, const am_session *s, const char *log_d
   return err;
 }
 
+static am_err check_precision(const am_experiment *e, const am_device *device) {
+  for (int64_t i = 0; i < e->arm_count; i++) {
+    am_dtype compute;
+    am_err err = am_compute_type(device, e->arm[i].train.precision, &compute);
+    if (err) {
+      am_err_prefix("arm %s", e->arm[i].name);
+      return err;
+    }
+  }
+  return AM_OK;
+}
+
 am_err am_missing_do(const am_app *app, am_session *s, const am_missing *what, am_run_summary *summary) {
   am_err err = AM_OK;
   am_device *device = NULL;
   err = open_log(app, s, what->log_dir);
   if (!err) err = check_disk(app, s->plan);
   if (!err) err = am_app_device(app, s->e->cfg.threads, &device);
+  if (!err) err = check_precision(s->e, device);
   AM_GO(done, am_agree(app->world, err));
   AM_GO(done, am_plan_weigh(s->plan, device, app->world));
   AM_INFO("device: %s", am_device_describe(device));

@@ -42,7 +42,6 @@ static void train_close(void *self) {
 static am_err open_network(train *t, const network *n) {
   const am_bench *b = t->bench;
   am_model_cfg cfg = {.classes = n->classes, .size = n->size, .width = b->tiny ? 8 : 0};
-  AM_CHECK(b->precision == AM_F32, AM_ERR_UNSUPPORTED, "networks compute in fp32 only in this build");
   AM_TRY(am_model_new(n->model, &cfg, b->device, SEED, &t->model));
   t->job = (am_classify_job){.comm = b->comm,
                              .device = b->device,
@@ -55,7 +54,8 @@ static am_err open_network(train *t, const network *n) {
                                      .accumulate = 1,
                                      .loss = "cross_entropy",
                                      .schedule = "constant",
-                                     .sampler = "shuffle"},
+                                     .sampler = "shuffle",
+                                     .precision = b->precision == AM_BF16 ? "bf16" : "fp32"},
                              .optimizer = {.kind = "sgd", .lr = 1e-3, .momentum = 0.9},
                              .seed = SEED,
                              .label = "bench"};

@@ -1,5 +1,6 @@
 // Linear and convolution layers, batch normalisation, dropout.
 #include <math.h>
+#include <string.h>
 
 #include "base/rng.h"
 #include "base/str.h"
@@ -28,6 +29,28 @@ static am_init uniform_by_fan(int64_t fan_in) {
   return (am_init){.kind = AM_INIT_UNIFORM, .a = 1 / sqrt((double)fan_in)};
 }
 
+// ---- the type of a pass ----
+
+am_err am_compute_type(const am_device *dev, const char *precision, am_dtype *out) {
+  const bool bf16 = strcmp(precision, "bf16") == 0;
+  AM_CHECK(bf16 || strcmp(precision, "fp32") == 0, AM_ERR_CONFIG, "precision is \"%s\", expected fp32 or bf16",
+           precision);
+  if (bf16) {
+    am_err err = am_device_check_type(dev, AM_OP_conv2d, AM_BF16);
+    if (err) {
+      am_err_prefix("precision bf16");
+      return err;
+    }
+  }
+  *out = bf16 ? AM_BF16 : AM_F32;
+  return AM_OK;
+}
+
+// What a convolution reads.
+static am_err as_image(const am_pass *pass, am_tensor *x, am_tensor **y) {
+  return am_cast(pass->graph, x, pass->compute == AM_BF16 ? AM_BF16 : x->dtype, y);
+}
+
 // ---- linear ----
 
 am_err am_linear_init(am_linear *m, am_params *ps, const char *prefix, am_linear_cfg cfg) {
@@ -40,6 +63,7 @@ am_err am_linear_init(am_linear *m, am_params *ps, const char *prefix, am_linear
 
 am_err am_linear_forward(am_linear *m, am_pass *pass, am_tensor *x, am_tensor **y) {
   am_tensor *t = NULL;
+  AM_TRY(am_cast(pass->graph, x, m->weight->value->dtype, &x));
   AM_TRY(am_matmul(pass->graph, x, m->weight->value, false, true, &t));
   if (m->bias) AM_TRY(am_add(pass->graph, t, m->bias->value, &t));
   *y = t;
@@ -84,6 +108,7 @@ am_err am_conv_act_forward(am_conv *m, am_pass *pass, am_tensor *x, am_activatio
   am_graph *g = pass->graph;
   am_conv2d_desc d = conv_desc(m);
   am_tensor *t = NULL;
+  AM_TRY(as_image(pass, x, &x));
   if (m->cfg.transposed) {
     AM_TRY(am_conv_transpose2d(g, x, m->weight->value, d, m->cfg.output_pad, &t));
   } else {
@@ -189,6 +214,7 @@ am_err am_conv_norm_act_forward(am_conv *conv, am_batch_norm_layer *norm, am_pas
     AM_TRY(am_conv_forward(conv, pass, x, &x));
     return am_norm_act_forward(norm, pass, x, residual, act, y);
   }
+  AM_TRY(as_image(pass, x, &x));
   am_tensor *in[] = {x, conv->weight->value, NULL, NULL, residual};
   am_conv2d_affine_desc d = {.conv = conv_desc(conv), .act = act};
   AM_TRY(running_affine(norm, g, &in[2], &in[3]));
@@ -207,7 +233,7 @@ am_err am_dropout(am_pass *pass, am_tensor *x, double p, am_tensor **y) {
   char word[48];
   snprintf(word, sizeof word, "dropout/%llu", (unsigned long long)pass->draws++);
   am_random_desc d = {.kind = AM_RAND_UNIFORM,
-                      .dtype = x->dtype,
+                      .dtype = x->dtype == AM_BF16 ? AM_F32 : x->dtype,  // bf16 would round the share
                       .shape = x->shape,
                       .seed = am_seed_derive(pass->seed, word),
                       .index = pass->index,
@@ -216,5 +242,6 @@ am_err am_dropout(am_pass *pass, am_tensor *x, double p, am_tensor **y) {
   AM_TRY(am_random(pass->graph, d, &mask));
   AM_TRY(am_unary(pass->graph, (am_unary_desc){.kind = AM_UN_STEP, .a = p}, mask, &mask));
   AM_TRY(am_affine(pass->graph, mask, 1 / (1 - p), 0, &mask));
+  AM_TRY(am_cast(pass->graph, mask, x->dtype, &mask));
   return am_mul(pass->graph, x, mask, y);
 }

@@ -10,16 +10,23 @@
 #include "autograd/ops.h"
 #include "nn/params.h"
 
-// What a forward pass is for. `seed` and `index` feed dropout and noise: element streams are
+// What a forward pass is for. With `compute` AM_BF16 convolutions and all between them, up to a pool over the
+// whole image, take and give bf16, on a device that computes in it; parameters, their gradients, statistics
+// and linear layers stay in the parameters' type. `seed` and `index` feed dropout and noise: element streams are
 // (seed, AM_RNG_DROPOUT, index + row), index = step * 2^20 + first row's place in the whole batch.
 typedef struct am_pass {
   am_graph *graph;      // borrowed
   bool train;           // BatchNorm uses batch statistics, dropout drops
   bool update_stats;    // BatchNorm updates its running statistics (slice 0 in data parallel)
+  am_dtype compute;     // AM_F32 (0): the parameters' type throughout; AM_BF16
   uint64_t seed;
   uint64_t index;
   uint64_t draws;       // counts random layers within this pass; starts at 0
 } am_pass;
+
+// The compute type that an experiment calls "fp32" or "bf16". Errors: AM_ERR_CONFIG another word;
+// AM_ERR_UNSUPPORTED a device that does not convolve in that type, with what it lacks.
+AM_MUST_USE am_err am_compute_type(const am_device *dev, const char *precision, am_dtype *out);
 
 typedef enum { AM_SCHEME_PYTORCH, AM_SCHEME_DCGAN, AM_SCHEME_KAIMING_FAN_OUT } am_init_scheme;
 // PYTORCH: U(-b, b), b = 1/sqrt(fan_in), weights and biases; BatchNorm 1 and 0.

@@ -252,13 +252,15 @@ static am_err run_evaluate(const am_stage_env *env, const am_stage *st, const ch
   am_dataset *data = NULL;
   am_pipeline *plain = NULL;
   float *logits = NULL;
+  am_dtype compute = AM_F32;
+  AM_GO(done, am_compute_type(env->device, e->arm[st->arm].train.precision, &compute));
   AM_GO(done, am_stage_network(env, def->def, &def->network, st->draw, 0, &m));
   AM_GO(done, load_network(env, st->input[0], "model.safetensors", m));
   AM_GO(done, st->split ? am_stage_dataset(env, st->input[1], &data)
                         : am_training_dataset(env, &env->plan->stage[st->input[0]], &data));
   AM_GO(done, new_pipeline(e, NULL, &plain));
   AM_GO(done, AM_NEW_ARRAY(&logits, am_dataset_count(data) * classes));
-  AM_GO(done, am_classifier_logits(m, data, am_pipeline_transform(plain), EVALUATE_BATCH, logits));
+  AM_GO(done, am_classifier_logits(m, data, am_pipeline_transform(plain), compute, EVALUATE_BATCH, logits));
   AM_GO(done, write_predictions(data, logits, classes, out_dir));
 done:
   free(logits);

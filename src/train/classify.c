@@ -23,6 +23,7 @@ typedef struct {
   am_ema *ema;                 // owned; NULL without
   am_evaluator *watch;         // owned; NULL without
   am_lr_cfg schedule;
+  am_dtype compute;
   double lr;  // of the last update
   int64_t first_slice, local_slices;
   double *sums;      // owned: (local_slices, SUM_COUNT)
@@ -119,6 +120,7 @@ static am_err slice_step(classifier *c, const am_step *at, const am_batch *batch
   am_pass pass = {.graph = c->graph,
                   .train = true,
                   .update_stats = c->first_slice + local == 0,
+                  .compute = c->compute,
                   .seed = c->job->seed,
                   .index = ((uint64_t)at->batch_number << 20) + (uint64_t)r.first};
   AM_TRY(load_images(c, batch, r, &x));
@@ -315,6 +317,7 @@ static am_err classifier_init(classifier *c, const am_classify_job *job) {
   AM_CHECK(job->model->cfg.classes == am_dataset_classes(job->data), AM_ERR_CONFIG,
            "the network has %" PRId64 " classes, the data %" PRId64, job->model->cfg.classes,
            am_dataset_classes(job->data));
+  AM_TRY(am_compute_type(job->device, job->cfg.precision, &c->compute));
   AM_TRY(make_schedule(&job->cfg, am_ceil_div(steps, job->cfg.accumulate), &c->schedule));
   AM_TRY(am_graph_new(job->device, &c->graph));
   AM_TRY(am_ddp_new(job->comm, ps, job->cfg.slices, &c->ddp));
@@ -322,7 +325,8 @@ static am_err classifier_init(classifier *c, const am_classify_job *job) {
   AM_TRY(am_optim_new(am_optimizer_to_optim(&job->optimizer), ps, &c->optim));
   if (job->cfg.ema > 0) AM_TRY(am_ema_new(ps, &c->ema));
   if (job->watch && am_dataset_count(job->watch) > 0) {
-    AM_TRY(am_evaluator_new(job->model, job->watch, job->eval_transform, job->cfg.batch_size, &c->watch));
+    AM_TRY(am_evaluator_new(job->model, job->watch, job->eval_transform, c->compute, job->cfg.batch_size,
+                            &c->watch));
   }
   AM_TRY(AM_NEW_ARRAY(&c->sums, c->local_slices * SUM_COUNT));
   AM_TRY(AM_NEW_ARRAY(&c->sum_row, c->local_slices));
@@ -371,10 +375,10 @@ static am_err describe_identity(const am_classify_job *job, char **out) {
   return am_str_format(out,
                        "classifier %s %" PRId64 " elements seed %" PRIu64 " images %" PRId64 " batch %" PRId64
                        " slices %" PRId64 " accumulate %" PRId64 " epochs %" PRId64
-                       " optimizer %s lr %.17g loss %s",
+                       " optimizer %s lr %.17g loss %s precision %s",
                        job->model->def->name, am_params_trainable_elements(job->model->params), job->seed,
                        am_dataset_count(job->data), job->cfg.batch_size, job->cfg.slices, job->cfg.accumulate,
-                       job->cfg.epochs, job->optimizer.kind, job->optimizer.lr, job->cfg.loss);
+                       job->cfg.epochs, job->optimizer.kind, job->optimizer.lr, job->cfg.loss, job->cfg.precision);
 }
 
 am_err am_train_classifier(const am_classify_job *job, am_history **history) {

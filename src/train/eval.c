@@ -11,6 +11,7 @@ struct am_evaluator {
   am_model *model;   // borrowed
   am_dataset *data;  // borrowed
   am_transform transform;
+  am_dtype compute;
   int64_t batch_size, channels, height, width, classes;
   am_graph *graph;  // owned, not recording
   uint8_t *pixel;   // owned: one image
@@ -19,8 +20,8 @@ struct am_evaluator {
   int32_t *label;   // owned: (batch_size)
 };
 
-am_err am_evaluator_new(am_model *model, am_dataset *data, am_transform transform, int64_t batch_size,
-                        am_evaluator **out) {
+am_err am_evaluator_new(am_model *model, am_dataset *data, am_transform transform, am_dtype compute,
+                        int64_t batch_size, am_evaluator **out) {
   am_err err = AM_OK;
   am_evaluator *e = NULL;
   am_device *dev = am_params_values(model->params)->device;
@@ -29,6 +30,7 @@ am_err am_evaluator_new(am_model *model, am_dataset *data, am_transform transfor
   *e = (am_evaluator){.model = model,
                       .data = data,
                       .transform = transform,
+                      .compute = compute,
                       .batch_size = batch_size,
                       .classes = model->cfg.classes};
   am_dataset_image_shape(data, &e->height, &e->width, &e->channels);
@@ -70,7 +72,7 @@ am_err am_evaluator_block(am_evaluator *e, int64_t first, int64_t count, float *
   AM_TRY(am_peer_check());
   AM_TRY(load_rows(e, first, count));
   am_graph *g = e->graph;
-  am_pass pass = {.graph = g};
+  am_pass pass = {.graph = g, .compute = e->compute};
   am_tensor *x = NULL, *y = NULL;
   am_shape shape = AM_SHAPE(e->batch_size, e->channels, e->transform.out_height, e->transform.out_width);
   am_err err = AM_OK;
@@ -132,10 +134,10 @@ agree:
   return err;
 }
 
-am_err am_classifier_logits(am_model *model, am_dataset *data, am_transform transform, int64_t batch_size,
-                            float *logits) {
+am_err am_classifier_logits(am_model *model, am_dataset *data, am_transform transform, am_dtype compute,
+                            int64_t batch_size, float *logits) {
   am_evaluator *e = NULL;
-  am_err err = am_evaluator_new(model, data, transform, batch_size, &e);
+  am_err err = am_evaluator_new(model, data, transform, compute, batch_size, &e);
   for (int64_t at = 0; at < am_dataset_count(data) && !err; at += batch_size) {
     err = am_evaluator_block(e, at, am_min_i64(batch_size, am_dataset_count(data) - at),
                              logits + at * e->classes);

@@ -7,9 +7,9 @@
 #include "train/train.h"
 
 typedef struct am_evaluator am_evaluator;
-// model and data are borrowed.
+// model and data are borrowed; compute: am_pass.compute.
 AM_MUST_USE am_err am_evaluator_new(am_model *model, am_dataset *data, am_transform transform,
-                                    int64_t batch_size, am_evaluator **out);
+                                    am_dtype compute, int64_t batch_size, am_evaluator **out);
 void am_evaluator_free(am_evaluator *e);
 // Local: logits (count, classes) of items first .. first+count, count <= batch_size.
 AM_MUST_USE am_err am_evaluator_block(am_evaluator *e, int64_t first, int64_t count, float *logits);

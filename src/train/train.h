@@ -40,6 +40,8 @@
   F(ema, 0, 0, 1, "", "decay of the averaged weights used for evaluation; 0: none")               \
   C(sampler, "shuffle", "shuffle|balanced", "balanced: drawn with replacement, classes equally often") \
   B(drop_last, false, "leave out a short last batch")                                             \
+  C(precision, "fp32", "fp32|bf16",                                                               \
+    "type between convolutions, in training and evaluation; bf16: f32 weights and sums, no loss scaling") \
   I(checkpoint_sec, 300, 0, 1000000, "s", "time between checkpoints; changes no result")
 #define AM_FIT_FIELDS(I, F, B, S, C)                                                              \
   B(per_class, true, "one generator for each class")                                              \
@@ -91,9 +93,10 @@ typedef struct {
 // state. *history (columns epoch, lr, train_loss, train_accuracy, and watch_loss, watch_accuracy)
 // belongs to the caller. AM_ERR_STOPPED: a signal was agreed on and the checkpoint is written.
 AM_MUST_USE am_err am_train_classifier(const am_classify_job *job, am_history **history);
-// Local: logits (n, classes) of every item in order, in eval mode, at one fixed batch shape.
+// Local: logits (n, classes) of every item in order, in eval mode, at one fixed batch shape, computed in
+// this type (am_pass.compute).
 AM_MUST_USE am_err am_classifier_logits(am_model *model, am_dataset *data, am_transform transform,
-                                        int64_t batch_size, float *logits);
+                                        am_dtype compute, int64_t batch_size, float *logits);
 
 // ---- a GAN (gan.c) ----
 typedef struct {

@@ -25,6 +25,13 @@ static bool am_mpi_test_passed;
   }                                \
   static void name##_body(void)
 
+// On every rank or on none.
+#define am_mpi_skip(...)       \
+  do {                         \
+    am_mpi_test_passed = true; \
+    am_skip(__VA_ARGS__);      \
+  } while (0)
+
 static inline int am_mpi_test_begin(void **state) {
   (void)state;
   am_mpi_test_passed = false;

@@ -55,6 +55,12 @@ AM_MPI_TEST(so_it_has_with_every_option) {
   check_classifier((tiny_options){.slices = 4, .epochs = 3, .extras = true, .fine_tuned = true});
 }
 
+AM_MPI_TEST(so_it_has_in_bf16) {
+  if (!has_bf16()) am_mpi_skip("%s", am_err_last()->message);
+  check_classifier((tiny_options){.slices = 1, .epochs = 2, .bf16 = true});
+  check_classifier((tiny_options){.slices = 4, .epochs = 3, .extras = true, .bf16 = true});
+}
+
 static void check_gan(tiny_options o) {
   am_comm *self = alone();
   am_dataset *data = tiny_data(am_test_dir());
@@ -77,30 +83,55 @@ AM_MPI_TEST(gan_has_the_same_bits_on_any_ranks) {
   check_gan((tiny_options){.slices = 4, .epochs = 2});
 }
 
-// Slices are part of the meaning: two of them do not give the bits of one.
-AM_MPI_TEST(slices_matter) {
+static void check_differ(tiny_options a, tiny_options b) {
   am_comm *self = alone();
   am_dataset *data = tiny_data(am_test_dir());
   am_history *h = NULL;
   char one[65], two[65];
-  am_ok(tiny_train(self, data, (tiny_options){.slices = 1, .epochs = 1}, one, &h));
+  am_ok(tiny_train(self, data, a, one, &h));
   am_history_free(h);
-  am_ok(tiny_train(self, data, (tiny_options){.slices = 2, .epochs = 1}, two, &h));
+  am_ok(tiny_train(self, data, b, two, &h));
   am_history_free(h);
   assert_string_not_equal(one, two);
   am_dataset_free(data);
   am_comm_free(self);
 }
 
-AM_MPI_TEST(learns) {
+// Slices are part of the meaning: two of them do not give the bits of one.
+AM_MPI_TEST(slices_matter) {
+  check_differ((tiny_options){.slices = 1, .epochs = 1}, (tiny_options){.slices = 2, .epochs = 1});
+}
+
+// So is the type; a machine without bf16 says so at once.
+AM_MPI_TEST(precision_matters) {
+  tiny_options single = {.slices = 1, .epochs = 1}, half = {.slices = 1, .epochs = 1, .bf16 = true};
+  if (has_bf16()) {
+    check_differ(single, half);
+    return;
+  }
   am_dataset *data = tiny_data(am_test_dir());
   am_history *h = NULL;
   char hash[65];
-  am_ok(tiny_train(world, data, (tiny_options){.slices = 2, .epochs = 30}, hash, &h));
+  am_fails(tiny_train(world, data, half, hash, &h), AM_ERR_UNSUPPORTED, "has no bf16 instructions");
+  am_dataset_free(data);
+}
+
+static void check_learns(bool bf16) {
+  am_dataset *data = tiny_data(am_test_dir());
+  am_history *h = NULL;
+  char hash[65];
+  am_ok(tiny_train(world, data, (tiny_options){.slices = 2, .epochs = 30, .bf16 = bf16}, hash, &h));
   assert_true(am_history_at(h, 29, 2) < 0.5 * am_history_at(h, 0, 2));
   assert_true(am_history_at(h, 29, 3) > 0.9);
   am_history_free(h);
   am_dataset_free(data);
+}
+
+AM_MPI_TEST(learns) { check_learns(false); }
+
+AM_MPI_TEST(learns_in_bf16) {
+  if (!has_bf16()) am_mpi_skip("%s", am_err_last()->message);
+  check_learns(true);
 }
 
 // ---- a rank whose weights went wrong ----
@@ -149,14 +180,14 @@ AM_MPI_TEST(evaluation_does_not_depend_on_ranks) {
       .apply = tiny_transform, .user = &plain, .out_height = TINY_SIZE, .out_width = TINY_SIZE};
   am_evaluator *e = NULL;
   double shared[2], single[2];
-  am_ok(am_evaluator_new(m, data, transform, 4, &e));
+  am_ok(am_evaluator_new(m, data, transform, AM_F32, 4, &e));
   am_ok(am_evaluator_means(e, world, name, 2, shared));
   am_ok(am_evaluator_means(e, self, name, 2, single));
   assert_memory_equal(shared, single, sizeof shared);
   // The whole set at once says the same.
   float logits[TINY_IMAGES * 2];
   double loss = 0;
-  am_ok(am_classifier_logits(m, data, transform, 5, logits));
+  am_ok(am_classifier_logits(m, data, transform, AM_F32, 5, logits));
   for (int64_t i = 0; i < TINY_IMAGES; i++) {
     double a = logits[2 * i], b = logits[2 * i + 1], mine = am_dataset_label(data, i) ? b : a;
     loss += log(exp(a) + exp(b)) - mine;
@@ -234,6 +265,9 @@ int main(int argc, char **argv) {
       am_mpi_test(so_it_has_with_every_option),
       am_mpi_test(gan_has_the_same_bits_on_any_ranks),
       am_mpi_test(slices_matter),
+      am_mpi_test(precision_matters),
+      am_mpi_test(so_it_has_in_bf16),
+      am_mpi_test(learns_in_bf16),
       am_mpi_test(learns),
       am_mpi_test(notices_weights_that_differ),
       am_mpi_test(evaluation_does_not_depend_on_ranks),

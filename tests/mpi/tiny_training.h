@@ -117,6 +117,7 @@ typedef struct {
   const char *checkpoint_dir;
   bool extras;             // accumulation, clipping, EMA, smoothing, balanced sampling, a watched set
   bool fine_tuned;         // a frozen convolution, and a learning rate of its own for the last layer
+  bool bf16;
   am_transform transform;  // {0}: tiny_transform
   am_model **seen;         // receives the network while it is trained; may be NULL
 } tiny_options;
@@ -141,6 +142,7 @@ static inline am_classify_job tiny_classify_job(am_comm *comm, am_device *dev, a
   job.cfg.batch_size = 8;
   job.cfg.slices = o.slices;
   job.cfg.checkpoint_sec = 0;  // after every step
+  if (o.bf16) job.cfg.precision = "bf16";
   if (!o.extras) return job;
   job.cfg.accumulate = 2;
   job.cfg.clip_norm = 0.5;
@@ -152,6 +154,16 @@ static inline am_classify_job tiny_classify_job(am_comm *comm, am_device *dev, a
   job.watch = data;
   job.loader_workers = 1;
   return job;
+}
+
+// Whether this machine trains in bf16; am_err_last says why not.
+static inline bool has_bf16(void) {
+  am_device *dev = NULL;
+  am_dtype compute;
+  am_ok(am_device_open(NULL, &dev));
+  am_err err = am_compute_type(dev, "bf16", &compute);
+  am_device_close(dev);
+  return err == AM_OK;
 }
 
 static inline am_err tiny_train(am_comm *comm, am_dataset *data, tiny_options o, char hash[65],
