@@ -50,6 +50,8 @@ static void plain_convolutions_agree(void **state) {
       {1, 10, 4, 4, 16, 4, 4, 1, 0, 1, 1},    // first of its generator
       {1, 16, 16, 16, 32, 4, 4, 2, 1, 1, 1},  // and one between
       {4, 16, 8, 8, 32, 4, 4, 2, 1, 1, 1},    // several images a product
+      {1, 256, 8, 8, 260, 4, 4, 2, 1, 1, 1},  // weights beyond the caches, 16 places
+      {2, 256, 8, 8, 260, 4, 4, 2, 1, 1, 1},  // and 32
       {7, 24, 5, 5, 8, 3, 3, 1, 1, 1, 1},
   };
   cpu_pair p = open_pair(1);

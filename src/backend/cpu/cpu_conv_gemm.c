@@ -7,7 +7,7 @@
 // neighbouring places, so that columns are made, and added back, in contiguous rows.
 #include <string.h>
 
-#include "backend/cpu/cpu_internal.h"
+#include "backend/cpu/cpu_thin.h"
 
 // ---- planes ----
 
@@ -316,6 +316,65 @@ static am_err product(char trans_a, char trans_b, int64_t m, int64_t n, int64_t 
   return AM_OK;
 }
 
+// ---- products with columns ----
+
+// Few columns: as matrices with their columns along the rows, whose products are faster. Reading and
+// writing w once is most of the work then, and the transpositions cost a tenth.
+enum { FEW_COLUMNS = 32 };
+
+// out (co, columns) = w col
+static am_err output_from_columns(am_cpu *cpu, const work *k, const float *w, const operands *m) {
+  if (m->col_stride == m->columns && am_cpu_thin_forward_fits(cpu, k->p.co, k->depth, m->columns)) {
+    am_cpu_thin_forward(cpu, k->p.co, k->depth, m->columns, w, m->col, m->out, m->out_stride);
+    return AM_OK;
+  }
+  AM_TRY_DNNL(dnnl_sgemm('N', 'N', k->p.co, m->columns, k->depth, 1.0f, w, k->depth, m->col, m->col_stride,
+                         0.0f, m->out, m->out_stride));
+  return AM_OK;
+}
+
+static am_err columns_as_rows(am_cpu *cpu, const operands *m, int64_t rows, const float *from, int64_t stride,
+                              am_cpu_scratch_slot slot, float **out) {
+  AM_TRY(am_cpu_scratch(cpu, slot, m->columns * rows, sizeof(float), out));
+  if (from) am_cpu_transpose(rows, m->columns, from, stride, *out, rows);
+  return AM_OK;
+}
+
+// col (depth, columns) = w^T out
+static am_err columns_from_output(am_cpu *cpu, const work *k, const float *w, const operands *m) {
+  const int64_t co = k->p.co, columns = m->columns;
+  float *out_rows = NULL, *col_rows = NULL;
+  if (columns > FEW_COLUMNS) {
+    AM_TRY_DNNL(dnnl_sgemm('T', 'N', k->depth, columns, co, 1.0f, w, k->depth, m->out, m->out_stride, 0.0f,
+                           m->col, m->col_stride));
+    return AM_OK;
+  }
+  AM_TRY(columns_as_rows(cpu, m, k->depth, NULL, 0, AM_CPU_SCRATCH_COLUMN_ROWS, &col_rows));
+  if (am_cpu_thin_backward_fits(cpu, co, k->depth, columns)) {
+    am_cpu_thin_backward(cpu, co, k->depth, columns, w, m->out, m->out_stride, col_rows);
+  } else {
+    AM_TRY(columns_as_rows(cpu, m, co, m->out, m->out_stride, AM_CPU_SCRATCH_OUTPUT_ROWS, &out_rows));
+    AM_TRY(product('N', 'N', columns, k->depth, co, out_rows, w, col_rows));
+  }
+  am_cpu_transpose(columns, k->depth, col_rows, k->depth, m->col, m->col_stride);
+  return AM_OK;
+}
+
+// dw (co, depth) = out col^T, added to dw times `keep`
+static am_err weights_from_columns(am_cpu *cpu, const work *k, const operands *m, float keep, float *dw) {
+  float *out_rows = NULL, *col_rows = NULL;
+  if (m->columns > FEW_COLUMNS) {
+    AM_TRY_DNNL(dnnl_sgemm('N', 'T', k->p.co, k->depth, m->columns, 1.0f, m->out, m->out_stride, m->col,
+                           m->col_stride, keep, dw, k->depth));
+    return AM_OK;
+  }
+  AM_TRY(columns_as_rows(cpu, m, k->p.co, m->out, m->out_stride, AM_CPU_SCRATCH_OUTPUT_ROWS, &out_rows));
+  AM_TRY(columns_as_rows(cpu, m, k->depth, m->col, m->col_stride, AM_CPU_SCRATCH_COLUMN_ROWS, &col_rows));
+  AM_TRY_DNNL(dnnl_sgemm('T', 'N', k->p.co, k->depth, m->columns, 1.0f, out_rows, k->p.co, col_rows, k->depth,
+                         keep, dw, k->depth));
+  return AM_OK;
+}
+
 // ---- the three ops ----
 
 am_err am_cpu_gemm_forward(am_cpu *cpu, const am_cpu_conv *c, const float *x, const float *w, float *y) {
@@ -329,30 +388,10 @@ am_err am_cpu_gemm_forward(am_cpu *cpu, const am_cpu_conv *c, const float *x, co
       const operands m = operands_at(&k, (float *)x, y, at, g);
       if (!k.direct && at.row == 0) split_images(cpu, &k, (float *)x, at, g);
       if (!k.direct) over_columns(cpu, &k, at, columns_of_channels);
-      AM_TRY_DNNL(dnnl_sgemm('N', 'N', k.p.co, m.columns, k.depth, 1.0f, wg, k.depth, m.col, m.col_stride,
-                             0.0f, m.out, m.out_stride));
+      AM_TRY(output_from_columns(cpu, &k, wg, &m));
       if (k.gathered) scatter_output(&k, y, at, g);
     }
   }
-  return AM_OK;
-}
-
-// col (depth, columns) = w^T out. With few columns the transposed product is twice as fast (0.33 ms
-// against 0.67 for 4096 x 512 weights and 16 columns), and transposing its result costs a tenth.
-static am_err columns_from_output(am_cpu *cpu, const work *k, const float *w, const operands *m) {
-  enum { FEW_COLUMNS = 32 };
-  const int64_t co = k->p.co, columns = m->columns;
-  float *out_rows = NULL, *col_rows = NULL;
-  if (columns > FEW_COLUMNS) {
-    AM_TRY_DNNL(dnnl_sgemm('T', 'N', k->depth, columns, co, 1.0f, w, k->depth, m->out, m->out_stride, 0.0f,
-                           m->col, m->col_stride));
-    return AM_OK;
-  }
-  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_OUTPUT_ROWS, columns * co, sizeof(float), &out_rows));
-  AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_COLUMN_ROWS, columns * k->depth, sizeof(float), &col_rows));
-  am_cpu_transpose(co, columns, m->out, m->out_stride, out_rows, co);
-  AM_TRY(product('N', 'N', columns, k->depth, co, out_rows, w, col_rows));
-  am_cpu_transpose(columns, k->depth, col_rows, k->depth, m->col, m->col_stride);
   return AM_OK;
 }
 
@@ -391,8 +430,7 @@ am_err am_cpu_gemm_grad_weight(am_cpu *cpu, const am_cpu_conv *c, const float *d
       if (!k.direct && at.row == 0) split_images(cpu, &k, (float *)x, at, g);
       if (!k.direct) over_columns(cpu, &k, at, columns_of_channels);
       if (k.gathered) gather_output(&k, dy, at, g);
-      AM_TRY_DNNL(dnnl_sgemm('N', 'T', k.p.co, k.depth, m.columns, 1.0f, m.out, m.out_stride, m.col,
-                             m.col_stride, keep, dwg, k.depth));
+      AM_TRY(weights_from_columns(cpu, &k, &m, keep, dwg));
     }
   }
   return AM_OK;
