@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "app/command.h"
+#include "app/files.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "bench/machine.h"
@@ -23,7 +24,8 @@ typedef struct {
   bool list, tiny, here, paced, profile;
   int64_t repeats;
   const char *precision, *images, *json, *against;
-  json_t *results;  // owned
+  am_image_files photos;  // owned: paths that begin with images
+  json_t *results;        // owned
   int64_t failed;
 } bench_command;
 
@@ -60,7 +62,8 @@ static am_err measure_here(bench_command *c, const am_bench_row *row) {
                       .repeats = (int)c->repeats,
                       .precision = strcmp(c->precision, "bf16") == 0 ? AM_BF16 : AM_F32,
                       .tiny = c->tiny,
-                      .images_dir = c->images,
+                      .photo = c->photos.path,
+                      .photo_count = c->photos.count,
                       .scratch_dir = app->results_dir,
                       .pace = c->paced ? wait_for_line : NULL,
                       .pace_user = c};
@@ -143,6 +146,18 @@ static am_err measure_all(bench_command *c) {
   return AM_OK;
 }
 
+static am_err find_photos(bench_command *c) {
+  if (!c->images) return AM_OK;
+  AM_TRY(am_image_files_find(c->images, &c->photos));
+  for (int64_t i = 0; i < c->photos.count; i++) {
+    char *whole = NULL;
+    AM_TRY(am_path_join(c->images, c->photos.path[i], &whole));
+    free(c->photos.path[i]);
+    c->photos.path[i] = whole;
+  }
+  return AM_OK;
+}
+
 // ---- what comes out ----
 
 static am_err print_results(bench_command *c) {
@@ -190,7 +205,7 @@ static am_err run(am_app *app) {
       {"--list", AM_OPTION_FLAG, &c.list, NULL, "the rows there are"},
       {"--precision", AM_OPTION_TEXT, &c.precision, "TYPE", "fp32 or bf16: what networks compute in (fp32)"},
       {"--repeats", AM_OPTION_I64, &c.repeats, "R", "timed repeats of each row (5)"},
-      {"--images", AM_OPTION_TEXT, &c.images, "DIR", "JPEG photographs for the decoding rows (default: drawn)"},
+      {"--images", AM_OPTION_TEXT, &c.images, "DIR", "photographs for the row decode (default: drawn)"},
       {"--profile", AM_OPTION_FLAG, &c.profile, NULL, "also where a step's time goes, beside its floor"},
       {"--json", AM_OPTION_TEXT, &c.json, "FILE", "write everything that was measured"},
       {"--against", AM_OPTION_TEXT, &c.against, "FILE", "ratios to an earlier --json FILE"},
@@ -206,12 +221,14 @@ static am_err run(am_app *app) {
     return AM_OK;
   }
   if (app->threads == 0) app->threads = am_max_i64(1, sysconf(_SC_NPROCESSORS_ONLN) / am_comm_size(app->world));
-  AM_TRY(am_bench_results_new(&c.results));
+  AM_GO(done, find_photos(&c));
+  AM_GO(done, am_bench_results_new(&c.results));
   AM_GO(done, measure_all(&c));
   AM_GO(done, print_results(&c));
   if (c.json && am_comm_rank(app->world) == 0) AM_GO(done, am_bench_results_write(c.results, c.json));
   AM_CHECK_GO(done, c.failed == 0, AM_ERR_INTERNAL, "%lld rows failed", (long long)c.failed);
 done:
+  am_image_files_fini(&c.photos);
   json_decref(c.results);
   return err;
 }

@@ -23,6 +23,18 @@ enum { STEPS_MAX = 1000000 };
 static const am_bench_row *const rows[] = {&am_row_resnet18_32,
                                            &am_row_resnet18_64,
                                            &am_row_resnet50_224,
+                                           &am_row_dcgan_1,
+                                           &am_row_dcgan_64,
+                                           &am_row_predict_16,
+                                           &am_row_predict_1,
+                                           &am_row_decode,
+                                           &am_row_shard_read,
+                                           &am_row_shard_write,
+                                           &am_row_loader,
+                                           &am_row_sgd,
+                                           &am_row_adam,
+                                           &am_row_resnet18_32_ranks,
+                                           &am_row_allreduce,
                                            NULL};
 
 const am_bench_row *const *am_bench_all(void) { return rows; }
@@ -106,7 +118,8 @@ static am_err prepare(measurement *m) {
                         .threads = threads,
                         .precision = cfg->precision,
                         .tiny = cfg->tiny,
-                        .images_dir = cfg->images_dir,
+                        .photo = cfg->photo,
+                        .photo_count = cfg->photo_count,
                         .scratch = m->scratch};
   return AM_OK;
 }
@@ -139,6 +152,18 @@ static am_err verify(measurement *m, double *step_sec) {
   return AM_OK;
 }
 
+static am_err sum_over_ranks(am_comm *c, int64_t mine, int64_t *sum) {
+  int64_t *all = NULL;
+  am_err err = AM_OK;
+  *sum = 0;
+  AM_GO(done, am_agree(c, AM_NEW_ARRAY(&all, am_comm_size(c))));
+  AM_GO(done, am_comm_all_gather(c, &mine, sizeof mine, all));
+  for (int r = 0; r < am_comm_size(c); r++) *sum += all[r];
+done:
+  free(all);
+  return err;
+}
+
 // Ranks begin together and end together.
 static am_err time_steps(measurement *m, am_err (*step)(void *), int64_t steps, double *wall, double *cpu) {
   AM_TRY(am_comm_barrier(m->cfg->comm));
@@ -164,8 +189,7 @@ static am_err repeat(measurement *m, double step_sec) {
       AM_TRY(time_steps(m, m->row->reference, steps, &r->reference_sec[r->repeats], &cpu));
     }
   }
-  r->peak_bytes = peak_memory();
-  return am_comm_max_i64(m->cfg->comm, &r->peak_bytes);
+  return sum_over_ranks(m->cfg->comm, peak_memory(), &r->peak_bytes);
 }
 
 // One more step, op by op.

@@ -14,7 +14,7 @@
 #include "dist/comm.h"
 #include "tensor/profile.h"
 
-enum { AM_BENCH_REPEATS_MAX = 100 };
+enum { AM_BENCH_REPEATS_MAX = 100, AM_BENCH_PHOTOS_MAX = 200 };
 
 // What a row is given.
 typedef struct {
@@ -23,7 +23,8 @@ typedef struct {
   int threads;
   am_dtype precision;      // AM_F32 or AM_BF16: of the networks' arithmetic
   bool tiny;               // as small as still makes sense: for tests of the benchmark itself
-  const char *images_dir;  // JPEG photographs; NULL: drawn ones
+  char *const *photo;      // borrowed: paths of JPEG photographs, of which the first AM_BENCH_PHOTOS_MAX are used
+  int64_t photo_count;     // 0: pictures are drawn
   const char *scratch;     // a folder of this row alone, removed afterwards
 } am_bench;
 
@@ -67,7 +68,8 @@ typedef struct {
   int threads, repeats;
   am_dtype precision;
   bool tiny;
-  const char *images_dir;
+  char *const *photo;
+  int64_t photo_count;
   const char *scratch_dir;  // the row's folder is made below
   // Called before each repeat, so that somebody else's repeats can come between; NULL: they follow at once.
   AM_MUST_USE am_err (*pace)(void *user, int repeat);
