@@ -132,7 +132,7 @@ fuzz-build: $(FUZZ:%=$(B)/fuzz/%)
 
 bench: all                          ## ours beside PyTorch and Pillow: BENCH_ROWS=a,b BENCH_PYTHON=... (README.md, "Speed")
 	$(Q)python3 analysis/bench.py --program $(B)/augmint --out build/bench $(if $(BENCH_ROWS),--rows $(BENCH_ROWS)) \
-	  $(if $(BENCH_PYTHON),--python $(BENCH_PYTHON)) $(BENCH_OPTIONS)
+	  $(if $(BENCH_PYTHON),--python $(BENCH_PYTHON)) $(if $(BENCH_IMAGES),--images $(BENCH_IMAGES)) $(BENCH_OPTIONS)
 
 info:                               ## what was found on this machine
 	@echo "compiler  $$($(CC) --version | head -n 1)"

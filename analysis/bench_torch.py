@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the rows of `augmint bench` cost in PyTorch and Pillow, written as a competent user would.
 
-It is driven by bench.py: one JSON request a line on standard input, one JSON answer a line on standard output.
+It is driven by bench.py (--serve, or --serve --no-torch): one JSON request a line on standard input, one JSON answer a line on standard output.
 
     {"do": "about"}                            versions, and what is not here
     {"do": "variants", "row": NAME}            the ways in which the row can be run here: eager ones
@@ -9,6 +9,8 @@ It is driven by bench.py: one JSON request a line on standard input, one JSON an
                                                builds, warms up, checks; seconds of a step, items of a step
     {"do": "time", "steps": N}                 seconds of the clock and of the processor for a step
     {"do": "close"}                            most memory that the process has held
+    {"do": "export", "path": P}                weights of a ResNet-50 as P.pt and P.safetensors
+    {"do": "draw", "path": DIR}                pictures for machines that have no photographs
 
 A variant is {"dtype", "layout", "mode"}, for GANs with "freeze" too:
     dtype   fp32; bf16 (autocast, weights stay fp32); bf16-weights (everything in bf16: inference only)
@@ -19,11 +21,14 @@ Training updates with the fused optimiser where the version has one, else with f
 """
 import json
 import os
+import struct
 import sys
 import time
 from pathlib import Path
 
 try:
+    if "--no-torch" in sys.argv:  # so that its memory is not counted as Pillow's
+        raise ImportError
     import torch
     from torch import nn
 except ImportError:
@@ -35,6 +40,7 @@ except ImportError:
     PIL = None
 
 WARM_UP = 2
+PHOTOS_MAX = 200  # as in src/bench/bench.h
 
 
 def peak_bytes():
@@ -280,24 +286,35 @@ class Gan:
         return float(self.g_loss.detach())
 
 
+def photographs(folder):
+    """As augmint finds them: .jpg, .jpeg, .png below the folder, by the bytes of their paths."""
+    found = [p for p in Path(folder).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png")]
+    if not found:
+        raise RuntimeError(f"no photograph below {folder}")
+    return sorted(found, key=lambda p: os.fsencode(p.relative_to(folder)))
+
+
+def prepare(path):
+    with Image.open(path) as image:
+        w, h = image.size
+        size = (256, 256 * h // w) if w <= h else (256 * w // h, 256)
+        image = image.convert("RGB").resize(size, Image.BILINEAR)
+    left, top = round((size[0] - 224) / 2), round((size[1] - 224) / 2)
+    return image.crop((left, top, left + 224, top + 224))
+
+
 class Decode:
-    """Pillow on one core: decode, convert to RGB, resize the short side to 256 (antialiased bilinear)."""
-    dtypes, modes, compiled = ("",), ("Pillow",), False
+    """Pillow on one core: what torchvision's presets do, Resize(256) and CenterCrop(224) of an RGB image."""
+    modes, compiled = ("Pillow",), False
 
     def open(self, variant, tiny, images):
-        files = sorted(p for p in Path(images).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
-        self.files = files[:4] if tiny else files
-        if not self.files:
-            raise RuntimeError(f"no JPEG below {images}")
+        self.files = photographs(images)[:3 if tiny else PHOTOS_MAX]
         self.items = len(self.files)
 
     def step(self):
         self.sum = 0
         for path in self.files:
-            with Image.open(path) as image:
-                w, h = image.size
-                size = (256, 256 * h // w) if w <= h else (256 * w // h, 256)
-                self.sum += image.convert("RGB").resize(size, Image.BILINEAR).getpixel((0, 0))[0]
+            self.sum += prepare(path).getpixel((0, 0))[0]
 
     def check(self):
         return self.sum
@@ -361,6 +378,30 @@ class Server:
         return {"sec": (time.perf_counter() - began) / request["steps"],
                 "cpu_sec": (time.process_time() - began_cpu) / request["steps"]}
 
+    def export(self, request):
+        """Weights of a ResNet-50 as PATH.pt and as PATH.safetensors."""
+        torch.manual_seed(1)
+        state = make_resnet("resnet50", 1000, False, False).state_dict()
+        torch.save(state, request["path"] + ".pt")
+        names = {torch.float32: "F32", torch.int64: "I64"}
+        header, blobs, at = {}, [], 0
+        for name, tensor in state.items():
+            blobs.append(tensor.contiguous().numpy().tobytes())
+            header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape),
+                            "data_offsets": [at, at + len(blobs[-1])]}
+            at += len(blobs[-1])
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        Path(request["path"] + ".safetensors").write_bytes(struct.pack("<Q", len(text)) + text + b"".join(blobs))
+        return {}
+
+    def draw(self, request):
+        for i in range(24):
+            smooth = Image.effect_noise((25, 19), 90).resize((500, 375), Image.BICUBIC)
+            layers = [Image.blend(smooth.rotate(40 * (i + c)), Image.effect_noise((500, 375), 40), 0.3) for c in range(3)]
+            Image.merge("RGB", layers).save(Path(request["path"]) / f"{i:02}.jpg", quality=90)
+        return {}
+
     def close(self, _):
         self.row = None
         return {"peak_bytes": peak_bytes()}
@@ -381,7 +422,35 @@ def serve():
         print(json.dumps(answer), file=answers, flush=True)
 
 
+def predict(weights, folder, out, threads):
+    """Logits of a folder, as a user's script. (Worker processes for decoding take longer to start than they save.)"""
+    import numpy as np
+    torch.set_num_threads(int(threads))
+    model = make_resnet("resnet50", 1000, False, False).eval()
+    model.load_state_dict(torch.load(weights, map_location="cpu"))
+    model = model.to(memory_format=torch.channels_last)
+    mean, sd = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    files = photographs(folder)
+
+    class Folder(torch.utils.data.Dataset):
+        def __len__(self):
+            return len(files)
+
+        def __getitem__(self, i):
+            pixels = torch.from_numpy(np.asarray(prepare(files[i])).copy()).permute(2, 0, 1).float() / 255
+            return (pixels - mean) / sd
+
+    logits = []
+    with torch.inference_mode():
+        for x in torch.utils.data.DataLoader(Folder(), batch_size=16):
+            logits.append(model(x.contiguous(memory_format=torch.channels_last)))
+    np.save(out, torch.cat(logits).numpy())
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] != ["--serve"]:
+    if sys.argv[1:2] == ["--predict"] and len(sys.argv) == 6:
+        predict(*sys.argv[2:])
+    elif sys.argv[1:2] == ["--serve"]:
+        serve()
+    else:
         sys.exit(__doc__)
-    serve()

@@ -135,7 +135,10 @@ static am_err measure_all(bench_command *c) {
   const am_app *app = c->app;
   const bool ranks = am_comm_size(app->world) > 1;
   const am_bench_row *row = NULL;
-  for (int i = 0; i < app->argc; i++) AM_TRY(am_bench_find(app->argv[i], &row));
+  for (int i = 0; i < app->argc; i++) {  // all, before minutes of measuring
+    AM_TRY(am_bench_find(app->argv[i], &row));
+    AM_TRY(am_bench_check_ranks(row, am_comm_size(app->world)));
+  }
   for (int i = 0; i < app->argc; i++) {
     AM_TRY(am_bench_find(app->argv[i], &row));
     AM_TRY(measure(c, row));
@@ -226,7 +229,7 @@ static am_err run(am_app *app) {
   AM_GO(done, measure_all(&c));
   AM_GO(done, print_results(&c));
   if (c.json && am_comm_rank(app->world) == 0) AM_GO(done, am_bench_results_write(c.results, c.json));
-  AM_CHECK_GO(done, c.failed == 0, AM_ERR_INTERNAL, "%lld rows failed", (long long)c.failed);
+  AM_CHECK_GO(done, c.failed == 0, AM_ERR_UNSUPPORTED, "%lld rows failed, as said above", (long long)c.failed);
 done:
   am_image_files_fini(&c.photos);
   json_decref(c.results);

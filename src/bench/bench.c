@@ -53,6 +53,14 @@ am_err am_bench_find(const char *name, const am_bench_row **out) {
   return AM_FAIL(AM_ERR_CONFIG, "there is no benchmark %s: augmint bench --list shows them", name);
 }
 
+am_err am_bench_check_ranks(const am_bench_row *row, int ranks) {
+  AM_CHECK(!(row->flags & AM_BENCH_RANKS) || ranks > 1, AM_ERR_CONFIG,
+           "%s measures several ranks: mpirun -n 2 augmint bench %s", row->name, row->name);
+  AM_CHECK(row->flags & AM_BENCH_RANKS || ranks == 1, AM_ERR_CONFIG,
+           "%s measures one rank, here are %d: start it without mpirun", row->name, ranks);
+  return AM_OK;
+}
+
 // ---- one row ----
 
 typedef struct {
@@ -82,18 +90,6 @@ static int64_t peak_memory(void) {
   return (int64_t)kib << 10;
 }
 
-static am_err check_fit(const measurement *m) {
-  const am_bench_row *row = m->row;
-  int ranks = am_comm_size(m->cfg->comm);
-  AM_CHECK(!(row->flags & AM_BENCH_RANKS) || ranks > 1, AM_ERR_CONFIG,
-           "%s measures several ranks: mpirun -n 2 augmint bench %s", row->name, row->name);
-  AM_CHECK(row->flags & AM_BENCH_RANKS || ranks == 1, AM_ERR_CONFIG,
-           "%s measures one rank, here are %d: start it without mpirun", row->name, ranks);
-  AM_CHECK(m->cfg->repeats >= 1 && m->cfg->repeats <= AM_BENCH_REPEATS_MAX, AM_ERR_CONFIG,
-           "--repeats %d, expected 1 to %d", m->cfg->repeats, AM_BENCH_REPEATS_MAX);
-  return AM_OK;
-}
-
 static am_err make_scratch(measurement *m) {
   AM_TRY(am_path_mkdirs(m->cfg->scratch_dir));
   AM_TRY(am_str_format(&m->scratch, "%s/.bench-XXXXXX", m->cfg->scratch_dir));
@@ -106,7 +102,7 @@ static am_err make_scratch(measurement *m) {
 
 static am_err prepare(measurement *m) {
   const am_bench_cfg *cfg = m->cfg;
-  AM_TRY(check_fit(m));
+  AM_TRY(am_bench_check_ranks(m->row, am_comm_size(cfg->comm)));
   m->record.idle_bytes = peak_memory();
   int threads = m->row->flags & AM_BENCH_ONE_CORE ? 1 : cfg->threads;
   if (m->row->flags & AM_BENCH_DEVICE) {

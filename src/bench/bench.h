@@ -61,11 +61,13 @@ typedef struct {
 const am_bench_row *const *am_bench_all(void);  // NULL-terminated
 // Errors: AM_ERR_CONFIG names the nearest.
 AM_MUST_USE am_err am_bench_find(const char *name, const am_bench_row **out);
+// Whether the row can be measured on so many ranks. Errors: AM_ERR_CONFIG.
+AM_MUST_USE am_err am_bench_check_ranks(const am_bench_row *row, int ranks);
 
 typedef struct {
   am_comm *comm;
   const char *device_kind;
-  int threads, repeats;
+  int threads, repeats;     // repeats: 1 to AM_BENCH_REPEATS_MAX
   am_dtype precision;
   bool tiny;
   char *const *photo;
