@@ -7,6 +7,7 @@
 #include "metrics/metrics.h"
 #include "models/registry.h"
 #include "sweep/experiment.h"
+#include "weights/pinned.h"
 
 static am_err put_schema(const am_schema *schema, am_str *out) {
   if (out->length) AM_TRY(am_str_printf(out, "\n"));
@@ -21,7 +22,8 @@ static am_err put_experiment(am_str *out) {
 static am_err put_manifest(am_str *out) {
   AM_TRY(put_schema(&am_manifest_schema, out));
   AM_TRY(put_schema(&am_packed_schema, out));
-  return put_schema(&am_divide_schema, out);
+  AM_TRY(put_schema(&am_divide_schema, out));
+  return put_schema(&am_weights_schema, out);
 }
 
 static am_err put_augment(am_str *out) {

@@ -62,6 +62,7 @@ struct am_command {
   X(augment)               \
   X(export)                \
   X(predict)               \
+  X(weights)               \
   X(bench)
 
 #define AM_COMMAND_EXTERN(name) extern const am_command am_cmd_##name;

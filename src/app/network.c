@@ -23,8 +23,8 @@ static am_err find_def(const am_network_choice *choice, const am_safetensors *st
       return AM_FAIL(AM_ERR_CONFIG, "there is no model \"%s\"; did you mean \"%s\"?", name, nearest);
     return AM_FAIL(AM_ERR_CONFIG, "there is no model \"%s\"; `augmint schema models` lists them", name);
   }
-  AM_CHECK(def->role == choice->role, AM_ERR_CONFIG, "%s is a %s, expected a %s", name, role_name[def->role],
-           role_name[choice->role]);
+  AM_CHECK(choice->role == AM_ROLE_COUNT || def->role == choice->role, AM_ERR_CONFIG,
+           "%s is a %s, expected a %s", name, role_name[def->role], role_name[choice->role]);
   *out = def;
   return AM_OK;
 }

@@ -7,7 +7,7 @@
 typedef struct {
   const char *model;    // --model; NULL: what the weights say they are (augmint writes that)
   const char *weights;  // --weights: a safetensors file
-  am_model_role role;   // another role is an error
+  am_model_role role;   // another role is an error; AM_ROLE_COUNT: any
   am_model_cfg cfg;     // what is known of it; the rest is what the weights say, then the network's own.
                         // A classifier's channels and classes are read off its first and last layer
 } am_network_choice;

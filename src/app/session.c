@@ -9,6 +9,7 @@ am_err am_session_open(const am_app *app, const am_experiment_options *options, 
   am_err err = AM_OK;
   am_session s = {.dirs = {.data_dir = app->data_dir, .manifest_dir = app->manifest_dir}};
   am_source *source = NULL;
+  am_given *given = NULL;
   bool first = !comm || am_comm_rank(comm) == 0;
   AM_GO(done, am_experiment_load(app->argv[0],
                                  &(am_experiment_overrides){.tiny = options->tiny,
@@ -26,7 +27,10 @@ am_err am_session_open(const am_app *app, const am_experiment_options *options, 
     s.dirs.hash_cache = s.hash_cache;
   }
   AM_GO(done, am_sources_look(s.e, &s.dirs, comm, &source));
-  AM_GO(done, am_plan_new(s.e, source, &s.plan));
+  err = am_given_look(s.e, source, &s.dirs, comm, &given);
+  if (err) am_sources_free(source, s.e->draw_count * s.e->draw[0].split_count);
+  AM_GO(done, err);
+  AM_GO(done, am_plan_new(s.e, source, given, &s.plan));
   AM_GO(done, am_plan_look(s.plan, s.store));
   *out = s;
   s = (am_session){0};

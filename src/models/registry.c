@@ -97,13 +97,9 @@ done:
 }
 
 const char *am_model_head(am_model *m, char text[AM_MODEL_HEAD]) {
-  const am_param *last = NULL;
-  for (int64_t i = 0; i < am_params_count(m->params); i++) {
-    const am_param *p = am_params_at(m->params, i);
-    if (p->kind == AM_PARAM_TRAINABLE) last = p;
-  }
-  const char *dot = last ? strrchr(last->name, '.') : NULL;
-  snprintf(text, AM_MODEL_HEAD, "%.*s", dot ? (int)(dot - last->name) : 0, last ? last->name : "");
+  const char *last = am_params_at(m->params, am_params_count(m->params) - 1)->name;
+  const char *dot = strrchr(last, '.');
+  snprintf(text, AM_MODEL_HEAD, "%.*s", dot ? (int)(dot - last) : 0, last);
   return text;
 }
 

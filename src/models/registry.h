@@ -8,7 +8,7 @@
 
 #include "nn/module.h"
 
-typedef enum { AM_ROLE_CLASSIFIER, AM_ROLE_GENERATOR, AM_ROLE_DISCRIMINATOR } am_model_role;
+typedef enum { AM_ROLE_CLASSIFIER, AM_ROLE_GENERATOR, AM_ROLE_DISCRIMINATOR, AM_ROLE_COUNT } am_model_role;
 
 // What any network needs to know; each uses what applies. Zero means the model's default.
 typedef struct {
@@ -63,7 +63,7 @@ const am_model_def *am_model_find(const char *name);  // NULL when unknown
 // nn/params.h says of fine-tuning, then am_params_commit or am_params_allocate. cfg NULL: all
 // defaults. Errors: AM_ERR_CONFIG unknown name (with the nearest one) or a cfg the model cannot have.
 AM_MUST_USE am_err am_model_declare(const char *name, const am_model_cfg *cfg, am_model **out);
-// The module of a network's last layer ("fc"): where a classifier has one row for each class.
+// The module that a network declares last ("fc"): where a classifier has one row for each class.
 enum { AM_MODEL_HEAD = 64 };
 const char *am_model_head(am_model *m, char text[AM_MODEL_HEAD]);
 // Declares, commits on dev and initialises from seed. Errors: as am_model_declare.

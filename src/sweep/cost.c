@@ -40,7 +40,8 @@ static am_err time_network(const am_stage_env *env, const am_model_def *def, con
   am_model *m = NULL;
   am_graph *g = NULL;
   double best = INFINITY;
-  AM_GO(done, am_stage_network(env, def, network, 0, 0, &m));
+  AM_GO(done, am_stage_network(env, def, network, 0, &m));
+  AM_GO(done, am_params_commit(m->params, env->device, AM_F32, 0));
   AM_GO(done, am_graph_new(env->device, &g));
   am_graph_record(g, false);
   for (int i = 0; i < PASSES; i++) {

@@ -204,6 +204,7 @@ void am_experiment_free(am_experiment *e) {
     free(e->arm[i].name_owned);
     am_node_free(e->arm[i].train_tree);
   }
+  for (int64_t i = 0; i < e->model_count; i++) am_finetune_fini(&e->model[i].finetune);
   free(e->draw);
   free(e->generator);
   free(e->pool);

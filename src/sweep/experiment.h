@@ -14,7 +14,7 @@
 //   pools:       NAME: {from per_class block batch_size batch_statistics}
 //   arms:        NAME: {train [real, {pool per_class}, {duplicates: real, per_class}], augment [...],
 //                override {keys of train}, stand_in}
-//   models:      NAME: {kind width ...}
+//   models:      NAME: {kind width ..., weights head frozen lr ... (finetune.h)}
 //   train:       keys of `train`, optimizer
 //   seeds seed threads controls
 //   evaluate:    [metrics] or {metrics [...], splits [...]}
@@ -25,6 +25,7 @@
 #include "config/bind.h"
 #include "metrics/metrics.h"
 #include "models/registry.h"
+#include "sweep/finetune.h"
 #include "train/train.h"
 
 #define AM_EXPERIMENT_FIELDS(I, F, B, S, C)                                                              \
@@ -141,6 +142,7 @@ typedef struct {
   const char *name;
   am_network_cfg network;
   const am_model_def *def;
+  am_finetune finetune;
 } am_classifier_def;
 
 typedef struct {

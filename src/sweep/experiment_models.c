@@ -59,6 +59,24 @@ am_model_cfg am_network_settings(const am_network_cfg *cfg, const am_model_def *
   };
 }
 
+#define AM_KEY(name, ...) #name,
+static const char *const finetune_keys[] = {
+    AM_FINETUNE_FIELDS(AM_KEY, AM_KEY, AM_KEY, AM_KEY, AM_KEY) "frozen", "lr", NULL};
+#undef AM_KEY
+
+// The rest of a model's keys, which speak of its parameters by name.
+static am_err read_finetune(const am_experiment *e, const am_node *n, am_classifier_def *m) {
+  const am_split_cfg *data = &e->draw[0].split[0].cfg;
+  am_model_cfg cfg = am_network_settings(&m->network, m->def);
+  am_model *declared = NULL;
+  cfg.size = data->size;
+  cfg.channels = data->channels;
+  AM_TRY(am_model_declare(m->def->name, &cfg, &declared));
+  am_err err = am_finetune_read(n, declared, &m->finetune);
+  am_model_free(declared);
+  return err;
+}
+
 am_err am_read_models(am_experiment *e) {
   am_node *section = NULL;
   AM_TRY(entries(e, "models", true, &section));
@@ -68,11 +86,12 @@ am_err am_read_models(am_experiment *e) {
     const am_node *n = section->item[i];
     m->name = section->key[i];
     if (n->kind != AM_NODE_MAP) return am_node_fail(n, "expected a map: {kind: ...}");
-    AM_TRY(am_bind(n, &am_network_schema, NULL, &m->network));
+    AM_TRY(am_bind(n, &am_network_schema, finetune_keys, &m->network));
     m->def = am_model_find(m->network.kind);
     if (!m->def || m->def->role != AM_ROLE_CLASSIFIER)
       return fail_kind(am_node_get(n, "kind"), m->network.kind, AM_ROLE_CLASSIFIER);
     AM_TRY(check_settings(n, &m->network, m->def->settings));
+    AM_TRY(read_finetune(e, n, m));
     e->model_count = i + 1;
   }
   return AM_OK;

@@ -34,8 +34,16 @@ const am_schema am_network_schema =
     AM_SCHEMA("models.<name>, generators.<name>.model", "a network", am_network_cfg, network_fields);
 
 const am_schema *const *am_experiment_schemas(void) {
-  static const am_schema *const all[] = {
-      &am_experiment_schema, &am_paper_schema, &am_split_schema, &am_normalize_schema, &am_pool_schema,
-      &am_network_schema,    &am_fit_schema,   &am_train_schema, &am_optimizer_schema, NULL};
+  static const am_schema *const all[] = {&am_experiment_schema,
+                                         &am_paper_schema,
+                                         &am_split_schema,
+                                         &am_normalize_schema,
+                                         &am_pool_schema,
+                                         &am_network_schema,
+                                         &am_finetune_schema,
+                                         &am_fit_schema,
+                                         &am_train_schema,
+                                         &am_optimizer_schema,
+                                         NULL};
   return all;
 }

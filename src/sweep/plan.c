@@ -274,17 +274,19 @@ done:
   return err;
 }
 
-am_err am_plan_new(const am_experiment *e, am_source *source_take, am_plan **out) {
+am_err am_plan_new(const am_experiment *e, am_source *source_take, am_given *given_take, am_plan **out) {
   am_err err = AM_OK;
   am_plan *p = NULL;
   int64_t *prepared = NULL, cells = 0;
   err = AM_NEW(&p);
   if (err) {
     am_sources_free(source_take, e->draw_count * e->draw[0].split_count);
+    am_given_free(given_take, e->model_count);
     return err;
   }
   p->e = e;
   p->source = source_take;
+  p->given = given_take;
   p->split_count = e->draw[0].split_count;
   bool fits = am_mul_i64(e->arm_count * e->model_count, e->draw_count, &cells) &&
               am_mul_i64(cells, e->cfg.seeds, &cells);
@@ -306,6 +308,7 @@ void am_plan_free(am_plan *p) {
   for (int64_t i = 0; i < p->count; i++) stage_fini(&p->stage[i]);
   for (int64_t i = 0; i < p->cell_count; i++) free(p->cell[i].evaluate);
   am_sources_free(p->source, p->e->draw_count * p->split_count);
+  am_given_free(p->given, p->e->model_count);
   free(p->stage);
   free(p->cell);
   free(p->fit);

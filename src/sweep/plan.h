@@ -15,6 +15,7 @@
 #define AM_SWEEP_PLAN_H
 
 #include "dist/comm.h"
+#include "sweep/given.h"
 #include "sweep/source.h"
 #include "sweep/store.h"
 
@@ -79,6 +80,7 @@ typedef struct {
 typedef struct {
   const am_experiment *e;  // borrowed
   am_source *source;       // owned: [draw * split_count + split]
+  am_given *given;         // owned: of each model
   int64_t split_count;
   am_stage *stage;
   int64_t count, capacity;
@@ -91,8 +93,10 @@ typedef struct {
   char address[AM_SHA256_HEX];  // of the whole experiment: every stage, and what tables say
 } am_plan;
 
-// Builds the plan from what the data are. Local; every rank gets the same from equal sources.
-AM_MUST_USE am_err am_plan_new(const am_experiment *e, am_source *source_take, am_plan **out);
+// Builds the plan from what the data and the given weights are. Local; every rank gets the same from
+// equal sources. What it takes is freed when it fails.
+AM_MUST_USE am_err am_plan_new(const am_experiment *e, am_source *source_take, am_given *given_take,
+                               am_plan **out);
 void am_plan_free(am_plan *p);
 // Fills state, failures and error from the store: of every stage, of one. Local.
 AM_MUST_USE am_err am_plan_look(am_plan *p, const am_store *store);

@@ -6,10 +6,9 @@
 #include "sweep/stage_run.h"
 #include "train/train.h"
 
-// stage_run.c: a network of the plan, for the images and classes of a draw. Local.
+// stage_run.c: a network of the plan, for the images and classes of a draw, declared. Local.
 AM_MUST_USE am_err am_stage_network(const am_stage_env *env, const am_model_def *def,
-                                    const am_network_cfg *network, int64_t draw, uint64_t seed,
-                                    am_model **out);
+                                    const am_network_cfg *network, int64_t draw, am_model **out);
 
 // stage_data.c
 AM_MUST_USE am_err am_prepare_run(const am_stage_env *env, const am_stage *st, const char *out_dir);

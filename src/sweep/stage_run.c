@@ -21,13 +21,17 @@ static const int64_t EVALUATE_BATCH = 64;
 // ---- shared ----
 
 am_err am_stage_network(const am_stage_env *env, const am_model_def *def, const am_network_cfg *network,
-                        int64_t draw, uint64_t seed, am_model **out) {
+                        int64_t draw, am_model **out) {
   am_model_cfg cfg = am_network_settings(network, def);
   const am_split_cfg *data = &env->plan->e->draw[draw].split[0].cfg;
   cfg.channels = data->channels;
   cfg.size = data->size;
   if (def->role == AM_ROLE_CLASSIFIER) cfg.classes = am_plan_source(env->plan, draw, 0)->class_count;
-  return am_model_new(def->name, &cfg, env->device, seed, out);
+  return am_model_declare(def->name, &cfg, out);
+}
+
+static am_err initialise(const am_stage_env *env, const am_stage *st, const char *purpose, am_model *m) {
+  return am_params_commit(m->params, env->device, AM_F32, am_seed_derive(st->seed, purpose));
 }
 
 // The file says which network it belongs to, so that `augmint sample` and `predict` need not be told.
@@ -48,7 +52,8 @@ static am_err save_network(am_model *m, const char *dir, const char *name) {
 static am_err load_network(const am_stage_env *env, int64_t stage, const char *name, am_model *m) {
   char *path = NULL;
   AM_TRY(am_store_path(env->store, env->plan->stage[stage].address, name, &path));
-  am_err err = am_params_load(m->params, path);
+  am_err err = am_params_allocate(m->params, env->device, AM_F32);
+  if (!err) err = am_params_load(m->params, path);
   free(path);
   return err;
 }
@@ -86,11 +91,10 @@ static am_err run_fit(const am_stage_env *env, const am_stage *st, const char *o
   am_model *g = NULL, *d = NULL;
   am_dataset *data = NULL;
   am_history *history = NULL;
-  err = am_stage_network(env, def->generator, &def->network, st->draw, am_seed_derive(st->seed, "generator"),
-                         &g);
-  if (!err)
-    err = am_stage_network(env, def->discriminator, &def->network, st->draw,
-                           am_seed_derive(st->seed, "discriminator"), &d);
+  err = am_stage_network(env, def->generator, &def->network, st->draw, &g);
+  if (!err) err = initialise(env, st, "generator", g);
+  if (!err) err = am_stage_network(env, def->discriminator, &def->network, st->draw, &d);
+  if (!err) err = initialise(env, st, "discriminator", d);
   if (!err) err = am_class_dataset(env, st->input[0], st->class_index, &data);
   AM_GO(done, am_agree(env->group, err));
   am_gan_job job = {.comm = env->group,
@@ -135,7 +139,7 @@ static am_err run_generate(const am_stage_env *env, const am_stage *st, const ch
   char *path = NULL;
   am_model *g = NULL;
   AM_GO(done, class_names(source, &name));
-  AM_GO(done, am_stage_network(env, def->generator, &def->network, st->draw, 0, &g));
+  AM_GO(done, am_stage_network(env, def->generator, &def->network, st->draw, &g));
   AM_GO(done, load_network(env, st->input[0], "generator.safetensors", g));
   AM_GO(done,
         am_str_format(&path, "%s/block-%08lld.h5", out_dir, (long long)am_pool_index(st->run, st->first)));
@@ -176,17 +180,33 @@ static am_err watched(const am_stage_env *env, const am_stage *st, am_dataset **
   return env->plan->e->watch ? am_stage_dataset(env, st->input[st->input_count - 1], out) : AM_OK;
 }
 
+// What a cell begins with: values from its seed, or given ones.
+static am_err starting_classifier(const am_stage_env *env, const am_stage *st, am_model **out) {
+  am_err err = AM_OK;
+  const am_classifier_def *def = &env->plan->e->model[st->model];
+  const am_given *given = &env->plan->given[st->model];
+  am_model *m = NULL;
+  AM_GO(done, am_stage_network(env, def->def, &def->network, st->draw, &m));
+  am_finetune_apply(&def->finetune, m->params);
+  AM_GO(done, initialise(env, st, "model", m));
+  if (given->path) AM_GO(done, am_finetune_load(&def->finetune, given->path, given->sha256, m));
+  *out = m;
+  m = NULL;
+done:
+  am_model_free(m);
+  return err;
+}
+
 static am_err run_train(const am_stage_env *env, const am_stage *st, const char *out_dir,
                         const char *checkpoint_dir) {
   am_err err = AM_OK;
   const am_experiment *e = env->plan->e;
   const am_arm_def *arm = &e->arm[st->arm];
-  const am_classifier_def *def = &e->model[st->model];
   am_model *m = NULL;
   am_dataset *data = NULL, *watch = NULL;
   am_pipeline *training = NULL, *plain = NULL;
   am_history *history = NULL;
-  err = am_stage_network(env, def->def, &def->network, st->draw, am_seed_derive(st->seed, "model"), &m);
+  err = starting_classifier(env, st, &m);
   if (!err) err = am_training_dataset(env, st, &data);
   if (!err) err = watched(env, st, &watch);
   if (!err) err = new_pipeline(e, arm->augment, &training);
@@ -254,7 +274,7 @@ static am_err run_evaluate(const am_stage_env *env, const am_stage *st, const ch
   float *logits = NULL;
   am_dtype compute = AM_F32;
   AM_GO(done, am_compute_type(env->device, e->arm[st->arm].train.precision, &compute));
-  AM_GO(done, am_stage_network(env, def->def, &def->network, st->draw, 0, &m));
+  AM_GO(done, am_stage_network(env, def->def, &def->network, st->draw, &m));
   AM_GO(done, load_network(env, st->input[0], "model.safetensors", m));
   AM_GO(done, st->split ? am_stage_dataset(env, st->input[1], &data)
                         : am_training_dataset(env, &env->plan->stage[st->input[0]], &data));

@@ -91,6 +91,51 @@ static am_err put_network(am_node *map, const char *key, const am_model_def *def
   return AM_OK;
 }
 
+static am_err put_words(am_node *map, const char *key, const char *const *word, int64_t count) {
+  am_err err = AM_OK;
+  am_node *list = NULL, *n = NULL;
+  AM_GO(failed, am_node_new_list("", &list));
+  for (int64_t i = 0; i < count; i++) {
+    AM_GO(failed, am_node_new_scalar(word[i], true, &n));
+    AM_GO(failed, am_node_append(list, n));
+  }
+  return am_node_put(map, key, list);
+failed:
+  am_node_free(list);
+  return err;
+}
+
+// Later factors win, so their order is part of the meaning; a map would be sorted.
+static am_err put_factors(am_node *map, const am_finetune *f) {
+  am_err err = AM_OK;
+  am_node *list = NULL, *n = NULL;
+  AM_GO(failed, am_node_new_list("", &list));
+  for (int64_t i = 0; i < f->lr_count; i++) {
+    AM_GO(failed, am_node_new_map("", &n));
+    AM_GO(failed, put_text(n, "part", f->lr[i].pattern));
+    AM_GO(failed, put_f64(n, "factor", f->lr[i].factor));
+    err = am_node_append(list, n);
+    n = NULL;
+    AM_GO(failed, err);
+  }
+  return am_node_put(map, "lr", list);
+failed:
+  am_node_free(n);
+  am_node_free(list);
+  return err;
+}
+
+static am_err put_finetune(am_node *config, const am_finetune *f, const am_given *given) {
+  am_node *n = NULL;
+  if (!given->path && !f->frozen_count && !f->lr_count) return AM_OK;
+  AM_TRY(put_map(config, "finetune", &n));
+  if (given->path) AM_TRY(put_text(n, "weights", given->sha256));
+  if (given->path) AM_TRY(put_text(n, "head", f->cfg.head));
+  if (f->frozen_count) AM_TRY(put_words(n, "frozen", f->frozen, f->frozen_count));
+  if (f->cfg.freeze_bn) AM_TRY(put_plain(n, "freeze_bn", "true"));
+  return f->lr_count ? put_factors(n, f) : AM_OK;
+}
+
 static am_err put_device(am_node *map, const am_plan *p) {
   return put_i64(map, "threads", p->e->cfg.threads);
 }
@@ -180,6 +225,7 @@ static am_err describe_train(const am_plan *p, const am_stage *st, am_node *conf
   AM_TRY(put_augment(config, arm));
   AM_TRY(put_bound(config, "normalize", &am_normalize_schema, &p->e->normalize, nothing));
   AM_TRY(put_network(config, "model", model->def, &model->network));
+  AM_TRY(put_finetune(config, &model->finetune, &p->given[st->model]));
   AM_TRY(put_bound(config, "train", &am_train_schema, &train, without));
   AM_TRY(put_optimizer(config, &arm->optimizer));
   AM_TRY(put_seed(config, st->seed));

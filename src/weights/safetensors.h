@@ -60,7 +60,10 @@ AM_MUST_USE am_err am_safetensors_write(const char *path, const am_st_entry *ent
 // tensor and both shapes; nothing is changed then.
 AM_MUST_USE am_err am_params_save(am_params *ps, const char *path, const char *const *meta);
 AM_MUST_USE am_err am_params_load(am_params *ps, const char *path);
-// The same without the module `without` ("fc"), which stays as it is whatever the file has of it.
+// The same without the module `without` ("fc"; am_param_matches), which stays as it is whatever the
+// file has of it.
 AM_MUST_USE am_err am_params_load_without(am_params *ps, const char *path, const char *without);
+// Only the checks of am_params_load_without; the parameters need not be allocated.
+AM_MUST_USE am_err am_params_fits(am_params *ps, const char *path, const char *without);
 
 #endif

@@ -75,23 +75,35 @@ static am_err check_param(const char *path, const am_param *p, const am_st_entry
   return AM_OK;
 }
 
-// Whether name is below the module `part` ("fc": "fc.weight", "fc.bias").
-static bool is_part(const char *name, const char *part) {
-  size_t length = part ? strlen(part) : 0;
-  return length && strncmp(name, part, length) == 0 && name[length] == '.';
+static bool is_left_out(const char *name, const char *without) {
+  return without && am_param_matches(name, without);
 }
 
-static am_err check_no_others(const char *path, am_params *ps, const am_safetensors *st,
-                              const char *without) {
+// Names the network does not have come first: they say more than one that is missing.
+static am_err check_all(const char *path, am_params *ps, const am_safetensors *st, const char *without) {
   for (int64_t i = 0; i < am_safetensors_count(st); i++) {
     const char *name = am_safetensors_at(st, i)->name;
-    AM_CHECK(is_part(name, without) || am_params_find(ps, name), AM_ERR_DATA,
+    AM_CHECK(is_left_out(name, without) || am_params_find(ps, name), AM_ERR_DATA,
              "%s holds a tensor \"%.200s\", which the network does not have%s", path, name,
              strncmp(name, "module.", 7) ? ""
                                          : ": the prefix is DataParallel's, analysis/convert_weights.py "
                                            "takes it off");
   }
+  for (int64_t i = 0; i < am_params_count(ps); i++) {
+    const am_param *p = am_params_at(ps, i);
+    const am_st_entry *e = am_safetensors_find(st, p->name);
+    if (is_left_out(p->name, without) || (!e && p->kind == AM_PARAM_COUNTER)) continue;
+    AM_TRY(check_param(path, p, e));
+  }
   return AM_OK;
+}
+
+am_err am_params_fits(am_params *ps, const char *path, const char *without) {
+  am_safetensors *st = NULL;
+  AM_TRY(am_safetensors_open(path, &st));
+  am_err err = check_all(path, ps, st, without);
+  am_safetensors_close(st);
+  return err;
 }
 
 am_err am_params_load(am_params *ps, const char *path) { return am_params_load_without(ps, path, NULL); }
@@ -104,26 +116,20 @@ am_err am_params_load_without(am_params *ps, const char *path, const char *witho
   AM_GO(done, am_safetensors_open(path, &st));
   AM_GO(done, AM_NEW_ARRAY(&host, count));
 
-  // Everything that can disagree is found before the first value changes. Names the network does not
-  // have come first: they say more than one that is missing.
-  AM_GO(done, check_no_others(path, ps, st, without));
+  // Everything that can disagree is found before the first value changes.
+  AM_GO(done, check_all(path, ps, st, without));
   for (int64_t i = 0; i < count; i++) {
-    am_param *p = am_params_at(ps, i);
-    const am_st_entry *e = am_safetensors_find(st, p->name);
-    if (is_part(p->name, without) || (!e && p->kind == AM_PARAM_COUNTER)) continue;
-    AM_GO(done, check_param(path, p, e));
-    if (p->kind != AM_PARAM_COUNTER) AM_GO(done, am_st_convert(e, p->value->dtype, &host[i]));
+    const am_param *p = am_params_at(ps, i);
+    if (is_left_out(p->name, without) || p->kind == AM_PARAM_COUNTER) continue;
+    AM_GO(done, am_st_convert(am_safetensors_find(st, p->name), p->value->dtype, &host[i]));
   }
 
   for (int64_t i = 0; i < count; i++) {
     am_param *p = am_params_at(ps, i);
     const am_st_entry *e = am_safetensors_find(st, p->name);
-    if (is_part(p->name, without)) continue;
-    if (p->kind != AM_PARAM_COUNTER) {
-      AM_GO(done, am_tensor_copy_from_host(p->value, host[i]));
-    } else if (e) {
+    if (host[i]) AM_GO(done, am_tensor_copy_from_host(p->value, host[i]));
+    if (p->kind == AM_PARAM_COUNTER && e && !is_left_out(p->name, without))
       memcpy(&p->counter, e->data, sizeof p->counter);
-    }
   }
 done:
   for (int64_t i = 0; host && i < count; i++) free(host[i]);

@@ -44,6 +44,18 @@ static am_source *sources(const am_experiment *e, char salt) {
   return s;
 }
 
+// The weights that models name, by what they would hash to.
+static am_given *given(const am_experiment *e, char salt) {
+  am_given *g = NULL;
+  am_ok(AM_NEW_ARRAY(&g, e->model_count));
+  for (int64_t i = 0; i < e->model_count; i++) {
+    if (!*e->model[i].finetune.cfg.weights) continue;
+    am_ok(am_mem_strdup(e->model[i].finetune.cfg.weights, &g[i].path));
+    memset(g[i].sha256, salt, AM_SHA256_HEX - 1);
+  }
+  return g;
+}
+
 typedef struct {
   am_experiment *e;
   am_plan *p;
@@ -56,7 +68,7 @@ static planned plan_of(const char *text, const char *set, bool tiny, char salt) 
   am_ok(am_file_write(path, text, strlen(text)));
   am_ok(am_experiment_load(
       path, &(am_experiment_overrides){.tiny = tiny, .set = &set, .set_count = set ? 1 : 0}, &made.e));
-  am_ok(am_plan_new(made.e, sources(made.e, salt), &made.p));
+  am_ok(am_plan_new(made.e, sources(made.e, salt), given(made.e, salt), &made.p));
   free(path);
   return made;
 }
@@ -163,6 +175,10 @@ static void any_other_value_changes_the_address(void **state) {
       {"train.optimizer={kind: sgd}", false, false, false, true},
       {"data.normalize={mean: 0.4}", false, false, false, true},
       {"models.net.width=16", false, false, false, true},
+      {"models.net.zero_init_residual=true", false, false, false, true},
+      {"models.net.weights=w.safetensors", false, false, false, true},
+      {"models.net.frozen=[conv1]", false, false, false, true},
+      {"models.net.lr={fc: 2}", false, false, false, true},
       {"watch=test", false, false, false, true},
   };
   planned a = plan_of(BASE, NULL, false, '0');
@@ -184,6 +200,44 @@ static void any_other_value_changes_the_address(void **state) {
     planned_fini(&b);
   }
   planned_fini(&a);
+}
+
+// Fine-tuning counts by what the weights are, not where; the order of factors is part of it.
+static void fine_tunings_have_addresses(void **state) {
+  static const struct {
+    const char *a, *b;
+    char other;  // salt of b's weights; a's is '0'
+    bool same;
+  } rows[] = {
+      {"weights: a.safetensors", "weights: b.safetensors", '0', true},
+      {"weights: a.safetensors", "weights: a.safetensors", '1', false},
+      {"weights: a.safetensors", "head: replaced, weights: a.safetensors", '0', false},
+      {"frozen: conv1", "frozen: [conv1]", '0', true},
+      {"frozen: [conv1]", "frozen: [bn1]", '0', false},
+      {"frozen: [bn1]", "frozen: [bn1], freeze_bn: true", '0', false},
+      {"lr: {fc: 2}", "lr: {fc: 2.0e0}", '0', true},
+      {"lr: {fc: 2}", "lr: {fc: 3}", '0', false},
+      {"lr: {\"*\": 2, fc: 3}", "lr: {fc: 3, \"*\": 2}", '0', false},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    char set[2][200];
+    snprintf(set[0], sizeof set[0], "models.net={kind: resnet18_cifar, %s}", rows[i].a);
+    snprintf(set[1], sizeof set[1], "models.net={kind: resnet18_cifar, %s}", rows[i].b);
+    planned a = plan_of(BASE, set[0], false, '0'), b = plan_of(BASE, set[1], false, '0');
+    if (rows[i].other != '0') {
+      am_plan *again = NULL;
+      am_ok(am_plan_new(b.e, sources(b.e, '0'), given(b.e, rows[i].other), &again));
+      am_plan_free(b.p);
+      b.p = again;
+    }
+    for (int64_t k = 0; k < a.p->count; k++) {
+      bool trains = a.p->stage[k].kind == AM_STAGE_TRAIN || a.p->stage[k].kind == AM_STAGE_EVALUATE;
+      if (has_address(b.p, a.p->stage[k].address) != (rows[i].same || !trains))
+        fail_msg("%s and %s: %s", rows[i].a, rows[i].b, a.p->stage[k].id);
+    }
+    planned_fini(&a);
+    planned_fini(&b);
+  }
 }
 
 static void tiny_and_other_bytes_share_nothing(void **state) {
@@ -234,6 +288,7 @@ int main(void) {
       cmocka_unit_test(pools_are_dealt_to_runs),
       cmocka_unit_test(names_and_notation_change_no_address),
       cmocka_unit_test(any_other_value_changes_the_address),
+      cmocka_unit_test(fine_tunings_have_addresses),
       cmocka_unit_test(tiny_and_other_bytes_share_nothing),
       cmocka_unit_test(a_larger_pool_keeps_whole_blocks),
       cmocka_unit_test(equal_steps_shrink_epochs),
