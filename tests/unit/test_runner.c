@@ -27,12 +27,14 @@ typedef struct {
 static void begin(bench *b, am_comm *world, const char *name, const char *set) {
   char *path = NULL, *results = NULL;
   am_source *source = NULL;
+  am_given *given = NULL;
   *b = (bench){.world = world, .r = {.world = world, .dirs = {.manifest_dir = "data/manifests"}}};
   am_ok(am_path_join(am_test_dir(), "runner.yaml", &path));
   am_ok(am_file_write(path, BASE, strlen(BASE)));
   am_ok(am_experiment_load(path, &(am_experiment_overrides){.set = &set, .set_count = set ? 1 : 0}, &b->e));
   am_ok(am_sources_look(b->e, &b->r.dirs, NULL, &source));
-  am_ok(am_plan_new(b->e, source, &b->r.plan));
+  am_ok(am_given_look(b->e, source, &b->r.dirs, NULL, &given));
+  am_ok(am_plan_new(b->e, source, given, &b->r.plan));
   am_ok(am_path_join(am_test_dir(), name, &results));
   am_ok(am_store_open(results, true, &b->r.store));
   am_ok(am_device_open(&(am_device_cfg){.kind = "cpu", .threads = 1}, &b->r.device));
