@@ -7,7 +7,8 @@
 typedef struct {
   double f32_flops, bf16_flops;  // per second, of a large matrix product through oneDNN; bf16: 0 where
                                  // the processor has none
-  double read_bytes, copy_bytes; // per second, from memory: all of an array summed up; memcpy, both ways
+  // per second, from memory: an array summed up; memcpy, both ways; a <- a + b, all three ways
+  double read_bytes, copy_bytes, update_bytes;
 } am_bench_rates;
 
 // The best of a few passes with this many threads. Takes about a second. `tiny`: arrays of a few

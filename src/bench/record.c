@@ -13,7 +13,9 @@ enum { FILE_BYTES_MAX = 16 << 20 };
 
 // ---- one row to JSON ----
 
-double am_bench_memory_rate(const am_bench_rates *rates) { return fmax(rates->read_bytes, rates->copy_bytes); }
+double am_bench_memory_rate(const am_bench_rates *rates) {
+  return fmax(fmax(rates->read_bytes, rates->copy_bytes), rates->update_bytes);
+}
 
 // Elementwise ops, normalisation and pooling can in principle be done while a neighbour has the values in
 // registers; convolutions, products and updates are what a step cannot do without.
@@ -55,9 +57,9 @@ am_err am_bench_record_to_json(const am_bench_record *r, json_t **out) {
       "check", r->check, "peak_bytes", (json_int_t)r->peak_bytes, "idle_bytes", (json_int_t)r->idle_bytes,
       "floor_sec", floor_sec(r), "sec", array_of(r->sec, r->repeats), "cpu_sec", array_of(r->cpu_sec, r->repeats),
       "reference_sec", array_of(r->reference_sec, row->reference ? r->repeats : 0));
-  json_t *rates = json_pack("{s:f, s:f, s:f, s:f}", "f32_flops", r->rates.f32_flops, "bf16_flops",
+  json_t *rates = json_pack("{s:f, s:f, s:f, s:f, s:f}", "f32_flops", r->rates.f32_flops, "bf16_flops",
                             r->rates.bf16_flops, "read_bytes", r->rates.read_bytes, "copy_bytes",
-                            r->rates.copy_bytes);
+                            r->rates.copy_bytes, "update_bytes", r->rates.update_bytes);
   bool complete = j && rates && !json_object_set_new(j, "rates", rates);
   if (complete && r->profile.dispatch_sec > 0) complete = !json_object_set_new(j, "profile", profile_json(r));
   if (!complete) {

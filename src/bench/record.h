@@ -11,7 +11,7 @@
 //                                 process's threads, and of the reference
 //   check                         the number that two runs agreed on
 //   peak_bytes, idle_bytes        most memory of the process; before anything was opened
-//   rates                         {f32_flops, bf16_flops, read_bytes, copy_bytes}, per second
+//   rates                         {f32_flops, bf16_flops, read_bytes, copy_bytes, update_bytes}, per second
 //   floor_sec                     what a step takes at least by these rates; 0: nothing is said
 //   profile                       {sec, dispatch_sec, families: [{name, calls, sec, bytes, flops, floor_sec}]}
 #ifndef AM_BENCH_RECORD_H
@@ -34,7 +34,7 @@ typedef struct {
   double profile_sec;
 } am_bench_record;
 
-// Bytes per second that floors are reckoned with: the better of reading and copying.
+// Bytes per second that floors are reckoned with: the best of reading, copying and updating.
 double am_bench_memory_rate(const am_bench_rates *rates);
 AM_MUST_USE am_err am_bench_record_to_json(const am_bench_record *r, json_t **out);
 

@@ -88,11 +88,11 @@ am_err am_bench_profile_table(json_t *row, am_str *out) {
   if (!profile) return am_str_printf(out, "%s has no profile: it computes on no device\n", text_of(row, "name"));
   double whole = number_of(profile, "sec");
   AM_TRY(am_str_printf(out,
-                       "%s %s, one step; floors by %.0f GFLOP/s fp32, %.0f GFLOP/s bf16, %.1f GB/s read, %.1f GB/s "
-                       "copied\n  %-30s %6s %9s %8s %9s %8s %9s %8s\n",
+                       "%s %s, one step; floors by %.0f GFLOP/s fp32, %.0f bf16; %.1f GB/s read, %.1f copied, %.1f "
+                       "updated\n  %-30s %6s %9s %8s %9s %8s %9s %8s\n",
                        text_of(row, "name"), text_of(row, "precision"), number_of(rates, "f32_flops") / 1e9,
                        number_of(rates, "bf16_flops") / 1e9, number_of(rates, "read_bytes") / 1e9,
-                       number_of(rates, "copy_bytes") / 1e9, "family", "calls", "ms", "share", "GFLOP/s", "GB/s",
+                       number_of(rates, "copy_bytes") / 1e9, number_of(rates, "update_bytes") / 1e9, "family", "calls", "ms", "share", "GFLOP/s", "GB/s",
                        "floor ms", "x floor"));
   json_array_foreach(families, i, f) {
     AM_TRY(profile_line(out, text_of(f, "name"), number_of(f, "calls"), number_of(f, "sec"), whole,
