@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "augment/pixels.h"
+#include "base/num.h"
 
 // The result that was built in scratch becomes the image.
 static void take_scratch(am_planar *image, am_planar *scratch, int64_t height, int64_t width) {
@@ -24,28 +25,40 @@ void am_flip_horizontal(am_planar *image) {
   }
 }
 
+void am_flip_vertical(am_planar *image) {
+  int64_t width = image->width, height = image->height;
+  for (int64_t c = 0; c < image->channels; c++) {
+    float *plane = image->pixel + c * height * width;
+    for (int64_t top = 0, bottom = height - 1; top < bottom; top++, bottom--) {
+      for (int64_t x = 0; x < width; x++) {
+        float t = plane[top * width + x];
+        plane[top * width + x] = plane[bottom * width + x];
+        plane[bottom * width + x] = t;
+      }
+    }
+  }
+}
+
 static void fill_run(float *out, int64_t count, float value) {
   for (int64_t i = 0; i < count; i++) out[i] = value;
 }
 
-void am_pad_crop(am_planar *image, am_planar *scratch, int64_t padding, float fill, int64_t top, int64_t left,
-                 int64_t height, int64_t width) {
+void am_crop(am_planar *image, am_planar *scratch, const am_rect *window, float fill) {
+  int64_t width = window->width, height = window->height;
   // The columns of the window that lie on the image: [first, last) of the result.
-  int64_t shift = left - padding;
-  int64_t first = shift < 0 ? -shift : 0, last = image->width - shift < width ? image->width - shift : width;
-  if (first > width) first = width;
-  if (last < first) last = first;
+  int64_t first = am_clamp_i64(-window->left, 0, width);
+  int64_t last = am_clamp_i64(image->width - window->left, first, width);
   for (int64_t c = 0; c < image->channels; c++) {
     for (int64_t y = 0; y < height; y++) {
       float *out = scratch->pixel + (c * height + y) * width;
-      int64_t from = y + top - padding;
+      int64_t from = y + window->top;
       if (from < 0 || from >= image->height || first == last) {
         fill_run(out, width, fill);
         continue;
       }
       const float *row = image->pixel + (c * image->height + from) * image->width;
       fill_run(out, first, fill);
-      memcpy(out + first, row + first + shift, (size_t)(last - first) * sizeof *out);
+      memcpy(out + first, row + first + window->left, (size_t)(last - first) * sizeof *out);
       fill_run(out + last, width - last, fill);
     }
   }

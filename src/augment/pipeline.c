@@ -12,16 +12,23 @@ typedef struct {
   void *cfg;  // owned: the op's own struct; its words point into the pipeline's list
 } pipeline_step;
 
+// What an op gets: the stages follow each other.
+typedef enum { ON_BYTES, ON_FLOATS, ON_NORMALIZED, STAGES } stage;
+
 struct am_pipeline {
   am_node *list;        // owned copy; NULL when there is none
   pipeline_step *step;  // owned
   int64_t step_count, step_capacity;
-  int64_t channels, height, width;  // of the images that go in
-  int64_t out_height, out_width;
-  int64_t image_floats;  // of the largest image on the way
+  int64_t stage_end[STAGES];  // one after the last step of each stage
+  int64_t channels;
+  bool as_stored;                       // the first op takes images of any size
+  am_augment_size size;                 // after the steps so far
+  int64_t floats_height, floats_width;  // of the images that become floats
+  int64_t image_floats;                 // of the largest image while it is floats
+  bool normalizes;                      // mean and sd were given
   float mean[AM_AUGMENT_CHANNELS], sd[AM_AUGMENT_CHANNELS];
-  float normalized[AM_AUGMENT_CHANNELS]
-                  [256];  // each 8-bit value of a channel: the whole of a pipeline without ops
+  float unit[256];                             // each 8-bit value as a float in [0, 1]
+  float normalized[AM_AUGMENT_CHANNELS][256];  // and normalised: all there is to do without ops on floats
 };
 
 // ---- from configuration ------------------------------------------------------------------------
@@ -58,27 +65,77 @@ static am_err check_list(const am_node *list) {
   return am_node_fail(list, "expected a list of transforms");
 }
 
-static am_err add_step(am_pipeline *p, const am_node *item, bool last) {
+// Where a step runs: on bytes as long as it can.
+static stage stage_of(const am_pipeline *p, const am_augment_op *op) {
+  if (op->normalized) return ON_NORMALIZED;
+  return op->apply_bytes && p->stage_end[ON_FLOATS] == p->stage_end[ON_BYTES] ? ON_BYTES : ON_FLOATS;
+}
+
+static am_err check_order(const am_pipeline *p, const am_node *item, const am_augment_op *op, stage at,
+                          const char *before) {
+  if (at != ON_NORMALIZED && before)
+    return am_node_fail(item, "\"%s\" must come before \"%s\"", op->name, before);
+  if (at != ON_BYTES && !op->apply)
+    return am_node_fail(item, "\"%s\" works on 8-bit pixels: it must come before \"%s\"", op->name,
+                        p->step[p->stage_end[ON_BYTES]].op->name);
+  if (at != ON_BYTES && !p->size.fixed)
+    return am_node_fail(
+        item, "before \"%s\" the images need one size: add random_resized_crop or center_crop", op->name);
+  return AM_OK;
+}
+
+// *before: the op after which only ops on normalised images may come, once there was one.
+static am_err add_step(am_pipeline *p, const am_node *item, const char **before) {
   const am_augment_op *op = NULL;
   const am_node *settings = NULL;
   AM_TRY(parse_item(item, &op, &settings));
+  if (!op->apply && !op->apply_bytes) {
+    *before = op->name;
+    return settings ? am_node_fail(item, "\"%s\" has no settings", op->name) : AM_OK;
+  }
+  stage at = stage_of(p, op);
+  AM_TRY(check_order(p, item, op, at, *before));
+  if (at == ON_NORMALIZED) *before = op->name;
   AM_TRY(AM_GROW(&p->step, &p->step_capacity, p->step_count + 1));
   pipeline_step *step = &p->step[p->step_count];
   AM_TRY(am_mem_alloc(&step->cfg, 1, op->schema->struct_bytes));
   step->op = op;
   p->step_count++;
+  for (int k = at; k < STAGES; k++) p->stage_end[k] = p->step_count;
   AM_TRY(am_bind(settings, op->schema, NULL, step->cfg));
-  if (!op->apply && !last) return am_node_fail(item, "\"%s\" must be the last transform", op->name);
-  if (op->check) AM_TRY(op->check(step->cfg, item, &p->out_height, &p->out_width));
-  p->image_floats = am_max_i64(p->image_floats, p->channels * p->out_height * p->out_width);
+  if (op->check) AM_TRY(op->check(step->cfg, item, &p->size));
+  if (at == ON_BYTES) {
+    p->floats_height = p->size.height;
+    p->floats_width = p->size.width;
+    p->image_floats = 0;
+  }
+  p->image_floats = am_max_i64(p->image_floats, p->channels * p->size.height * p->size.width);
+  return AM_OK;
+}
+
+static am_err add_steps(am_pipeline *p) {
+  const char *before = NULL;
+  const am_augment_op *first = NULL;
+  const am_node *settings = NULL, *list = p->list;
+  if (list->count) AM_TRY(parse_item(list->item[0], &first, &settings));
+  if (first && first->frames) {
+    p->as_stored = true;
+    p->size.height = p->size.width = 1;
+    p->size.fixed = false;
+  }
+  for (int64_t i = 0; i < list->count; i++) AM_TRY(add_step(p, list->item[i], &before));
+  if (!p->size.fixed)
+    return am_node_fail(list, "the images still differ in size after the last transform: add center_crop");
   return AM_OK;
 }
 
 static void set_normalization(am_pipeline *p, const float *mean, const float *sd) {
+  p->normalizes = mean || sd;
+  for (int v = 0; v < 256; v++) p->unit[v] = (float)v / 255.0f;
   for (int64_t c = 0; c < p->channels; c++) {
     p->mean[c] = mean ? mean[c] : 0;
     p->sd[c] = sd ? sd[c] : 1;
-    for (int v = 0; v < 256; v++) p->normalized[c][v] = ((float)v / 255.0f - p->mean[c]) / p->sd[c];
+    for (int v = 0; v < 256; v++) p->normalized[c][v] = (p->unit[v] - p->mean[c]) / p->sd[c];
   }
 }
 
@@ -90,15 +147,15 @@ am_err am_pipeline_new(const am_node *list, int64_t channels, int64_t height, in
            "images have %lld channels, expected 1 or 3", (long long)channels);
   AM_GO(done, AM_NEW(&p));
   p->channels = channels;
-  p->height = p->out_height = height;
-  p->width = p->out_width = width;
+  p->size = (am_augment_size){height, width, true, height, width};
+  p->floats_height = height;
+  p->floats_width = width;
   p->image_floats = channels * height * width;
   set_normalization(p, mean, sd);
   if (list) {
     AM_GO(done, check_list(list));
     AM_GO(done, am_node_copy(list, &p->list));
-    for (int64_t i = 0; i < p->list->count; i++)
-      AM_GO(done, add_step(p, p->list->item[i], i + 1 == p->list->count));
+    AM_GO(done, add_steps(p));
   }
   *out = p;
   p = NULL;
@@ -147,7 +204,7 @@ am_err am_pipeline_to_node(const am_node *list, am_node **out) {
     const am_node *settings = NULL;
     am_node *item = NULL;
     AM_GO(done, parse_item(list->item[i], &op, &settings));
-    if (!op->apply) continue;
+    if (!op->apply && !op->apply_bytes) continue;
     AM_GO(done, item_to_node(list->item[i], op, settings, &item));
     AM_GO(done, am_node_append(result, item));
   }
@@ -160,87 +217,108 @@ done:
 
 // ---- running -----------------------------------------------------------------------------------
 
-static am_err check_image(const am_pipeline *p, const am_image *image) {
+static am_err check_image(const am_pipeline *p, const am_stored *image) {
+  bool any = p->as_stored && (image->encoded || (image->width > 0 && image->height > 0));
+  int64_t width = p->size.data_width, height = p->size.data_height;
   AM_CHECK(
-      image->channels == p->channels && image->height == p->height && image->width == p->width, AM_ERR_ARG,
+      image->channels == p->channels && (any || (image->height == height && image->width == width)),
+      AM_ERR_ARG,
       "an image of %lld x %lld px and %lld channels reached a pipeline for %lld x %lld px and %lld channels",
-      (long long)image->width, (long long)image->height, (long long)image->channels, (long long)p->width,
-      (long long)p->height, (long long)p->channels);
+      (long long)image->width, (long long)image->height, (long long)image->channels, (long long)width,
+      (long long)height, (long long)p->channels);
   return AM_OK;
 }
 
-// *memory (caller's to free) holds the result and the scratch image; *result points into it.
-static am_err run_ops(const am_pipeline *p, const am_image *in, uint64_t seed, uint64_t stream,
-                      float **memory, am_planar *result) {
-  float *buffer = NULL;
-  AM_TRY(AM_NEW_ARRAY(&buffer, 2 * p->image_floats));
-  *memory = buffer;
-  am_planar image = {p->channels, p->height, p->width, buffer}, scratch = image;
-  scratch.pixel = buffer + p->image_floats;
-
-  int64_t n = p->height * p->width;
-  for (int64_t c = 0; c < p->channels; c++) {
-    float *restrict plane = image.pixel + c * n;
-    for (int64_t i = 0; i < n; i++) plane[i] = (float)in->pixel[i * p->channels + c] / 255.0f;
-  }
-  am_rng rng = am_rng_at(seed, AM_RNG_AUGMENT, stream);
-  for (int64_t i = 0; i < p->step_count; i++) {
-    if (p->step[i].op->apply) p->step[i].op->apply(p->step[i].cfg, &image, &scratch, &rng);
-  }
-  *result = image;
-  return AM_OK;
-}
-
-static bool has_ops(const am_pipeline *p) {
-  return p->step_count > 1 || (p->step_count == 1 && p->step[0].op->apply);
-}
-
-static am_err transform_apply(const void *user, const am_image *in, uint64_t seed, uint64_t stream,
-                              float *out) {
-  const am_pipeline *p = user;
-  AM_TRY(check_image(p, in));
-  int64_t n = p->out_height * p->out_width;
-  if (!has_ops(p)) {
-    for (int64_t c = 0; c < p->channels; c++) {
-      const float *table = p->normalized[c];
-      for (int64_t i = 0; i < n; i++) out[c * n + i] = table[in->pixel[i * p->channels + c]];
+// 8-bit pixels to planes, each value through its channel's table.
+static void spread(const am_image_part *in, const float *const table[AM_AUGMENT_CHANNELS], float *out) {
+  int64_t plane = in->height * in->width;
+  for (int64_t y = 0; y < in->height; y++) {
+    const uint8_t *line = in->pixel + y * in->stride;
+    float *row = out + y * in->width;
+    if (in->channels == 3) {
+      for (int64_t x = 0; x < in->width; x++) {
+        row[x] = table[0][line[3 * x]];
+        row[plane + x] = table[1][line[3 * x + 1]];
+        row[2 * plane + x] = table[2][line[3 * x + 2]];
+      }
+    } else {
+      for (int64_t x = 0; x < in->width; x++) row[x] = table[0][line[x]];
     }
-    return AM_OK;
   }
+}
+
+// Ops on floats need room for the image and for a scratch image.
+static am_err run_floats(const am_pipeline *p, const am_image_part *in, am_transform_work *work, am_rng *rng,
+                         float *out) {
   float *memory = NULL;
-  am_planar image;
-  AM_TRY(run_ops(p, in, seed, stream, &memory, &image));
+  const float *const unit[AM_AUGMENT_CHANNELS] = {p->unit, p->unit, p->unit};
+  AM_TRY(am_scratch_get(&work->floats, (size_t)(2 * p->image_floats) * sizeof(float), &memory));
+  am_planar image = {p->channels, in->height, in->width, memory}, scratch = image;
+  scratch.pixel = memory + p->image_floats;
+  spread(in, unit, image.pixel);
+  for (int64_t i = p->stage_end[ON_BYTES]; i < p->stage_end[ON_FLOATS]; i++)
+    p->step[i].op->apply(p->step[i].cfg, &image, &scratch, rng);
+  int64_t n = image.height * image.width;
   for (int64_t c = 0; c < p->channels; c++) {
     const float *restrict plane = image.pixel + c * n;
     float *restrict to = out + c * n;
     float mean = p->mean[c], sd = p->sd[c];
     for (int64_t i = 0; i < n; i++) to[i] = (plane[i] - mean) / sd;
   }
-  free(memory);
+  return AM_OK;
+}
+
+static am_err transform_apply(const void *user, const am_stored *in, uint64_t seed, uint64_t stream,
+                              am_transform_work *work, float *out) {
+  const am_pipeline *p = user;
+  am_canvas canvas;
+  am_rng rng = am_rng_at(seed, AM_RNG_AUGMENT, stream);
+  AM_TRY(check_image(p, in));
+  AM_TRY(am_canvas_open(in, work, &canvas));
+  for (int64_t i = 0; i < p->stage_end[ON_BYTES]; i++)
+    AM_TRY(p->step[i].op->apply_bytes(p->step[i].cfg, &canvas, &rng));
+  AM_TRY(am_canvas_decode(&canvas));
+  if (p->stage_end[ON_FLOATS] > p->stage_end[ON_BYTES]) {
+    AM_TRY(run_floats(p, &canvas.part, work, &rng, out));
+  } else {
+    const float *const table[] = {p->normalized[0], p->normalized[1], p->normalized[2]};
+    spread(&canvas.part, table, out);
+  }
+  am_planar image = {p->channels, p->size.height, p->size.width, out};
+  for (int64_t i = p->stage_end[ON_FLOATS]; i < p->stage_end[ON_NORMALIZED]; i++)
+    p->step[i].op->apply(p->step[i].cfg, &image, NULL, &rng);
   return AM_OK;
 }
 
 am_transform am_pipeline_transform(const am_pipeline *p) {
-  return (am_transform){
-      .apply = transform_apply, .user = p, .out_height = p->out_height, .out_width = p->out_width};
+  return (am_transform){.apply = transform_apply,
+                        .user = p,
+                        .out_height = p->size.height,
+                        .out_width = p->size.width,
+                        .as_stored = p->as_stored};
 }
 
 am_err am_pipeline_preview(const am_pipeline *p, const am_image *in, uint64_t seed, uint64_t stream,
                            am_image *out) {
   am_err err = AM_OK;
-  float *memory = NULL;
-  am_planar image;
-  AM_TRY(check_image(p, in));
-  AM_GO(done, run_ops(p, in, seed, stream, &memory, &image));
-  AM_GO(done, am_image_new(image.width, image.height, image.channels, out));
-  int64_t n = image.height * image.width;
-  for (int64_t c = 0; c < image.channels; c++) {
+  am_transform_work work = {0};
+  am_image image = {0};
+  float *pixel = NULL;
+  int64_t height = p->size.height, width = p->size.width, n = height * width;
+  am_stored stored = am_stored_pixels("image", in);
+  AM_CHECK(!p->normalizes, AM_ERR_ARG, "a preview of normalised images");
+  AM_GO(done, AM_NEW_ARRAY(&pixel, p->channels * n));
+  AM_GO(done, transform_apply(p, &stored, seed, stream, &work, pixel));
+  AM_GO(done, am_image_new(width, height, p->channels, &image));
+  for (int64_t c = 0; c < p->channels; c++) {
     for (int64_t i = 0; i < n; i++) {
-      float x = image.pixel[c * n + i];
-      out->pixel[i * image.channels + c] = (uint8_t)(255.0f * (x < 0 ? 0 : x > 1 ? 1 : x) + 0.5f);
+      float x = pixel[c * n + i];
+      image.pixel[i * p->channels + c] = (uint8_t)(255.0f * (x < 0 ? 0 : x > 1 ? 1 : x) + 0.5f);
     }
   }
+  *out = image;
 done:
-  free(memory);
+  am_transform_work_fini(&work);
+  free(pixel);
   return err;
 }

@@ -18,9 +18,9 @@ void am_gaussian_blur(am_planar *image, am_planar *scratch, int64_t kernel, doub
 
 // ---- geometric.c ----
 void am_flip_horizontal(am_planar *image);
-// The window (top, left, height, width) of the image padded by `padding` pixels of `fill`.
-void am_pad_crop(am_planar *image, am_planar *scratch, int64_t padding, float fill, int64_t top, int64_t left,
-                 int64_t height, int64_t width);
+void am_flip_vertical(am_planar *image);
+// A window that may reach beyond the image: `fill` there.
+void am_crop(am_planar *image, am_planar *scratch, const am_rect *window, float fill);
 // Counter-clockwise about the centre, same size, `fill` outside.
 void am_rotate(am_planar *image, am_planar *scratch, double degrees, bool bilinear, float fill);
 

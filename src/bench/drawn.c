@@ -98,7 +98,7 @@ static am_err open_data(const am_bench *b, const am_bench_images_cfg *cfg, am_da
   char *path = NULL;
   AM_TRY(am_str_format(&path, "%s/drawn.h5", b->scratch));
   am_err err = am_bench_draw_shard(path, cfg->count, cfg->size, cfg->classes);
-  if (!err) err = am_dataset_from_shards(path, out);
+  if (!err) err = am_dataset_from_shards(path, NULL, out);
   free(path);
   return err;
 }

@@ -33,10 +33,41 @@ static const char *known_format(const uint8_t *bytes, size_t count) {
   return printable == look ? "text" : "of an unknown kind";
 }
 
-am_err am_image_decode(const char *name, const void *data, size_t count, am_image *out) {
-  const uint8_t *bytes = data;
+static am_err not_an_image(const char *name, const uint8_t *bytes, size_t count) {
   AM_CHECK(count > 0, AM_ERR_DATA, "%s: the file is empty", name);
-  if (STARTS_WITH("\xff\xd8\xff")) return am_jpeg_decode(name, bytes, count, out);
-  if (STARTS_WITH("\x89PNG\r\n\x1a\n")) return am_png_decode(name, bytes, count, out);
   return AM_FAIL(AM_ERR_DATA, "%s: not a JPEG or PNG image: it is %s", name, known_format(bytes, count));
+}
+
+static bool is_jpeg(const uint8_t *bytes, size_t count) { return STARTS_WITH("\xff\xd8\xff"); }
+static bool is_png(const uint8_t *bytes, size_t count) { return STARTS_WITH("\x89PNG\r\n\x1a\n"); }
+
+am_err am_image_decode(const char *name, const void *data, size_t count, am_image *out) {
+  am_image image = {0};
+  am_image_cut whole;
+  if (is_jpeg(data, count)) {
+    AM_TRY(am_jpeg_decode(name, data, count, NULL, &image, &whole));
+  } else if (is_png(data, count)) {
+    AM_TRY(am_png_decode(name, data, count, &image));
+  } else {
+    return not_an_image(name, data, count);
+  }
+  *out = image;
+  return AM_OK;
+}
+
+am_err am_image_size(const char *name, const void *data, size_t count, int64_t *width, int64_t *height) {
+  if (is_jpeg(data, count)) return am_jpeg_size(name, data, count, width, height);
+  if (is_png(data, count)) return am_png_size(name, data, count, width, height);
+  return not_an_image(name, data, count);
+}
+
+am_err am_image_decode_window(const char *name, const void *data, size_t count, const am_image_window *want,
+                              am_image *memory, am_image_cut *out) {
+  if (is_jpeg(data, count)) return am_jpeg_decode(name, data, count, want, memory, out);
+  if (!is_png(data, count)) return not_an_image(name, data, count);
+  AM_TRY(am_png_decode(name, data, count, memory));
+  am_image_part whole = am_image_whole(memory), part;
+  AM_TRY(am_image_part_of(&whole, want->left, want->top, want->width, want->height, &part));
+  *out = (am_image_cut){part, {0, 0, (double)part.width, (double)part.height}, 1};
+  return AM_OK;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 
 typedef struct {
   struct jpeg_error_mgr base;  // first: libjpeg hands this back to us
@@ -61,9 +62,11 @@ typedef struct {
   error_trap trap;
   struct jpeg_progress_mgr progress;
   const char *name;
-  am_image image;  // owned until handed over
-  uint8_t *row;    // owned: one line as libjpeg gives it
-  am_err err;      // of our own checks
+  const am_image_window *want;  // borrowed; NULL: the whole image
+  am_image *image;              // borrowed: holds what is decoded
+  uint8_t *row;                 // owned: one line as libjpeg gives it
+  am_image_cut cut;
+  am_err err;  // of our own checks
 } decode_job;
 
 // A small progressive file can ask for thousands of passes over a large picture.
@@ -89,15 +92,100 @@ static void store_row(const uint8_t *row, int channels, int64_t width, uint8_t *
   }
 }
 
-static am_err prepare_rows(decode_job *job) {
+static am_err read_shape(decode_job *job) {
   struct jpeg_decompress_struct *d = &job->info;
   AM_TRY(am_image_check_size(job->name, d->image_width, d->image_height));
   int n = d->num_components;
   AM_CHECK(n == 1 || n == 3 || n == 4, AM_ERR_DATA, "%s: a JPEG with %d components, expected 1, 3 or 4",
            job->name, n);
   d->out_color_space = n == 1 ? JCS_GRAYSCALE : n == 3 ? JCS_RGB : JCS_CMYK;
-  AM_TRY(am_image_new(d->image_width, d->image_height, 3, &job->image));
-  return AM_NEW_ARRAY(&job->row, (int64_t)d->image_width * n);
+  return AM_OK;
+}
+
+// How far the inverse DCT may reduce the window: 1, 2, 4 or 8.
+static int reduction(const am_image_window *w) {
+  int by = 1;
+  if (w->out_width <= 0 || w->out_height <= 0) return 1;
+  while (by < 8 && w->width >= 2 * by * AM_IMAGE_SPARE * w->out_width &&
+         w->height >= 2 * by * AM_IMAGE_SPARE * w->out_height)
+    by *= 2;
+  return by;
+}
+
+// Pixels of the reduced image: those that the window touches, and where it lies in them.
+typedef struct {
+  int64_t first, end;
+  double from, to;  // from `first`
+} span;
+static span reduce(int64_t at, int64_t length, int by) {
+  span s = {.first = at / by, .end = am_ceil_div(at + length, by)};
+  s.from = (double)at / by - (double)s.first;
+  s.to = (double)(at + length) / by - (double)s.first;
+  return s;
+}
+
+// Narrows the lines that come to the columns of the window, `skip` columns in. Smooth upsampling looks at the
+// pixels beside a pixel, and not at all in very narrow pictures, so a few columns more are asked for.
+static void narrow(struct jpeg_decompress_struct *d, span across, JDIMENSION *skip) {
+  enum { BESIDE = 1, SMOOTH_PX = 16 };
+  int64_t from = am_min_i64(across.first - BESIDE, (int64_t)d->output_width - SMOOTH_PX);
+  int64_t to = am_max_i64(across.end + BESIDE, across.first + SMOOTH_PX);
+  from = am_max_i64(from, 0);
+  to = am_min_i64(to, d->output_width);
+  JDIMENSION first = (JDIMENSION)from, width = (JDIMENSION)(to - from);
+  if (from > 0 || to < d->output_width) jpeg_crop_scanline(d, &first, &width);
+  *skip = (JDIMENSION)across.first - first;
+}
+
+// Whole lines as libjpeg gives them (from `skip` on), or of another number of components.
+static void read_lines(decode_job *job, JDIMENSION skip, int64_t count) {
+  struct jpeg_decompress_struct *d = &job->info;
+  int64_t width = job->image->width;
+  bool direct = d->output_components == 3 && d->output_width == (JDIMENSION)width;
+  for (int64_t y = 0; y < count; y++) {
+    uint8_t *out = job->image->pixel + y * width * 3;
+    JSAMPROW target = direct ? out : job->row;
+    if (jpeg_read_scanlines(d, &target, 1) != 1) give_up((j_common_ptr)d, "a line is missing");
+    const uint8_t *from = job->row + (size_t)skip * (size_t)d->output_components;
+    if (direct) continue;
+    if (d->output_components == 3) {
+      memcpy(out, from, (size_t)width * 3);
+    } else {
+      store_row(from, d->output_components, width, out);
+    }
+  }
+}
+
+static am_err check_window(const decode_job *job, const am_image_window *w) {
+  int64_t width = job->info.image_width, height = job->info.image_height;
+  AM_CHECK(w->left >= 0 && w->top >= 0 && w->width > 0 && w->height > 0 && w->left <= width - w->width &&
+               w->top <= height - w->height,
+           AM_ERR_ARG, "%s: a window of %lld x %lld px at (%lld, %lld) of an image of %lld x %lld px",
+           job->name, (long long)w->width, (long long)w->height, (long long)w->left, (long long)w->top,
+           (long long)width, (long long)height);
+  return AM_OK;
+}
+
+// Only a picture that is read to its last line is known to be whole.
+static am_err decode_lines(decode_job *job) {
+  struct jpeg_decompress_struct *d = &job->info;
+  am_image_window w = {.width = d->image_width, .height = d->image_height};
+  if (job->want) w = *job->want;
+  AM_TRY(check_window(job, &w));
+  int by = reduction(&w);
+  span across = reduce(w.left, w.width, by), down = reduce(w.top, w.height, by);
+  JDIMENSION skip = 0;
+  d->scale_num = 1;
+  d->scale_denom = (unsigned)by;
+  jpeg_start_decompress(d);
+  narrow(d, across, &skip);
+  AM_TRY(am_image_reserve(job->image, across.end - across.first, down.end - down.first, 3));
+  AM_TRY(AM_NEW_ARRAY(&job->row, (int64_t)d->output_width * d->output_components));
+  if (down.first > 0) jpeg_skip_scanlines(d, (JDIMENSION)down.first);
+  read_lines(job, skip, down.end - down.first);
+  if (d->output_scanline == d->output_height) jpeg_finish_decompress(d);
+  job->cut = (am_image_cut){am_image_whole(job->image), {across.from, down.from, across.to, down.to}, by};
+  return AM_OK;
 }
 
 // False: libjpeg gave up and trap.message says why, or job->err is set.
@@ -109,31 +197,37 @@ static bool decode_guarded(decode_job *job, const uint8_t *bytes, size_t count) 
   d->progress = &job->progress;
   jpeg_mem_src(d, bytes, (unsigned long)count);
   jpeg_read_header(d, TRUE);
-  job->err = prepare_rows(job);
-  if (job->err) return false;
-  jpeg_start_decompress(d);
-  while (d->output_scanline < d->output_height) {
-    uint8_t *out = job->image.pixel + (size_t)d->output_scanline * d->output_width * 3;
-    JSAMPROW target = d->output_components == 3 ? out : job->row;
-    jpeg_read_scanlines(d, &target, 1);
-    if (d->output_components != 3) store_row(job->row, d->output_components, d->output_width, out);
-  }
-  jpeg_finish_decompress(d);
-  return true;
+  job->err = read_shape(job);
+  if (!job->err && job->image) job->err = decode_lines(job);
+  return !job->err;
 }
 
-am_err am_jpeg_decode(const char *name, const uint8_t *bytes, size_t count, am_image *out) {
+// Without job->image only the header is read.
+static am_err run_job(decode_job *job, const uint8_t *bytes, size_t count) {
+  job->info.err = trap_errors(&job->trap);
+  bool good = decode_guarded(job, bytes, count);
+  jpeg_destroy_decompress(&job->info);
+  free(job->row);
+  if (good) return AM_OK;
+  if (job->image) am_image_fini(job->image);
+  return job->err ? job->err
+                  : AM_FAIL(AM_ERR_DATA, "%s: a damaged JPEG image: %s", job->name, job->trap.message);
+}
+
+am_err am_jpeg_decode(const char *name, const uint8_t *bytes, size_t count, const am_image_window *want,
+                      am_image *out, am_image_cut *cut) {
+  decode_job job = {.name = name, .want = want, .image = out};
+  AM_TRY(run_job(&job, bytes, count));
+  *cut = job.cut;
+  return AM_OK;
+}
+
+am_err am_jpeg_size(const char *name, const uint8_t *bytes, size_t count, int64_t *width, int64_t *height) {
   decode_job job = {.name = name};
-  job.info.err = trap_errors(&job.trap);
-  bool good = decode_guarded(&job, bytes, count);
-  jpeg_destroy_decompress(&job.info);
-  free(job.row);
-  if (good) {
-    *out = job.image;
-    return AM_OK;
-  }
-  am_image_fini(&job.image);
-  return job.err ? job.err : AM_FAIL(AM_ERR_DATA, "%s: a damaged JPEG image: %s", name, job.trap.message);
+  AM_TRY(run_job(&job, bytes, count));
+  *width = job.info.image_width;
+  *height = job.info.image_height;
+  return AM_OK;
 }
 
 typedef struct {

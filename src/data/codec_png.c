@@ -92,7 +92,7 @@ static am_err spread_channel(decode_job *job, am_image *out) {
       table[i][2] = palette[i].blue;
     }
   }
-  AM_TRY(am_image_new(job->stored.width, job->stored.height, 3, out));
+  AM_TRY(am_image_reserve(out, job->stored.width, job->stored.height, 3));
   for (int64_t i = 0; i < out->width * out->height; i++)
     memcpy(out->pixel + 3 * i, table[job->stored.pixel[i]], 3);
   return AM_OK;
@@ -103,15 +103,20 @@ static int64_t read_be32(const uint8_t *p) {
 }
 
 // The header is always the first chunk: its sizes are judged before libpng sees them.
-static am_err check_claimed_size(const char *name, const uint8_t *bytes, size_t count) {
+am_err am_png_size(const char *name, const uint8_t *bytes, size_t count, int64_t *width, int64_t *height) {
   enum { WIDTH = 16, HEIGHT = 20, HEADER_END = 24 };
-  if (count < HEADER_END) return AM_OK;  // libpng will find it truncated
-  return am_image_check_size(name, read_be32(bytes + WIDTH), read_be32(bytes + HEIGHT));
+  AM_CHECK(count >= HEADER_END, AM_ERR_DATA, "%s: a damaged PNG image: truncated: the data end too early",
+           name);
+  AM_TRY(am_image_check_size(name, read_be32(bytes + WIDTH), read_be32(bytes + HEIGHT)));
+  *width = read_be32(bytes + WIDTH);
+  *height = read_be32(bytes + HEIGHT);
+  return AM_OK;
 }
 
 am_err am_png_decode(const char *name, const uint8_t *bytes, size_t count, am_image *out) {
   decode_job job = {.name = name, .bytes = bytes, .count = count};
-  AM_TRY(check_claimed_size(name, bytes, count));
+  int64_t width = 0, height = 0;
+  AM_TRY(am_png_size(name, bytes, count, &width, &height));
   job.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &job, on_decode_error, on_warning);
   if (job.png) job.info = png_create_info_struct(job.png);
   am_err err = AM_OK;
@@ -121,6 +126,7 @@ am_err am_png_decode(const char *name, const uint8_t *bytes, size_t count, am_im
     goto done;
   }
   if (job.stored.channels == 3) {
+    am_image_fini(out);
     *out = job.stored;
     job.stored = (am_image){0};
   } else {

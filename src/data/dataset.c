@@ -8,13 +8,14 @@
 #include "base/num.h"
 
 struct am_dataset {
-  am_err (*pixels)(am_dataset *d, int64_t i, uint8_t *out);
+  am_err (*fetch)(am_dataset *d, int64_t i, bool as_stored, am_image *memory, am_stored *out);
   int64_t count;
   int64_t height, width, channels;
   int64_t class_count;
   char **class_name;     // owned
   int32_t *label;        // owned (count)
   am_shard_set *shards;  // owned: packed shards
+  am_image_fit fit;      // what their files become
   am_dataset **part;     // owned: what a view stands on
   int64_t part_count;
   int64_t *index;  // owned (count): subset: which item of part 0
@@ -45,10 +46,19 @@ void am_dataset_image_shape(const am_dataset *d, int64_t *height, int64_t *width
   *channels = d->channels;
 }
 
-am_err am_dataset_pixels(am_dataset *d, int64_t i, uint8_t *out) {
+am_err am_dataset_fetch(am_dataset *d, int64_t i, bool as_stored, am_image *memory, am_stored *out) {
   AM_CHECK(i >= 0 && i < d->count, AM_ERR_ARG, "item %lld of a data set of %lld", (long long)i,
            (long long)d->count);
-  return d->pixels(d, i, out);
+  return d->fetch(d, i, as_stored, memory, out);
+}
+
+am_err am_dataset_pixels(am_dataset *d, int64_t i, uint8_t *out) {
+  am_image memory = {0};
+  am_stored image;
+  am_err err = am_dataset_fetch(d, i, false, &memory, &image);
+  if (!err) memcpy(out, image.bytes, image.count);
+  am_image_fini(&memory);
+  return err;
 }
 
 static am_err set_classes(am_dataset *d, const char *const *name, int64_t count) {
@@ -69,42 +79,79 @@ static am_err set_like(am_dataset *d, const am_dataset *like, int64_t count) {
 
 // ---- packed shards ----
 
-static am_err shard_pixels(am_dataset *d, int64_t i, uint8_t *out) {
-  int64_t row = 0;
-  am_shard *s = am_shard_set_at(d->shards, i, &row);
-  size_t want = (size_t)(d->height * d->width * d->channels);
-  if (am_shard_describe(s)->encoding == AM_ENCODING_RAW) {
-    const uint8_t *bytes = NULL;
-    size_t count = 0;
-    AM_TRY(am_shard_bytes(s, row, &bytes, &count));
-    memcpy(out, bytes, want);
-    return AM_OK;
-  }
-  am_image image = {0};
-  AM_TRY(am_shard_image(s, row, &image));
+am_stored am_stored_pixels(const char *name, const am_image *image) {
+  return (am_stored){.name = name,
+                     .bytes = image->pixel,
+                     .count = (size_t)(image->width * image->height * image->channels),
+                     .width = image->width,
+                     .height = image->height,
+                     .channels = image->channels};
+}
+
+// A file decoded and brought to the data set's size.
+static am_err decode_item(const am_dataset *d, am_shard *s, int64_t row, am_image *memory) {
   am_err err = AM_OK;
-  if (image.channels == d->channels) {
-    memcpy(out, image.pixel, want);
+  am_image image = {0}, fitted = {0};
+  AM_TRY(am_shard_image(s, row, &image));
+  if (am_shard_describe(s)->height == 0) {
+    AM_GO(done, am_fit_image(&image, &d->fit, &fitted));
   } else {
-    err = AM_FAIL(AM_ERR_DATA, "%s: image %lld has %lld channels, the shard says %lld", am_shard_path(s),
-                  (long long)row, (long long)image.channels, (long long)d->channels);
+    fitted = image;
+    image = (am_image){0};
   }
+  AM_CHECK_GO(done, fitted.channels == d->channels, AM_ERR_DATA,
+              "%s: image %lld has %lld channels, the shard says %lld", am_shard_path(s), (long long)row,
+              (long long)fitted.channels, (long long)d->channels);
+  am_image_fini(memory);
+  *memory = fitted;
+  fitted = (am_image){0};
+done:
   am_image_fini(&image);
+  am_image_fini(&fitted);
   return err;
 }
 
-am_err am_dataset_from_shards(const char *path, am_dataset **out) {
-  am_err err = AM_OK;
-  am_dataset *d = NULL;
-  AM_TRY(AM_NEW(&d));
-  d->pixels = shard_pixels;
-  AM_GO(done, am_shard_set_open(path, &d->shards));
+static am_err shard_fetch(am_dataset *d, int64_t i, bool as_stored, am_image *memory, am_stored *out) {
+  int64_t row = 0;
+  am_shard *s = am_shard_set_at(d->shards, i, &row);
+  am_stored stored = {.name = am_shard_path(s), .channels = d->channels};
+  stored.encoded = am_shard_describe(s)->encoding != AM_ENCODING_RAW;
+  if (stored.encoded && !as_stored) {
+    AM_TRY(decode_item(d, s, row, memory));
+    *out = am_stored_pixels(stored.name, memory);
+    return AM_OK;
+  }
+  AM_TRY(am_shard_bytes(s, row, &stored.bytes, &stored.count));
+  if (!stored.encoded) {
+    stored.width = d->width;
+    stored.height = d->height;
+  }
+  *out = stored;
+  return AM_OK;
+}
+
+// Files of any size have that of the fit.
+static am_err set_shape(am_dataset *d, const char *path, const am_image_fit *fit) {
   const am_shard_desc *desc = am_shard_set_describe(d->shards);
-  AM_CHECK_GO(done, desc->height > 0, AM_ERR_DATA, "%s: the images differ in size; training needs one size",
-              path);
   d->height = desc->height;
   d->width = desc->width;
   d->channels = desc->channels;
+  if (desc->height > 0) return AM_OK;
+  AM_CHECK(fit && fit->size > 0, AM_ERR_DATA, "%s: the images differ in size; training needs one size", path);
+  d->fit = *fit;
+  d->height = d->width = fit->size;
+  d->channels = fit->channels;
+  return AM_OK;
+}
+
+am_err am_dataset_from_shards(const char *path, const am_image_fit *fit, am_dataset **out) {
+  am_err err = AM_OK;
+  am_dataset *d = NULL;
+  AM_TRY(AM_NEW(&d));
+  d->fetch = shard_fetch;
+  AM_GO(done, am_shard_set_open(path, &d->shards));
+  const am_shard_desc *desc = am_shard_set_describe(d->shards);
+  AM_GO(done, set_shape(d, path, fit));
   d->count = am_shard_set_count(d->shards);
   AM_GO(done, set_classes(d, desc->class_name, desc->class_count));
   AM_GO(done, AM_NEW_ARRAY(&d->label, d->count));
@@ -122,15 +169,15 @@ done:
 
 // ---- views ----
 
-static am_err subset_pixels(am_dataset *d, int64_t i, uint8_t *out) {
-  return am_dataset_pixels(d->part[0], d->index[i], out);
+static am_err subset_fetch(am_dataset *d, int64_t i, bool as_stored, am_image *memory, am_stored *out) {
+  return am_dataset_fetch(d->part[0], d->index[i], as_stored, memory, out);
 }
 
 am_err am_dataset_subset(am_dataset *base_take, const int64_t *index, int64_t count, am_dataset **out) {
   am_err err = AM_OK;
   am_dataset *d = NULL, *base = base_take;
   AM_GO(done, AM_NEW(&d));
-  d->pixels = subset_pixels;
+  d->fetch = subset_fetch;
   AM_GO(done, AM_NEW_ARRAY(&d->part, 1));
   AM_GO(done, set_like(d, base, count));
   AM_GO(done, AM_NEW_ARRAY(&d->index, count));
@@ -150,7 +197,7 @@ done:
   return err;
 }
 
-static am_err concat_pixels(am_dataset *d, int64_t i, uint8_t *out) {
+static am_err concat_fetch(am_dataset *d, int64_t i, bool as_stored, am_image *memory, am_stored *out) {
   int64_t low = 0, high = d->part_count;  // the part with start[low] <= i < start[low + 1]
   while (high - low > 1) {
     int64_t middle = (low + high) / 2;
@@ -160,7 +207,7 @@ static am_err concat_pixels(am_dataset *d, int64_t i, uint8_t *out) {
       high = middle;
     }
   }
-  return am_dataset_pixels(d->part[low], i - d->start[low], out);
+  return am_dataset_fetch(d->part[low], i - d->start[low], as_stored, memory, out);
 }
 
 static am_err check_same_kind(const am_dataset *a, const am_dataset *b) {
@@ -200,7 +247,7 @@ am_err am_dataset_concat(am_dataset *const *part_take, int64_t count, am_dataset
   am_dataset *d = NULL;
   am_err err = AM_NEW(&d);
   if (!err) {
-    d->pixels = concat_pixels;
+    d->fetch = concat_fetch;
     err = join(d, part_take, count);
   }
   if (err) {

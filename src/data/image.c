@@ -67,11 +67,22 @@ static uint8_t luma(const uint8_t rgb[3]) {
   return (uint8_t)((rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16);
 }
 
+am_err am_image_part_to_grey(const am_image_part *in, am_image *out) {
+  AM_CHECK(in->channels == 3, AM_ERR_ARG, "cannot make grey of %lld channels", (long long)in->channels);
+  AM_TRY(am_image_reserve(out, in->width, in->height, 1));
+  for (int64_t y = 0; y < in->height; y++) {
+    const uint8_t *from = in->pixel + y * in->stride;
+    uint8_t *to = out->pixel + y * in->width;
+    for (int64_t x = 0; x < in->width; x++) to[x] = luma(from + 3 * x);
+  }
+  return AM_OK;
+}
+
 am_err am_image_to_grey(const am_image *in, am_image *out) {
-  am_image grey = {0};
   if (in->channels == 1) return am_image_copy(in, out);
-  AM_TRY(am_image_new(in->width, in->height, 1, &grey));
-  for (int64_t i = 0; i < in->width * in->height; i++) grey.pixel[i] = luma(in->pixel + 3 * i);
+  am_image_part whole = am_image_whole(in);
+  am_image grey = {0};
+  AM_TRY(am_image_part_to_grey(&whole, &grey));
   *out = grey;
   return AM_OK;
 }

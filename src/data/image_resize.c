@@ -314,8 +314,8 @@ static void run_plan(const plan *p, const lines *in, uint8_t *out) {
 static am_err resize_filtered(const filter *f, plan *p, const lines *in, am_scratch *work, uint8_t *out) {
   block measure = {.fits = true}, memory = {.fits = true};
   take_plan(&measure, f, in->channels, p);
-  AM_CHECK(measure.fits, AM_ERR_NOMEM, "cannot resize %lld x %lld px to %lld x %lld px",
-           (long long)in->width, (long long)in->height, (long long)p->across.out, (long long)p->down.out);
+  AM_CHECK(measure.fits, AM_ERR_NOMEM, "cannot resize %lld x %lld px to %lld x %lld px", (long long)in->width,
+           (long long)in->height, (long long)p->across.out, (long long)p->down.out);
   AM_TRY(am_scratch_get(work, measure.used, &memory.base));
   take_plan(&memory, f, in->channels, p);
   run_plan(p, in, out);

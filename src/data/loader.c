@@ -35,8 +35,8 @@ struct am_loader {
   int64_t order_epoch;
   slot *ring;  // owned
   int64_t ring_size;
-  uint8_t **scratch;  // owned: one image of pixels for each worker (one at least)
-  int scratch_count;
+  am_transform_work *work;  // owned: one for each worker (one at least)
+  int work_count;
   am_crew *crew;  // owned; NULL without workers
 
   pthread_mutex_t lock;
@@ -109,12 +109,23 @@ static void plan_batch(am_loader *l) {
   }
 }
 
-static am_err fill_row(am_loader *l, const slot *s, int64_t row, uint8_t *pixels) {
-  am_image image = {.pixel = pixels};
-  am_dataset_image_shape(l->data, &image.height, &image.width, &image.channels);
-  AM_TRY(am_dataset_pixels(l->data, s->batch.item[row], pixels));
-  const am_transform *t = &l->cfg.transform;
-  return t->apply(t->user, &image, l->cfg.seed, s->stream[row], s->batch.image + row * l->row_floats);
+void am_transform_work_fini(am_transform_work *w) {
+  am_image_fini(&w->fetched);
+  for (int k = 0; k < AM_COUNT_OF(w->image); k++) am_image_fini(&w->image[k]);
+  am_scratch_fini(&w->resize);
+  am_scratch_fini(&w->floats);
+}
+
+am_err am_transform_item(const am_transform *t, am_dataset *d, int64_t i, uint64_t seed, uint64_t stream,
+                         am_transform_work *work, float *out) {
+  am_stored image;
+  AM_TRY(am_dataset_fetch(d, i, t->as_stored, &work->fetched, &image));
+  return t->apply(t->user, &image, seed, stream, work, out);
+}
+
+static am_err fill_row(am_loader *l, const slot *s, int64_t row, am_transform_work *work) {
+  return am_transform_item(&l->cfg.transform, l->data, s->batch.item[row], l->cfg.seed, s->stream[row], work,
+                           s->batch.image + row * l->row_floats);
 }
 
 // ---- the ring; these run under the lock ----
@@ -135,11 +146,11 @@ static slot *open_slot(am_loader *l) {
 }
 
 // Fills the next row of a slot, without the lock while it computes.
-static void do_row(am_loader *l, slot *s, uint8_t *pixels) {
+static void do_row(am_loader *l, slot *s, am_transform_work *work) {
   int64_t row = s->next_row++;
   l->busy++;
   pthread_mutex_unlock(&l->lock);
-  am_err err = fill_row(l, s, row, pixels);
+  am_err err = fill_row(l, s, row, work);
   pthread_mutex_lock(&l->lock);
   l->busy--;
   if (err && (s->failed_row < 0 || row < s->failed_row)) {
@@ -156,7 +167,7 @@ static void work(void *user, int worker) {
   while (!l->stopping) {
     slot *s = l->pausing ? NULL : open_slot(l);
     if (s) {
-      do_row(l, s, l->scratch[worker]);
+      do_row(l, s, &l->work[worker]);
     } else {
       pthread_cond_wait(&l->work_here, &l->lock);
     }
@@ -217,14 +228,12 @@ static am_err make_ring(am_loader *l) {
   return AM_OK;
 }
 
-static am_err make_scratch(am_loader *l) {
+static am_err make_work(am_loader *l) {
   int64_t h = 0, w = 0, c = 0;
   am_dataset_image_shape(l->data, &h, &w, &c);
   l->row_floats = c * l->cfg.transform.out_height * l->cfg.transform.out_width;
-  l->scratch_count = l->cfg.workers ? l->cfg.workers : 1;
-  AM_TRY(AM_NEW_ARRAY(&l->scratch, l->scratch_count));
-  for (int k = 0; k < l->scratch_count; k++) AM_TRY(AM_NEW_ARRAY(&l->scratch[k], h * w * c));
-  return AM_OK;
+  l->work_count = l->cfg.workers ? l->cfg.workers : 1;
+  return AM_NEW_ARRAY(&l->work, l->work_count);
 }
 
 am_err am_loader_new(am_dataset *d, const am_loader_cfg *cfg, am_loader **out) {
@@ -245,7 +254,7 @@ am_err am_loader_new(am_dataset *d, const am_loader_cfg *cfg, am_loader **out) {
   if (cfg->weight) AM_GO(done, sum_weights(l, cfg->weight));
   l->cfg.weight = NULL;
   AM_GO(done, AM_NEW_ARRAY(&l->order, count));
-  AM_GO(done, make_scratch(l));
+  AM_GO(done, make_work(l));
   AM_GO(done, make_ring(l));
   l->pausing = true;  // nothing is prefetched before the first call: it may be a seek
   if (cfg->workers) AM_GO(done, am_crew_start(cfg->workers, work, stop_workers, l, &l->crew));
@@ -266,8 +275,8 @@ void am_loader_free(am_loader *l) {
     free(l->ring[k].batch.item);
     free(l->ring[k].stream);
   }
-  for (int k = 0; l->scratch && k < l->scratch_count; k++) free(l->scratch[k]);
-  free(l->scratch);
+  for (int k = 0; l->work && k < l->work_count; k++) am_transform_work_fini(&l->work[k]);
+  free(l->work);
   free(l->ring);
   free(l->order);
   free(l->prefix);
@@ -305,7 +314,7 @@ am_err am_loader_next(am_loader *l, am_batch *out) {
     while (l->planned < l->taken || s->missing > 0) pthread_cond_wait(&l->batch_ready, &l->lock);
   } else {
     if (l->planned < l->taken) plan_batch(l);
-    while (s->next_row < s->end) do_row(l, s, l->scratch[0]);
+    while (s->next_row < s->end) do_row(l, s, &l->work[0]);
   }
   if (s->failed_row >= 0) {
     am_err_restore(&s->failure);

@@ -10,14 +10,25 @@
 
 #include "data/dataset.h"
 
-// Turns pixels of one item into floats. Pure: may depend on (epoch, item) only through `stream`.
+// Memory of one worker that is used for one image after the other; starts as {0}.
 typedef struct {
-  // u8 (h, w, c) -> f32 (c, out_h, out_w)
-  AM_MUST_USE am_err (*apply)(const void *user, const am_image *image, uint64_t seed, uint64_t stream,
-                              float *out);
+  am_image fetched, image[2];
+  am_scratch resize, floats;
+} am_transform_work;
+void am_transform_work_fini(am_transform_work *w);
+
+// Turns one item into floats. Pure: may depend on (epoch, item) only through `stream`.
+typedef struct {
+  // -> f32 (c, out_h, out_w)
+  AM_MUST_USE am_err (*apply)(const void *user, const am_stored *image, uint64_t seed, uint64_t stream,
+                              am_transform_work *work, float *out);
   const void *user;  // borrowed; thread-safe
   int64_t out_height, out_width;
+  bool as_stored;  // takes files as they are; else `image` has the data set's size
 } am_transform;
+// Item i of a data set through a transform.
+AM_MUST_USE am_err am_transform_item(const am_transform *t, am_dataset *d, int64_t i, uint64_t seed,
+                                     uint64_t stream, am_transform_work *work, float *out);
 
 typedef struct {
   int64_t batch_size;

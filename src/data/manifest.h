@@ -120,6 +120,9 @@ AM_MUST_USE am_err am_file_list_hash(am_file_list *list, const char *cache_path)
 // Image i, RGB, decoded (or drawn). Errors: AM_ERR_DATA naming the file: the caller decides what a
 // corrupt image means.
 AM_MUST_USE am_err am_manifest_image(am_manifest *m, const am_file_list *list, int64_t i, am_image *out);
+// Its file as it is: heap memory of the caller, or NULL where it has none of its own (packed, drawn).
+AM_MUST_USE am_err am_manifest_file(am_manifest *m, const am_file_list *list, int64_t i, char **bytes,
+                                    size_t *count);
 // Its mask, one channel, foreground above 127. Errors: AM_ERR_DATA when there is none.
 AM_MUST_USE am_err am_manifest_mask(am_manifest *m, const am_file_list *list, int64_t i, am_image *out);
 // Hash over the selection's meaning: class names, and label and content hash of each file in order.

@@ -21,31 +21,13 @@ static am_err note_corrupt(am_corrupt_list *c, const char *text) {
   return AM_OK;
 }
 
-static am_err fit_image(const am_image *in, const am_prepare_cfg *cfg, am_image *out) {
-  if (cfg->fit == AM_FIT_STRETCH) return am_image_resize(in, cfg->size, cfg->size, cfg->filter, out);
-  if (cfg->fit == AM_FIT_PAD) {
-    AM_CHECK(am_max_i64(in->width, in->height) <= cfg->size, AM_ERR_DATA,
-             "is %lldx%lld px, to be padded to %lld px it may not be larger", (long long)in->width,
-             (long long)in->height, (long long)cfg->size);
-    return am_image_center_crop(in, cfg->size, cfg->size, out);
-  }
-  am_image fitted = {0};
-  AM_TRY(am_image_resize_short(in, cfg->size, cfg->filter, &fitted));
-  am_err err = am_image_center_crop(&fitted, cfg->size, cfg->size, out);
-  am_image_fini(&fitted);
-  return err;
-}
-
-am_err am_prepare_image(const am_image *in, const am_prepare_cfg *cfg, am_image *out) {
-  if (cfg->channels == in->channels) return fit_image(in, cfg, out);
-  AM_CHECK(cfg->channels == 1, AM_ERR_ARG, "cannot make %lld channels of %lld", (long long)cfg->channels,
-           (long long)in->channels);
-  am_image grey = {0};
-  AM_TRY(am_image_to_grey(in, &grey));
-  am_err err = fit_image(&grey, cfg, out);
-  am_image_fini(&grey);
-  return err;
-}
+// What becomes of one image.
+typedef struct {
+  am_image image;  // owned: its pixels; none where the file is kept, or could not be read
+  char *file;      // owned: its file as it is, where that is kept
+  size_t file_bytes;
+  char *reason;  // owned: why it could not be read
+} prepared;
 
 // A run of images that are decoded together, each into its own place.
 typedef struct {
@@ -53,30 +35,45 @@ typedef struct {
   const am_file_list *list;
   const am_prepare_cfg *cfg;
   int64_t first;
-  am_image *image;  // owned (count); no pixels: could not be read
-  char **reason;    // owned (count): why
+  prepared *item;  // owned
 } batch;
 
-static am_err decode_one(void *user, int64_t k) {
-  batch *b = user;
-  am_image raw = {0};
-  am_err err = am_manifest_image(b->m, b->list, b->first + k, &raw);
-  if (err == AM_ERR_DATA) return am_mem_strdup(am_err_last()->message, &b->reason[k]);  // this image only
-  if (err) return err;
-  err = am_prepare_image(&raw, b->cfg, &b->image[k]);
-  am_image_fini(&raw);
-  if (err != AM_ERR_DATA) return err;
-  return am_str_format(&b->reason[k], "%s: %s", b->list->entry[b->first + k].path, am_err_last()->message);
+// Keeps the file (PNG where the image has none of its own) and decodes it.
+static am_err read_file(const batch *b, int64_t i, prepared *p, am_image *raw) {
+  AM_TRY(am_manifest_file(b->m, b->list, i, &p->file, &p->file_bytes));
+  if (p->file) return am_image_decode(b->list->entry[i].path, p->file, p->file_bytes, raw);
+  uint8_t *png = NULL;
+  AM_TRY(am_manifest_image(b->m, b->list, i, raw));
+  AM_TRY(am_image_encode_png(raw, &png, &p->file_bytes));
+  p->file = (char *)png;
+  return AM_OK;
 }
 
-static am_err take_batch(batch *b, int64_t count, am_shard_writer *w, am_corrupt_list *corrupt) {
+// Everything is decoded and fitted, also where only the file is kept: the same images are left out.
+static am_err decode_one(void *user, int64_t k) {
+  batch *b = user;
+  prepared *p = &b->item[k];
+  am_image raw = {0};
+  am_err err = b->cfg->keep_files ? read_file(b, b->first + k, p, &raw)
+                                  : am_manifest_image(b->m, b->list, b->first + k, &raw);
+  if (err == AM_ERR_DATA) return am_mem_strdup(am_err_last()->message, &p->reason);  // this image only
+  if (!err) err = am_fit_image(&raw, &b->cfg->fit, &p->image);
+  am_image_fini(&raw);
+  if (err != AM_ERR_DATA) return err;
+  return am_str_format(&p->reason, "%s: %s", b->list->entry[b->first + k].path, am_err_last()->message);
+}
+
+static am_err take_batch(const batch *b, int64_t count, am_shard_writer *w, am_corrupt_list *corrupt) {
   for (int64_t k = 0; k < count; k++) {
     int64_t i = b->first + k;
     const am_file_entry *e = &b->list->entry[i];
-    if (b->image[k].pixel) {
-      AM_TRY(am_shard_add_image(w, &b->image[k], e->label, i, &e->index));
+    const prepared *p = &b->item[k];
+    if (p->reason) {
+      AM_TRY(note_corrupt(corrupt, p->reason));
+    } else if (p->file) {
+      AM_TRY(am_shard_add(w, p->file, p->file_bytes, e->label, i, &e->index));
     } else {
-      AM_TRY(note_corrupt(corrupt, b->reason[k]));
+      AM_TRY(am_shard_add_image(w, &p->image, e->label, i, &e->index));
     }
   }
   return AM_OK;
@@ -84,19 +81,17 @@ static am_err take_batch(batch *b, int64_t count, am_shard_writer *w, am_corrupt
 
 static am_err decode_batch(batch *b, int64_t count, am_shard_writer *w, am_corrupt_list *corrupt) {
   am_err err = AM_OK;
-  AM_GO(done, AM_NEW_ARRAY(&b->image, count));
-  AM_GO(done, AM_NEW_ARRAY(&b->reason, count));
+  AM_TRY(AM_NEW_ARRAY(&b->item, count));
   AM_GO(done, am_parallel_for(b->cfg->workers, count, decode_one, b));
   AM_GO(done, take_batch(b, count, w, corrupt));
 done:
   for (int64_t k = 0; k < count; k++) {
-    if (b->image) am_image_fini(&b->image[k]);
-    if (b->reason) free(b->reason[k]);
+    am_image_fini(&b->item[k].image);
+    free(b->item[k].file);
+    free(b->item[k].reason);
   }
-  free(b->image);
-  free(b->reason);
-  b->image = NULL;
-  b->reason = NULL;
+  free(b->item);
+  b->item = NULL;
   return err;
 }
 
@@ -123,14 +118,16 @@ static am_err write_block(am_manifest *m, const am_file_list *list, const am_pre
   am_err err = AM_OK;
   am_shard_writer *w = NULL;
   char *path = NULL;
-  am_shard_desc desc = {.encoding = AM_ENCODING_RAW,
-                        .height = cfg->size,
-                        .width = cfg->size,
-                        .channels = cfg->channels,
+  am_shard_desc desc = {.encoding = AM_ENCODING_FILES,
                         .class_count = list->class_count,
                         .class_name = (const char *const *)list->class_name,
                         .column_count = 1,
                         .column_name = {"source"}};
+  if (!cfg->keep_files) {
+    desc.encoding = AM_ENCODING_RAW;
+    desc.height = desc.width = cfg->fit.size;
+    desc.channels = cfg->fit.channels;
+  }
   AM_GO(done, am_shard_writer_new(&desc, &w));
   for (int64_t at = first; at < end; at += BATCH) {
     batch b = {.m = m, .list = list, .cfg = cfg, .first = at};
@@ -148,8 +145,8 @@ done:
 
 am_err am_prepare_shards(am_manifest *m, const am_file_list *list, const am_prepare_cfg *cfg, const char *dir,
                          am_corrupt_list *corrupt) {
-  AM_CHECK(cfg->size > 0 && cfg->block > 0, AM_ERR_ARG, "cannot prepare %lld px images in blocks of %lld",
-           (long long)cfg->size, (long long)cfg->block);
+  AM_CHECK(cfg->fit.size > 0 && cfg->block > 0, AM_ERR_ARG, "cannot prepare %lld px images in blocks of %lld",
+           (long long)cfg->fit.size, (long long)cfg->block);
   for (int64_t first = 0; first < list->count; first += cfg->block) {
     AM_TRY(write_block(m, list, cfg, first, am_min_i64(first + cfg->block, list->count), dir, corrupt));
   }

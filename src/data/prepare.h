@@ -2,21 +2,13 @@
 #ifndef AM_DATA_PREPARE_H
 #define AM_DATA_PREPARE_H
 
+#include "data/fit.h"
 #include "data/manifest.h"
 #include "data/shard.h"
 
-// How an image comes to be size x size.
-typedef enum {
-  AM_FIT_STRETCH,  // both sides to `size`
-  AM_FIT_CROP,     // short side to `size`, then the middle
-  AM_FIT_PAD       // as it is, in the middle of black; a larger image counts as unreadable
-} am_fit_kind;
-
 typedef struct {
-  int64_t size;      // height and width, px
-  int64_t channels;  // 3 RGB, 1 grey
-  am_resize_kind filter;
-  am_fit_kind fit;
+  am_image_fit fit;
+  bool keep_files;       // the shards hold the encoded files, of any size; who reads them fits the images
   double corrupt_limit;  // largest share of images that may be unreadable; 0: none
   int64_t block;         // images a shard
   int workers;           // threads that decode; the files do not depend on it
@@ -32,12 +24,10 @@ typedef struct {
 } am_corrupt_list;
 void am_corrupt_list_fini(am_corrupt_list *c);
 
-// Writes DIR/block-<first index>.h5 and so on: raw pixels, sample index and column `source` are the
+// Writes DIR/block-<first index>.h5 and so on: raw pixels (or files), sample index and column `source` are the
 // place in the listing; images that cannot be read are left out and named in *corrupt.
 // Errors: AM_ERR_DATA more than corrupt_limit unreadable (names the first ones); AM_ERR_IO.
 AM_MUST_USE am_err am_prepare_shards(am_manifest *m, const am_file_list *list, const am_prepare_cfg *cfg,
                                      const char *dir, am_corrupt_list *corrupt);
-// One image as the shards hold it: size x size, grey where asked for before it is resized.
-AM_MUST_USE am_err am_prepare_image(const am_image *in, const am_prepare_cfg *cfg, am_image *out);
 
 #endif

@@ -347,6 +347,17 @@ am_err am_manifest_image(am_manifest *m, const am_file_list *list, int64_t i, am
   return err;
 }
 
+am_err am_manifest_file(am_manifest *m, const am_file_list *list, int64_t i, char **bytes, size_t *count) {
+  const am_file_entry *e = &list->entry[i];
+  *bytes = NULL;
+  if (am_manifest_is_drawn(m) || e->packed) return AM_OK;
+  char *path = NULL;
+  AM_TRY(am_path_join(list->root, e->path, &path));
+  am_err err = am_file_read(path, AM_IMAGE_FILE_BYTES, bytes, count);
+  free(path);
+  return err;
+}
+
 am_err am_manifest_mask(am_manifest *m, const am_file_list *list, int64_t i, am_image *out) {
   const am_file_entry *e = &list->entry[i];
   if (am_manifest_is_drawn(m)) {

@@ -6,10 +6,11 @@
 //   /index        i64 (n)       sample index in the pool or data set
 //   /crc32c       u32 (n)       of each image's bytes
 //   /source, ...  optional i64 (n) columns of provenance (source image index, seed, ...)
-//   attributes of /: format "augmint-shard-1", encoding "raw" | "png" | "jpeg",
+//   attributes of /: format "augmint-shard-1", encoding "raw" | "png" | "jpeg" | "files",
 //                    height, width, channels (i64; 0 when images differ), classes (i64 count),
 //                    class_names (fixed-length strings)
-// raw = u8 (height, width, channels), all images of one size. No chunks, no filters, no timestamps,
+// raw = u8 (height, width, channels), all images of one size; files = JPEG or PNG, each as its own first
+// bytes say. No chunks, no filters, no timestamps,
 // no variable-length types: equal content is equal bytes. Files of other writers may be chunked or
 // compressed; their images are then read into memory on open.
 #ifndef AM_DATA_SHARD_H
@@ -19,7 +20,7 @@
 
 enum { AM_SHARD_COLUMNS = 8, AM_SHARD_NAME = 32 };
 
-typedef enum { AM_ENCODING_RAW, AM_ENCODING_PNG, AM_ENCODING_JPEG } am_encoding;
+typedef enum { AM_ENCODING_RAW, AM_ENCODING_PNG, AM_ENCODING_JPEG, AM_ENCODING_FILES } am_encoding;
 
 typedef struct {
   am_encoding encoding;
@@ -36,7 +37,7 @@ AM_MUST_USE am_err am_shard_writer_new(const am_shard_desc *desc, am_shard_write
 void am_shard_writer_free(am_shard_writer *w);
 AM_MUST_USE am_err am_shard_add(am_shard_writer *w, const void *bytes, size_t count, int32_t label,
                                 int64_t index, const int64_t *column /* column_count values, NULL: all -1 */);
-// Encoded as the shard is (JPEG at quality 95).
+// Encoded as the shard is (JPEG at quality 95; files: PNG).
 AM_MUST_USE am_err am_shard_add_image(am_shard_writer *w, const am_image *image, int32_t label, int64_t index,
                                       const int64_t *column);
 // Errors: AM_ERR_IO (full disk, unwritable folder); the target is then as before.

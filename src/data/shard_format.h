@@ -20,6 +20,6 @@
 
 // By am_encoding.
 #define AM_SHARD_ENCODING_NAMES \
-  { "raw", "png", "jpeg" }
+  { "raw", "png", "jpeg", "files" }
 
 #endif

@@ -58,10 +58,10 @@ static am_err read_encoding(am_h5 *f, am_shard *s) {
   AM_TRY(am_h5_get_attr_text(f, "", AM_SHARD_ATTR_ENCODING, &text));
   int k = 0;
   while (k < AM_COUNT_OF(name) && strcmp(text, name[k]) != 0) k++;
-  am_err err =
-      k < AM_COUNT_OF(name)
-          ? AM_OK
-          : AM_FAIL(AM_ERR_DATA, "%s: unknown encoding \"%s\", expected raw, png or jpeg", s->path, text);
+  am_err err = k < AM_COUNT_OF(name)
+                   ? AM_OK
+                   : AM_FAIL(AM_ERR_DATA, "%s: unknown encoding \"%s\", expected raw, png, jpeg or files",
+                             s->path, text);
   free(text);
   if (!err) s->desc.encoding = (am_encoding)k;
   return err;

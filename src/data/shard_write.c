@@ -140,8 +140,8 @@ am_err am_shard_add_image(am_shard_writer *w, const am_image *image, int32_t lab
   enum { JPEG_QUALITY = 95 };
   uint8_t *bytes = NULL;
   size_t count = 0;
-  AM_TRY(d->encoding == AM_ENCODING_PNG ? am_image_encode_png(image, &bytes, &count)
-                                        : am_image_encode_jpeg(image, JPEG_QUALITY, &bytes, &count));
+  AM_TRY(d->encoding == AM_ENCODING_JPEG ? am_image_encode_jpeg(image, JPEG_QUALITY, &bytes, &count)
+                                         : am_image_encode_png(image, &bytes, &count));
   am_err err = am_shard_add(w, bytes, count, label, index, column);
   free(bytes);
   return err;

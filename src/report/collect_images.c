@@ -6,8 +6,8 @@
 
 #include "base/mem.h"
 #include "base/path.h"
-#include "data/dataset.h"
 #include "report/collect_internal.h"
+#include "sweep/stage_run.h"
 
 // Images of each class that are shown.
 enum { SHOWN = 8 };
@@ -45,18 +45,10 @@ static am_err add_to_sheet(sample_sheet *s, am_dataset *d, int64_t classes) {
   return AM_OK;
 }
 
-static am_err open_stage(const am_collector *c, int64_t stage, am_dataset **out) {
-  char *path = NULL;
-  AM_TRY(am_store_path(c->store, c->plan->stage[stage].address, NULL, &path));
-  am_err err = am_dataset_from_shards(path, out);
-  free(path);
-  return err;
-}
-
 static am_err add_stage(am_collector *c, int64_t stage, sample_sheet *sheet) {
   am_dataset *d = NULL;
   if (c->plan->stage[stage].state != AM_STATE_DONE) return AM_OK;
-  AM_TRY(open_stage(c, stage, &d));
+  AM_TRY(am_plan_dataset(c->plan, c->store, stage, &d));
   am_err err = add_to_sheet(sheet, d, c->class_count);
   am_dataset_free(d);
   return err;

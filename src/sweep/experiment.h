@@ -49,7 +49,10 @@
   I(channels, 3, 1, 3, "", "3 RGB, grey repeated; 1 grey, colours as Rec. 601 luma")              \
   C(resize, "bilinear", "nearest|bilinear|bicubic|lanczos|box", "filter, antialiased as Pillow") \
   C(shape, "stretch", "stretch|crop|pad",                                                        \
-    "stretch: both sides to size; crop: short side to size, then the middle; pad: black around it") \
+    "stretch: both sides to size; crop: short side to short_side, then the middle; pad: black around it") \
+  I(short_side, 0, 0, 65536, "px", "shape crop: length of the short side before the crop; 0: size")    \
+  C(store, "pixels", "pixels|files",                                                             \
+    "what shards hold; files: as they are, for a first transform that wants all of an image")    \
   F(unreadable, 0, 0, 1, "", "largest share of images that may be left out because they cannot be read") \
   I(per_class, 0, 0, 1000000000, "images", "at most so many of each class, by seeded choice; 0: all")
 #define AM_NORMALIZE_FIELDS(I, F, B, S, C)                       \

@@ -102,16 +102,24 @@ static am_err read_training(const am_experiment *e, const am_node *override, am_
   return am_check_slices(arm->train_tree, arm->train.batch_size, arm->train.slices);
 }
 
+// The transforms must suit the images of the data set: found out now, not when the arm is trained.
+static am_err check_augment(const am_experiment *e, const am_arm_def *arm) {
+  const am_split_cfg *data = &e->draw[0].split[0].cfg;
+  am_pipeline *check = NULL;
+  AM_TRY(am_pipeline_new(arm->augment, data->channels, data->size, data->size, NULL, NULL, &check));
+  am_pipeline_free(check);
+  return AM_OK;
+}
+
 static am_err read_arm(const am_experiment *e, const char *name, const am_node *n, am_arm_def *arm) {
   static const char *const keys[] = {"train", "augment", "override", "stand_in", NULL};
-  am_node *override = NULL, *check = NULL;
+  am_node *override = NULL;
   arm->name = name;
   if (n->kind != AM_NODE_MAP) return am_node_fail(n, "expected a map: {train: [real]}");
   AM_TRY(am_node_check_keys(n, keys));
   AM_TRY(read_parts(e, n, arm));
   arm->augment = am_node_get(n, "augment");
-  if (arm->augment) AM_TRY(am_pipeline_to_node(arm->augment, &check));
-  am_node_free(check);
+  AM_TRY(check_augment(e, arm));
   AM_TRY(am_section(n, "override", &override));
   AM_TRY(read_training(e, override, arm));
   const am_node *stand_in = am_node_get(n, "stand_in");

@@ -43,6 +43,12 @@ static am_err read_split(const am_node *n, const char *name, am_split_def *s) {
   if (n->kind != AM_NODE_MAP) return am_node_fail(n, "expected a map: {manifest: ..., size: ...}");
   s->name = name;
   AM_TRY(am_bind(n, &am_split_schema, also, &s->cfg));
+  if (s->cfg.short_side && strcmp(s->cfg.shape, "crop") != 0)
+    return am_node_fail(am_node_get(n, "short_side"), "shape \"%s\" has no use for it: only \"crop\" has",
+                        s->cfg.shape);
+  if (s->cfg.short_side && s->cfg.short_side < s->cfg.size)
+    return am_node_fail(am_node_get(n, "short_side"), "%lld, less than the size of %lld",
+                        (long long)s->cfg.short_side, (long long)s->cfg.size);
   if (s->cfg.channels == 2) return am_node_fail(am_node_get(n, "channels"), "2, expected 1 or 3");
   const am_node *classes = am_node_get(n, "classes"), *objects = am_node_get(n, "objects");
   if (classes) {
@@ -59,7 +65,7 @@ static am_err read_split(const am_node *n, const char *name, am_split_def *s) {
 // What a further split does not say, it shares with train; objects and the manifest's split are its own.
 static am_err inherit(am_node *split, const am_node *train) {
   static const char *const shared[] = {"manifest", "classes", "size",      "channels",
-                                       "resize",   "shape",   "unreadable"};
+                                       "resize",   "shape",   "short_side", "unreadable"};
   for (int i = 0; i < AM_COUNT_OF(shared); i++) {
     const am_node *value = am_node_get(train, shared[i]);
     if (!value || am_node_get(split, shared[i])) continue;

@@ -32,6 +32,15 @@ static am_fit_kind fit_kind(const char *word) {
   return strcmp(word, "pad") == 0 ? AM_FIT_PAD : AM_FIT_STRETCH;
 }
 
+// How the images of a split come to its size.
+static am_image_fit split_fit(const am_split_cfg *cfg) {
+  return (am_image_fit){.size = cfg->size,
+                  .short_side = cfg->short_side,
+                  .channels = cfg->channels,
+                  .filter = resize_kind(cfg->resize),
+                  .kind = fit_kind(cfg->shape)};
+}
+
 static am_err stay_in_touch(void *user) {
   (void)user;
   return am_peer_check();
@@ -50,10 +59,8 @@ am_err am_prepare_run(const am_stage_env *env, const am_stage *st, const char *o
   AM_CHECK_GO(done, strcmp(address, am_plan_source(env->plan, st->draw, st->split)->address) == 0,
               AM_ERR_DATA, "%s: the files of data set %s changed while this run was being planned: run again",
               st->id, cfg->manifest);
-  am_prepare_cfg how = {.size = cfg->size,
-                        .channels = cfg->channels,
-                        .filter = resize_kind(cfg->resize),
-                        .fit = fit_kind(cfg->shape),
+  am_prepare_cfg how = {.fit = split_fit(cfg),
+                        .keep_files = strcmp(cfg->store, "files") == 0,
                         .corrupt_limit = cfg->unreadable,
                         .block = PREPARE_BLOCK,
                         .watch = stay_in_touch};
@@ -68,12 +75,19 @@ done:
 
 // ---- data sets ----
 
-am_err am_stage_dataset(const am_stage_env *env, int64_t stage, am_dataset **out) {
+am_err am_plan_dataset(const am_plan *plan, const am_store *store, int64_t stage, am_dataset **out) {
+  const am_stage *st = &plan->stage[stage];
+  am_image_fit fit = {0};
   char *path = NULL;
-  AM_TRY(am_store_path(env->store, env->plan->stage[stage].address, NULL, &path));
-  am_err err = am_dataset_from_shards(path, out);
+  if (st->kind == AM_STAGE_PREPARE) fit = split_fit(&plan->e->draw[st->draw].split[st->split].cfg);
+  AM_TRY(am_store_path(store, st->address, NULL, &path));
+  am_err err = am_dataset_from_shards(path, &fit, out);
   free(path);
   return err;
+}
+
+am_err am_stage_dataset(const am_stage_env *env, int64_t stage, am_dataset **out) {
+  return am_plan_dataset(env->plan, env->store, stage, out);
 }
 
 // The items of one class, in order; *count of them.

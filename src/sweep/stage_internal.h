@@ -2,7 +2,6 @@
 #ifndef AM_SWEEP_STAGE_INTERNAL_H
 #define AM_SWEEP_STAGE_INTERNAL_H
 
-#include "data/dataset.h"
 #include "sweep/stage_run.h"
 #include "train/train.h"
 
@@ -12,7 +11,6 @@ AM_MUST_USE am_err am_stage_network(const am_stage_env *env, const am_model_def 
 
 // stage_data.c
 AM_MUST_USE am_err am_prepare_run(const am_stage_env *env, const am_stage *st, const char *out_dir);
-// The images of a finished stage that made shards. Local.
 AM_MUST_USE am_err am_stage_dataset(const am_stage_env *env, int64_t stage, am_dataset **out);
 // The real images of one class: what a generator is fitted to.
 AM_MUST_USE am_err am_class_dataset(const am_stage_env *env, int64_t stage, int64_t class_index,

@@ -148,6 +148,8 @@ static am_err describe_prepare(const am_plan *p, const am_stage *st, am_node *co
   AM_TRY(put_i64(config, "channels", cfg->channels));
   AM_TRY(put_text(config, "resize", cfg->resize));
   AM_TRY(put_text(config, "shape", cfg->shape));
+  AM_TRY(put_i64(config, "short_side", cfg->short_side));
+  AM_TRY(put_text(config, "store", cfg->store));
   AM_TRY(put_f64(config, "unreadable", cfg->unreadable));
   return put_text(inputs, "files", am_plan_source(p, st->draw, st->split)->address);
 }

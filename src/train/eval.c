@@ -12,9 +12,9 @@ struct am_evaluator {
   am_dataset *data;  // borrowed
   am_transform transform;
   am_dtype compute;
-  int64_t batch_size, channels, height, width, classes;
+  int64_t batch_size, channels, classes;
   am_graph *graph;  // owned, not recording
-  uint8_t *pixel;   // owned: one image
+  am_transform_work work;
   float *input;     // owned: (batch_size, c, h, w)
   float *logits;    // owned: (batch_size, classes)
   int32_t *label;   // owned: (batch_size)
@@ -33,10 +33,10 @@ am_err am_evaluator_new(am_model *model, am_dataset *data, am_transform transfor
                       .compute = compute,
                       .batch_size = batch_size,
                       .classes = model->cfg.classes};
-  am_dataset_image_shape(data, &e->height, &e->width, &e->channels);
+  int64_t height, width;
+  am_dataset_image_shape(data, &height, &width, &e->channels);
   AM_GO(done, am_graph_new(dev, &e->graph));
   am_graph_record(e->graph, false);
-  AM_GO(done, AM_NEW_ARRAY(&e->pixel, e->height * e->width * e->channels));
   AM_GO(done, AM_NEW_ARRAY(&e->input, batch_size * e->channels * transform.out_height * transform.out_width));
   AM_GO(done, AM_NEW_ARRAY(&e->logits, batch_size * e->classes));
   AM_GO(done, AM_NEW_ARRAY(&e->label, batch_size));
@@ -50,7 +50,7 @@ done:
 void am_evaluator_free(am_evaluator *e) {
   if (!e) return;
   am_graph_free(e->graph);
-  free(e->pixel);
+  am_transform_work_fini(&e->work);
   free(e->input);
   free(e->logits);
   free(e->label);
@@ -60,11 +60,8 @@ void am_evaluator_free(am_evaluator *e) {
 static am_err load_rows(am_evaluator *e, int64_t first, int64_t count) {
   int64_t row = e->channels * e->transform.out_height * e->transform.out_width;
   memset(e->input, 0, (size_t)(e->batch_size * row) * sizeof *e->input);
-  am_image image = {.width = e->width, .height = e->height, .channels = e->channels, .pixel = e->pixel};
-  for (int64_t i = 0; i < count; i++) {
-    AM_TRY(am_dataset_pixels(e->data, first + i, e->pixel));
-    AM_TRY(e->transform.apply(e->transform.user, &image, 0, 0, e->input + i * row));
-  }
+  for (int64_t i = 0; i < count; i++)
+    AM_TRY(am_transform_item(&e->transform, e->data, first + i, 0, 0, &e->work, e->input + i * row));
   return AM_OK;
 }
 

@@ -287,13 +287,13 @@ static am_err gan_restore(void *self, const am_checkpoint *ck) {
 // ---- the job ----
 
 // As torchvision's ToTensor and Normalize(0.5, 0.5): u8 (h, w, c) to f32 (c, h, w) in [-1, 1].
-static am_err to_minus_one_one(const void *user, const am_image *image, uint64_t seed, uint64_t stream,
-                               float *out) {
-  (void)user, (void)seed, (void)stream;
+static am_err to_minus_one_one(const void *user, const am_stored *image, uint64_t seed, uint64_t stream,
+                               am_transform_work *work, float *out) {
+  (void)user, (void)seed, (void)stream, (void)work;
   int64_t plane = image->height * image->width;
   for (int64_t i = 0; i < plane; i++) {
     for (int64_t c = 0; c < image->channels; c++) {
-      float x = (float)image->pixel[i * image->channels + c] / 255.0f;
+      float x = (float)image->bytes[i * image->channels + c] / 255.0f;
       out[c * plane + i] = (x - 0.5f) / 0.5f;
     }
   }

@@ -147,8 +147,9 @@ static am_err prepare(void) {
   am_manifest *m = NULL;
   am_file_list list = {0};
   am_corrupt_list corrupt = {0};
-  am_prepare_cfg cfg = {
-      .size = 4, .channels = 3, .filter = AM_RESIZE_BILINEAR, .fit = AM_FIT_CROP, .block = 2, .corrupt_limit = 0.5};
+  am_prepare_cfg cfg = {.fit = {.size = 4, .channels = 3, .filter = AM_RESIZE_BILINEAR, .kind = AM_FIT_CROP},
+                        .block = 2,
+                        .corrupt_limit = 0.5};
   AM_GO(done, am_manifest_load(in_dir("set.yaml"), NULL, &m));
   AM_GO(done, am_manifest_list(m, in_dir("data"), &(am_selection){0}, &list));
   AM_GO(done, am_prepare_shards(m, &list, &cfg, in_dir("out"), &corrupt));
@@ -159,8 +160,9 @@ done:
   return err;
 }
 
-static am_err to_float(const void *user, const am_image *image, uint64_t seed, uint64_t stream, float *out) {
-  for (int64_t i = 0; i < 4 * 4 * 3; i++) out[i] = image->pixel[i];
+static am_err to_float(const void *user, const am_stored *image, uint64_t seed, uint64_t stream,
+                       am_transform_work *work, float *out) {
+  for (int64_t i = 0; i < 4 * 4 * 3; i++) out[i] = image->bytes[i];
   return AM_OK;
 }
 static am_err load_batches(void) {
@@ -169,11 +171,11 @@ static am_err load_batches(void) {
   am_loader *l = NULL;
   am_batch b;
   const int64_t index[] = {1, 0, 1};
-  AM_GO(done, am_dataset_from_shards(in_dir("out"), &d));
+  AM_GO(done, am_dataset_from_shards(in_dir("out"), NULL, &d));
   am_dataset *base = d;
   d = NULL;
   AM_GO(done, am_dataset_subset(base, index, 3, &view));
-  AM_GO(done, am_dataset_from_shards(in_dir("out"), &d));
+  AM_GO(done, am_dataset_from_shards(in_dir("out"), NULL, &d));
   am_dataset *part[] = {view, d};
   view = d = NULL;
   AM_GO(done, am_dataset_concat(part, 2, &both));

@@ -37,7 +37,11 @@ static am_err transforms(job *j) {
   AM_TRY(am_pipeline_new(j->list, 3, 8, 8, NULL, NULL, &j->pipeline));
   AM_TRY(am_image_new(8, 8, 3, &j->image));
   am_transform t = am_pipeline_transform(j->pipeline);
-  AM_TRY(t.apply(t.user, &j->image, 1, 2, out));
+  am_transform_work work = {0};
+  am_stored stored = am_stored_pixels("test", &j->image);
+  am_err err = t.apply(t.user, &stored, 1, 2, &work, out);
+  am_transform_work_fini(&work);
+  if (err) return err;
   return am_pipeline_preview(j->pipeline, &j->image, 1, 2, &j->preview);
 }
 

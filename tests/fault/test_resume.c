@@ -18,11 +18,11 @@ enum { SLICES = 3, EPOCHS = 8 };
 static int64_t images_until_signal = -1;
 
 // The given transform, with a stop signal to this process at one image.
-static am_err signalling_transform(const void *user, const am_image *image, uint64_t seed, uint64_t stream,
-                                   float *out) {
+static am_err signalling_transform(const void *user, const am_stored *image, uint64_t seed, uint64_t stream,
+                                   am_transform_work *work, float *out) {
   if (images_until_signal >= 0 && images_until_signal-- == 0)
     kill(getpid(), SIGUSR1);  // loader threads block signals
-  return tiny_transform(user, image, seed, stream, out);
+  return tiny_transform(user, image, seed, stream, work, out);
 }
 
 static am_err run_training(am_comm *comm, const char *kind, const char *dir, const char *checkpoints,

@@ -140,8 +140,8 @@ static am_model *flipped_model;
 static int64_t images_until_flip;
 
 // Changes one weight of this rank, as a fault of its memory would.
-static am_err flipping_transform(const void *user, const am_image *image, uint64_t seed, uint64_t stream,
-                                 float *out) {
+static am_err flipping_transform(const void *user, const am_stored *image, uint64_t seed, uint64_t stream,
+                                 am_transform_work *work, float *out) {
   if (images_until_flip-- == 0) {
     am_tensor *weight = NULL;
     float value = 0;
@@ -150,7 +150,7 @@ static am_err flipping_transform(const void *user, const am_image *image, uint64
     am_tensor_release(weight);
     AM_TRY(err);
   }
-  return tiny_transform(user, image, seed, stream, out);
+  return tiny_transform(user, image, seed, stream, work, out);
 }
 
 AM_MPI_TEST(notices_weights_that_differ) {

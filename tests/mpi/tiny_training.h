@@ -43,19 +43,19 @@ static inline am_dataset *tiny_data(const char *dir) {
   }
   am_ok(am_shard_publish(w, path));
   am_shard_writer_free(w);
-  am_ok(am_dataset_from_shards(path, &data));
+  am_ok(am_dataset_from_shards(path, NULL, &data));
   free(path);
   return data;
 }
 
 // To about -1 .. 1, with noise from the stream, so that a wrong stream shows in the weights.
-static inline am_err tiny_transform(const void *user, const am_image *image, uint64_t seed, uint64_t stream,
-                                    float *out) {
+static inline am_err tiny_transform(const void *user, const am_stored *image, uint64_t seed, uint64_t stream,
+                                    am_transform_work *work, float *out) {
   am_rng rng = am_rng_at(seed, AM_RNG_AUGMENT, stream);
   double noise = user ? 0 : 0.1 * am_rng_normal(&rng);  // `user`: any address, for plain pixels
   for (int64_t p = 0; p < TINY_SIZE * TINY_SIZE; p++) {
     for (int c = 0; c < 3; c++)
-      out[c * TINY_SIZE * TINY_SIZE + p] = (float)(image->pixel[3 * p + c] / 128.0 - 1 + noise);
+      out[c * TINY_SIZE * TINY_SIZE + p] = (float)(image->bytes[3 * p + c] / 128.0 - 1 + noise);
   }
   return AM_OK;
 }

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "augment/pixels.h"
+#include "base/hash.h"
 
 enum { SIDE = 8, N = 3 * SIDE * SIDE, DRAWS = 4000 };
 
@@ -28,9 +29,17 @@ static am_image gradient(void) {
   return image;
 }
 
-static void run(const am_pipeline *p, const am_image *image, uint64_t stream, float *out) {
+static am_err apply(const am_pipeline *p, const am_image *image, uint64_t stream, float *out) {
   am_transform t = am_pipeline_transform(p);
-  am_ok(t.apply(t.user, image, 7, stream, out));
+  am_transform_work work = {0};
+  am_stored stored = am_stored_pixels("test", image);
+  am_err err = t.apply(t.user, &stored, 7, stream, &work, out);
+  am_transform_work_fini(&work);
+  return err;
+}
+
+static void run(const am_pipeline *p, const am_image *image, uint64_t stream, float *out) {
+  am_ok(apply(p, image, stream, out));
 }
 
 // ---- configuration -----------------------------------------------------------------------------
@@ -59,7 +68,15 @@ static void refuses_wrong_lists(void **state) {
   refuses("[{gaussian_blur: {sigma_min: 3}}]", "above sigma_max");
   refuses("[{random_crop: {size: 17}}]", "does not fit");
   refuses("[{random_crop: {size: 2}}, gaussian_blur]", "too large for images of 2 x 2");
-  refuses("[normalize, rotation]", "must be the last");
+  refuses("[normalize, rotation]", "\"rotation\" must come before \"normalize\"");
+  refuses("[random_erasing, horizontal_flip]", "\"horizontal_flip\" must come before \"random_erasing\"");
+  refuses("[{normalize: {mean: 3}}]", "no settings");
+  refuses("[rotation, resize]", "\"resize\" works on 8-bit pixels: it must come before \"rotation\"");
+  refuses("[{resize: {size: 9}}]", "still differ in size");
+  refuses("[resize, rotation]", "need one size");
+  refuses("[{resize: {size: 9}}, {random_crop: {size: 18}}]", "images that may have 9 x 9 px");
+  refuses("[{random_resized_crop: {scale_min: 0.5, scale_max: 0.4}}]", "above scale_max");
+  refuses("[{random_erasing: {ratio_min: 5}}]", "above ratio_max");
 }
 
 static void canonical_form_states_everything(void **state) {
@@ -269,8 +286,7 @@ static void *check_all(void *user) {
   w->ok = true;
   for (int64_t s = DRAWS / 16 - 1; s >= 0; s--) {
     float out[N];
-    am_transform t = am_pipeline_transform(w->p);
-    if (t.apply(t.user, w->image, 7, (uint64_t)s, out) != AM_OK) w->ok = false;
+    if (apply(w->p, w->image, (uint64_t)s, out) != AM_OK) w->ok = false;
     if (memcmp(out, w->want + s * N, sizeof out) != 0) w->ok = false;
   }
   return NULL;
@@ -300,13 +316,123 @@ static void depends_on_image_seed_and_stream_alone(void **state) {
   am_pipeline_free(p);
 }
 
+// ---- files of any size -------------------------------------------------------------------------
+
+enum { FILES = 7 };
+
+// A shard of JPEG and PNG files, no two of one size; the last one is damaged where `damaged`.
+static am_dataset *make_files(const char *path, bool damaged, int64_t channels) {
+  static const char *const class_name[] = {"a", "b"};
+  am_shard_desc desc = {.encoding = AM_ENCODING_FILES, .class_count = 2, .class_name = class_name};
+  am_shard_writer *w = NULL;
+  am_dataset *d = NULL;
+  am_ok(am_shard_writer_new(&desc, &w));
+  for (int64_t i = 0; i < FILES; i++) {
+    am_image image = {0};
+    uint8_t *bytes = NULL;
+    size_t count = 0;
+    am_ok(am_image_new(20 + 9 * i, 50 - 3 * i, 3, &image));
+    for (int64_t k = 0; k < image.width * image.height * 3; k++)
+      image.pixel[k] = (uint8_t)(128 + 100 * sin((double)(k + i) / 50));
+    am_ok(i % 2 ? am_image_encode_png(&image, &bytes, &count)
+                : am_image_encode_jpeg(&image, 90, &bytes, &count));
+    if (damaged && i == FILES - 1) count /= 4;
+    am_ok(am_shard_add(w, bytes, count, (int32_t)(i % 2), i, NULL));
+    free(bytes);
+    am_image_fini(&image);
+  }
+  am_ok(am_shard_publish(w, path));
+  am_shard_writer_free(w);
+  am_ok(am_dataset_from_shards(path, &(am_image_fit){.size = SIDE, .channels = channels}, &d));
+  return d;
+}
+
+static am_loader *files_loader(am_dataset *d, const am_pipeline *p, int workers) {
+  am_loader_cfg cfg = {.batch_size = 3, .shuffle = true, .seed = 4, .workers = workers};
+  am_loader *l = NULL;
+  cfg.transform = am_pipeline_transform(p);
+  am_ok(am_loader_new(d, &cfg, &l));
+  return l;
+}
+
+static void trains_on_files_of_any_size(void **state) {
+  char path[300];
+  snprintf(path, sizeof path, "%s/files.h5", am_test_dir());
+  for (int64_t channels = 1; channels <= 3; channels += 2) {
+    am_dataset *d = make_files(path, false, channels);
+    am_node *list = parse(
+        "[random_resized_crop, {horizontal_flip: {p: 0.5}}, {color_jitter: {hue: 0.1}}, random_erasing]");
+    am_pipeline *p = NULL;
+    am_ok(am_pipeline_new(list, channels, SIDE, SIDE, NULL, NULL, &p));
+    uint32_t want = 0;
+    for (int workers = 0; workers < 4; workers++) {
+      am_loader *l = files_loader(d, p, workers);
+      uint32_t crc = 0;
+      for (int step = 0; step < 12; step++) {
+        am_batch b;
+        am_ok(am_loader_next(l, &b));
+        crc = am_crc32c(crc, b.image, (size_t)(b.count * channels * SIDE * SIDE) * sizeof(float));
+      }
+      if (workers == 0) want = crc;
+      assert_int_equal(crc, want);
+      am_loader_free(l);
+    }
+    am_pipeline_free(p);
+    am_node_free(list);
+    am_dataset_free(d);
+  }
+}
+
+static void names_a_damaged_file(void **state) {
+  char path[300];
+  snprintf(path, sizeof path, "%s/damaged.h5", am_test_dir());
+  am_dataset *d = make_files(path, true, 3);
+  am_pipeline *p = pipeline("[{resize: {size: 12}}, {center_crop: {size: 8}}]");
+  am_loader *l = files_loader(d, p, 2);
+  am_err err = AM_OK;
+  for (int step = 0; step < 3 && !err; step++) {
+    am_batch b;
+    err = am_loader_next(l, &b);
+  }
+  assert_int_equal(err, AM_ERR_DATA);
+  assert_non_null(strstr(am_err_last()->message, "damaged.h5"));
+  am_loader_free(l);
+  am_pipeline_free(p);
+  am_dataset_free(d);
+}
+
+// ---- bytes and floats --------------------------------------------------------------------------
+
+// Movements give the same picture before and after the image became floats.
+static void moves_bytes_as_it_moves_floats(void **state) {
+  static const char *const move[] = {"{horizontal_flip: {p: 1}}",  "{vertical_flip: {p: 1}}",
+                                     "{random_crop: {fill: 0.4}}", "{random_crop: {size: 5, padding: 0}}",
+                                     "{center_crop: {size: 5}}",   "{center_crop: {size: 11}}"};
+  am_image image = gradient();
+  for (size_t k = 0; k < sizeof move / sizeof *move; k++) {
+    char on_bytes[120], on_floats[120];
+    float a[3 * 11 * 11] = {0}, b[3 * 11 * 11] = {0};
+    // A rotation by nothing takes one draw: so does a flip that never happens.
+    snprintf(on_bytes, sizeof on_bytes, "[{horizontal_flip: {p: 0}}, %s]", move[k]);
+    snprintf(on_floats, sizeof on_floats, "[{rotation: {degrees: 0}}, %s]", move[k]);
+    am_pipeline *p = pipeline(on_bytes), *q = pipeline(on_floats);
+    for (uint64_t s = 0; s < 20; s++) {
+      run(p, &image, s, a);
+      run(q, &image, s, b);
+      assert_memory_equal(a, b, sizeof a);
+    }
+    am_pipeline_free(p);
+    am_pipeline_free(q);
+  }
+  am_image_fini(&image);
+}
+
 static void wrong_image_size_is_an_error(void **state) {
   am_pipeline *p = pipeline(EVERYTHING);
   am_image image = {0};
   float out[N];
   am_ok(am_image_new(SIDE, SIDE + 1, 3, &image));
-  am_transform t = am_pipeline_transform(p);
-  am_fails(t.apply(t.user, &image, 1, 1, out), AM_ERR_ARG, "8 x 9 px");
+  am_fails(apply(p, &image, 1, out), AM_ERR_ARG, "8 x 9 px");
   am_image_fini(&image);
   am_pipeline_free(p);
 }
@@ -332,6 +458,9 @@ int main(void) {
       cmocka_unit_test(blur_sigma_stays_in_its_range),
       cmocka_unit_test(rotation_angle_stays_in_its_range),
       cmocka_unit_test(depends_on_image_seed_and_stream_alone),
+      cmocka_unit_test(trains_on_files_of_any_size),
+      cmocka_unit_test(names_a_damaged_file),
+      cmocka_unit_test(moves_bytes_as_it_moves_floats),
       cmocka_unit_test(wrong_image_size_is_an_error),
       cmocka_unit_test(preview_without_ops_gives_the_image),
   };

@@ -2,6 +2,7 @@
 #include "am_test.h"
 
 #include "base/path.h"
+#include "data/dataset.h"
 #include "data/image.h"
 #include "data/prepare.h"
 
@@ -152,15 +153,15 @@ static am_manifest *make_set(int64_t images) {
 
 static void prepares_grey_before_resizing(void **state) {
   am_image rgb = gradient(9, 6, 3), grey = {0}, want = {0}, got = {0};
-  am_prepare_cfg cfg = {.size = 4, .channels = 1};
+  am_image_fit cfg = {.size = 4, .channels = 1};
   am_ok(am_image_to_grey(&rgb, &grey));
   am_ok(am_image_resize(&grey, 4, 4, AM_RESIZE_NEAREST, &want));
-  am_ok(am_prepare_image(&rgb, &cfg, &got));
+  am_ok(am_fit_image(&rgb, &cfg, &got));
   assert_int_equal(got.channels, 1);
   assert_memory_equal(got.pixel, want.pixel, 4 * 4);
   am_image_fini(&got);
   cfg.channels = 3;
-  am_fails(am_prepare_image(&grey, &cfg, &got), AM_ERR_ARG, "cannot make 3 channels of 1");
+  am_fails(am_fit_image(&grey, &cfg, &got), AM_ERR_ARG, "cannot make 3 channels of 1");
   am_image_fini(&rgb);
   am_image_fini(&grey);
   am_image_fini(&want);
@@ -168,8 +169,8 @@ static void prepares_grey_before_resizing(void **state) {
 
 static void pads_without_touching_a_pixel(void **state) {
   am_image small = gradient(3, 6, 3), padded = {0}, middle = {0};
-  const am_prepare_cfg cfg = {.size = 9, .channels = 3, .fit = AM_FIT_PAD};
-  am_ok(am_prepare_image(&small, &cfg, &padded));
+  const am_image_fit cfg = {.size = 9, .channels = 3, .kind = AM_FIT_PAD};
+  am_ok(am_fit_image(&small, &cfg, &padded));
   assert_int_equal(padded.width, 9);
   assert_int_equal(padded.height, 9);
   am_ok(am_image_crop(&padded, 3, 1, 3, 6, &middle));
@@ -180,7 +181,7 @@ static void pads_without_touching_a_pixel(void **state) {
   assert_int_equal(sum, sum_inside);  // everything else is black
   am_image_fini(&padded);
   assert_int_equal(
-      am_prepare_image(&small, &(am_prepare_cfg){.size = 5, .channels = 3, .fit = AM_FIT_PAD}, &padded),
+      am_fit_image(&small, &(am_image_fit){.size = 5, .channels = 3, .kind = AM_FIT_PAD}, &padded),
       AM_ERR_DATA);
   am_image_fini(&small);
   am_image_fini(&middle);
@@ -190,8 +191,8 @@ static void packs_a_set_into_shards(void **state) {
   am_manifest *m = make_set(10);
   am_file_list list = {0};
   am_corrupt_list corrupt = {0};
-  am_prepare_cfg cfg = {
-      .size = 8, .channels = 3, .filter = AM_RESIZE_BILINEAR, .fit = AM_FIT_CROP, .block = 4};
+  am_prepare_cfg cfg = {.fit = {.size = 8, .channels = 3, .filter = AM_RESIZE_BILINEAR, .kind = AM_FIT_CROP},
+                        .block = 4};
   am_shard_set *set = NULL;
   am_ok(am_manifest_list(m, in_dir("data"), &(am_selection){0}, &list));
   for (cfg.workers = 0; cfg.workers < 4; cfg.workers += 3) {
@@ -206,7 +207,7 @@ static void packs_a_set_into_shards(void **state) {
       am_image raw = {0}, want = {0}, got = {0};
       am_shard *s = am_shard_set_at(set, i, &row);
       am_ok(am_manifest_image(m, &list, i, &raw));
-      am_ok(am_prepare_image(&raw, &cfg, &want));
+      am_ok(am_fit_image(&raw, &cfg.fit, &want));
       am_ok(am_shard_image(s, row, &got));
       assert_int_equal(am_shard_column(s, "source")[row], i);
       assert_memory_equal(got.pixel, want.pixel, 8 * 8 * 3);
@@ -221,11 +222,61 @@ static void packs_a_set_into_shards(void **state) {
   am_manifest_free(m);
 }
 
+// Files kept as they are give the same pixels, and themselves to those who ask.
+static void keeps_files_that_become_the_same_pixels(void **state) {
+  enum { IMAGES = 10 };
+  am_manifest *m = make_set(IMAGES);
+  am_file_list list = {0};
+  am_corrupt_list corrupt = {0};
+  am_prepare_cfg cfg = {.fit = {.size = 8, .short_side = 11, .channels = 1, .kind = AM_FIT_CROP}, .block = 4};
+  am_dataset *pixels = NULL, *files = NULL;
+  am_ok(am_path_remove_tree(in_dir("pixels")));
+  am_ok(am_path_remove_tree(in_dir("files")));
+  am_ok(am_path_mkdirs(in_dir("pixels")));
+  am_ok(am_path_mkdirs(in_dir("files")));
+  am_ok(am_manifest_list(m, in_dir("data"), &(am_selection){0}, &list));
+  am_ok(am_prepare_shards(m, &list, &cfg, in_dir("pixels"), &corrupt));
+  cfg.keep_files = true;
+  am_ok(am_prepare_shards(m, &list, &cfg, in_dir("files"), &corrupt));
+  am_fails(am_dataset_from_shards(in_dir("files"), NULL, &files), AM_ERR_DATA, "differ in size");
+  am_ok(am_dataset_from_shards(in_dir("files"), &cfg.fit, &files));
+  am_ok(am_dataset_from_shards(in_dir("pixels"), NULL, &pixels));
+  assert_int_equal(am_dataset_count(files), IMAGES);
+  for (int64_t i = 0; i < IMAGES; i++) {
+    uint8_t a[64], b[64];
+    am_image memory = {0};
+    am_stored stored;
+    char path[300], *bytes = NULL;
+    size_t count = 0;
+    am_ok(am_dataset_pixels(pixels, i, a));
+    am_ok(am_dataset_pixels(files, i, b));
+    assert_memory_equal(a, b, sizeof a);
+    am_ok(am_dataset_fetch(files, i, true, &memory, &stored));
+    assert_true(stored.encoded);
+    assert_int_equal(stored.channels, 1);
+    snprintf(path, sizeof path, "%s/data/set/%s", am_test_dir(), list.entry[i].path);
+    am_ok(am_file_read(path, AM_IMAGE_FILE_BYTES, &bytes, &count));
+    assert_int_equal(stored.count, count);
+    assert_memory_equal(stored.bytes, bytes, count);
+    free(bytes);
+    am_ok(am_dataset_fetch(pixels, i, true, &memory, &stored));
+    assert_false(stored.encoded);
+    assert_memory_equal(stored.bytes, a, sizeof a);
+    assert_null(memory.pixel);  // lies in the shard
+  }
+  am_dataset_free(files);
+  am_dataset_free(pixels);
+  am_corrupt_list_fini(&corrupt);
+  am_file_list_fini(&list);
+  am_manifest_free(m);
+}
+
 static void leaves_out_some_corrupt_images_when_allowed(void **state) {
   am_manifest *m = make_set(10);
   am_file_list list = {0};
   am_corrupt_list corrupt = {0};
-  am_prepare_cfg cfg = {.size = 8, .channels = 3, .filter = AM_RESIZE_BILINEAR, .block = 100, .workers = 2};
+  am_prepare_cfg cfg = {
+      .fit = {.size = 8, .channels = 3, .filter = AM_RESIZE_BILINEAR}, .block = 100, .workers = 2};
   am_ok(am_file_write(in_dir("data/set/a/003.png"), "", 0));
   am_ok(am_file_write(in_dir("data/set/a/007.png"), "text", 4));
   am_ok(am_manifest_list(m, in_dir("data"), &(am_selection){0}, &list));
@@ -260,6 +311,7 @@ int main(void) {
       cmocka_unit_test(prepares_grey_before_resizing),
       cmocka_unit_test(pads_without_touching_a_pixel),
       cmocka_unit_test(packs_a_set_into_shards),
+      cmocka_unit_test(keeps_files_that_become_the_same_pixels),
       cmocka_unit_test(leaves_out_some_corrupt_images_when_allowed),
   };
   return cmocka_run_group_tests_name("image", tests, NULL, NULL);

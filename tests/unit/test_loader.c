@@ -28,16 +28,17 @@ static am_dataset *make_dataset(const char *name, int64_t first, int64_t count) 
   }
   am_ok(am_shard_publish(w, in_dir(name)));
   am_shard_writer_free(w);
-  am_ok(am_dataset_from_shards(in_dir(name), &d));
+  am_ok(am_dataset_from_shards(in_dir(name), NULL, &d));
   return d;
 }
 
 // (c, h, w) floats: the pixel, plus a fraction that depends on seed and stream.
-static am_err spread(const void *user, const am_image *image, uint64_t seed, uint64_t stream, float *out) {
-  if (user && image->pixel[0] == *(const uint8_t *)user)
-    return AM_FAIL(AM_ERR_DATA, "image %d is bad", image->pixel[0]);
+static am_err spread(const void *user, const am_stored *image, uint64_t seed, uint64_t stream,
+                     am_transform_work *work, float *out) {
+  if (user && image->bytes[0] == *(const uint8_t *)user)
+    return AM_FAIL(AM_ERR_DATA, "image %d is bad", image->bytes[0]);
   am_rng rng = am_rng_at(seed, AM_RNG_TEST, stream);
-  for (int i = 0; i < BYTES; i++) out[i] = (float)image->pixel[i] + (float)am_rng_uniform(&rng);
+  for (int i = 0; i < BYTES; i++) out[i] = (float)image->bytes[i] + (float)am_rng_uniform(&rng);
   return AM_OK;
 }
 
@@ -265,7 +266,7 @@ static void refuses_to_join_what_differs(void **state) {
   am_ok(am_shard_writer_new(&desc, &w));
   am_ok(am_shard_publish(w, in_dir("other.h5")));
   am_shard_writer_free(w);
-  am_ok(am_dataset_from_shards(in_dir("other.h5"), &b));
+  am_ok(am_dataset_from_shards(in_dir("other.h5"), NULL, &b));
   am_fails(am_dataset_concat((am_dataset *[]){a, b}, 2, &joined), AM_ERR_DATA, "class 2 is \"c\" and \"d\"");
 }
 
