@@ -144,7 +144,7 @@ static am_err shard_read_open(const am_bench *b, const void *variant, am_bench_w
   am_rng_permutation(&rng, s->order, s->count);
   AM_GO(done, am_str_format(&path, "%s/read.h5", b->scratch));
   AM_GO(done, am_bench_draw_shard(path, s->count, SHARD_SIZE, 10));
-  AM_GO(done, am_dataset_from_shards(path, &s->data));
+  AM_GO(done, am_dataset_from_shards(path, NULL, &s->data));
   *work = (am_bench_work){.items = (double)s->count, .bytes = 2.0 * (double)(s->count * SHARD_IMAGE_BYTES)};
   *self = s;
   s = NULL;
