@@ -34,12 +34,18 @@ static am_selection selection_of(const data_options *o) {
                         .class_count = o->class_name.count};
 }
 
+// The end of the run of images of one class that begins at `first`; lists are sorted by class.
+static int64_t end_of_class(const am_file_list *list, int64_t first) {
+  int64_t end = first;
+  while (end < list->count && list->entry[end].label == list->entry[first].label) end++;
+  return end;
+}
+
 static void print_counts(am_app *app, const am_file_list *list) {
   fprintf(app->out, "%-24s %8s\n", "class", "images");
-  for (int64_t k = 0; k < list->class_count; k++) {
-    int64_t count = 0;
-    for (int64_t i = 0; i < list->count; i++) count += list->entry[i].label == k;
-    fprintf(app->out, "%-24s %8lld\n", list->class_name[k], (long long)count);
+  for (int64_t first = 0, end; first < list->count; first = end) {
+    end = end_of_class(list, first);
+    fprintf(app->out, "%-24s %8lld\n", list->class_name[list->entry[first].label], (long long)(end - first));
   }
   fprintf(app->out, "%-24s %8lld\n", "all", (long long)list->count);
 }
@@ -151,13 +157,13 @@ done:
 
 enum { TILE_PX = 96, MOST_TILES = 4000 };
 
-static am_err add_class(am_manifest *m, const am_file_list *list, int64_t label, int64_t per_class,
-                        am_sheet *sheet) {
+// A row of the images first .. end, which are of one class.
+static am_err add_class(am_manifest *m, const am_file_list *list, int64_t first, int64_t end,
+                        int64_t per_class, am_sheet *sheet) {
   am_err err = AM_OK;
   int64_t shown = 0;
   am_image image = {0};
-  for (int64_t i = 0; i < list->count && shown < per_class; i++) {
-    if (list->entry[i].label != label) continue;
+  for (int64_t i = first; i < end && shown < per_class; i++) {
     AM_GO(done, am_manifest_image(m, list, i, &image));
     AM_GO(done, am_sheet_add(sheet, &image, TILE_PX));
     am_image_fini(&image);
@@ -183,7 +189,10 @@ static am_err show_set(am_app *app, am_manifest *m, const data_options *o) {
               "%lld classes x %lld images are more than a sheet of %d: choose a smaller --per-class",
               (long long)list.class_count, (long long)o->per_class, MOST_TILES);
   print_counts(app, &list);
-  for (int64_t k = 0; k < list.class_count; k++) AM_GO(done, add_class(m, &list, k, o->per_class, &sheet));
+  for (int64_t first = 0, end; first < list.count; first = end) {
+    end = end_of_class(&list, first);
+    AM_GO(done, add_class(m, &list, first, end, o->per_class, &sheet));
+  }
   AM_GO(done, am_sheet_draw(&sheet, o->per_class, &drawn));
   AM_GO(done, am_image_write_png(out, &drawn));
   fprintf(app->out, "wrote %s, a row for each class\n", out);

@@ -40,13 +40,13 @@ static am_err read_all(am_manifest *m, const am_file_list *list, am_data_report 
 // ---- files of equal bytes ----
 
 typedef struct {
-  const char *sha256;
+  const uint8_t *sha256;
   int64_t index;
 } hashed;
 
 static int by_hash(const void *a, const void *b) {
   const hashed *x = a, *y = b;
-  int order = strcmp(x->sha256, y->sha256);
+  int order = memcmp(x->sha256, y->sha256, AM_SHA256_BYTES);
   return order ? order : x->index < y->index ? -1 : x->index > y->index;
 }
 
@@ -61,7 +61,7 @@ static am_err find_twins(const am_file_list *list, am_data_report *report) {
   for (int64_t i = 0; i < list->count; i++) sorted[i] = (hashed){list->entry[i].sha256, i};
   qsort(sorted, (size_t)list->count, sizeof *sorted, by_hash);
   for (int64_t i = 0, first = 0; i < list->count; i++) {
-    if (strcmp(sorted[first].sha256, sorted[i].sha256)) first = i;
+    if (memcmp(sorted[first].sha256, sorted[i].sha256, AM_SHA256_BYTES)) first = i;
     const am_file_entry *mine = &list->entry[sorted[i].index], *twin = &list->entry[sorted[first].index];
     bool repeats = i > first;
     report->twin[sorted[i].index] = repeats ? sorted[first].index : -1;

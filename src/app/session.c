@@ -23,8 +23,8 @@ am_err am_session_open(const am_app *app, const am_experiment_options *options, 
   AM_GO(done, err);
   if (!first) AM_GO(done, am_store_open(app->results_dir, false, &s.store));
   if (create || am_path_is_dir(app->results_dir)) {
-    AM_GO(done, am_path_join(app->results_dir, "file-hashes.json", &s.hash_cache));
-    s.dirs.hash_cache = s.hash_cache;
+    AM_GO(done, am_path_join(app->results_dir, "cache", &s.cache_dir));
+    s.dirs.cache_dir = s.cache_dir;
   }
   AM_GO(done, am_sources_look(s.e, &s.dirs, comm, &source));
   err = am_given_look(s.e, source, &s.dirs, comm, &given);
@@ -43,6 +43,6 @@ void am_session_close(am_session *s) {
   am_plan_free(s->plan);
   am_experiment_free(s->e);
   am_store_close(s->store);
-  free(s->hash_cache);
+  free(s->cache_dir);
   *s = (am_session){0};
 }

@@ -1,10 +1,11 @@
 #include "base/hash.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 
@@ -31,12 +32,32 @@ am_err am_sha256_update(am_sha256 *h, const void *data, size_t bytes) {
   return AM_OK;
 }
 
+static void put_hex(const uint8_t *digest, size_t n, char *hex) {
+  static const char digit[] = "0123456789abcdef";
+  for (size_t i = 0; i < n; i++) {
+    hex[2 * i] = digit[digest[i] >> 4];
+    hex[2 * i + 1] = digit[digest[i] & 15];
+  }
+  hex[2 * n] = '\0';
+}
+
+void am_sha256_to_hex(const uint8_t digest[AM_SHA256_BYTES], char hex[AM_SHA256_HEX]) {
+  put_hex(digest, AM_SHA256_BYTES, hex);
+}
+
+void am_sha256_from_hex(const char hex[AM_SHA256_HEX], uint8_t digest[AM_SHA256_BYTES]) {
+  for (int i = 0; i < 2 * AM_SHA256_BYTES; i++) {
+    int value = hex[i] <= '9' ? hex[i] - '0' : hex[i] - 'a' + 10;
+    digest[i / 2] = (uint8_t)(digest[i / 2] << 4 | value);
+  }
+}
+
 am_err am_sha256_finish(am_sha256 *h, char hex[AM_SHA256_HEX]) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int n = 0;
   AM_CHECK(EVP_DigestFinal_ex(h->ctx, digest, &n) == 1 && n <= AM_SHA256_BYTES, AM_ERR_INTERNAL,
            "a digest failed");
-  for (unsigned int i = 0; i < n; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+  put_hex(digest, n, hex);
   return AM_OK;
 }
 
@@ -59,39 +80,40 @@ done:
 
 am_err am_digest_stream(const char *kind, am_err (*next)(void *user, void *chunk, size_t room, size_t *got),
                         void *user, char hex[AM_SHA256_HEX]) {
-  enum { CHUNK = 1 << 18 };
   am_err err = AM_OK;
   am_sha256 *h = NULL;
-  char *chunk = NULL;
+  char chunk[1 << 16];
   size_t got = 0;
   const EVP_MD *md = strcmp(kind, "md5") == 0 ? EVP_md5() : strcmp(kind, "sha256") == 0 ? EVP_sha256() : NULL;
   AM_CHECK(md, AM_ERR_UNSUPPORTED, "digests of kind %s, expected md5 or sha256", kind);
   AM_GO(done, digest_new(md, &h));
-  AM_GO(done, AM_NEW_ARRAY(&chunk, CHUNK));
   do {
-    AM_GO(done, next(user, chunk, CHUNK, &got));
+    AM_GO(done, next(user, chunk, sizeof chunk, &got));
     AM_GO(done, am_sha256_update(h, chunk, got));
   } while (got > 0);
   AM_GO(done, am_sha256_finish(h, hex));
 done:
-  free(chunk);
   am_sha256_free(h);
   return err;
 }
 
 static am_err next_of_file(void *user, void *chunk, size_t room, size_t *got) {
-  FILE *f = user;
-  *got = fread(chunk, 1, room, f);
-  AM_CHECK(!ferror(f), AM_ERR_IO, "it cannot be read: %s", strerror(errno));
+  const int *fd = user;
+  ssize_t n;
+  do {
+    n = read(*fd, chunk, room);
+  } while (n < 0 && errno == EINTR);
+  AM_CHECK(n >= 0, AM_ERR_IO, "it cannot be read: %s", strerror(errno));
+  *got = (size_t)n;
   return AM_OK;
 }
 
 am_err am_digest_file(const char *kind, const char *path, char hex[AM_SHA256_HEX]) {
-  FILE *f = fopen(path, "rb");
-  if (!f) return AM_FAIL(AM_ERR_IO, "cannot open %s: %s", path, strerror(errno));
-  am_err err = am_digest_stream(kind, next_of_file, f, hex);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return AM_FAIL(AM_ERR_IO, "cannot open %s: %s", path, strerror(errno));
+  am_err err = am_digest_stream(kind, next_of_file, &fd, hex);
   if (err) am_err_prefix("%s", path);
-  fclose(f);
+  close(fd);
   return err;
 }
 

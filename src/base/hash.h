@@ -18,6 +18,9 @@ void am_sha256_free(am_sha256 *h);
 AM_MUST_USE am_err am_sha256_bytes(const void *data, size_t bytes, char hex[AM_SHA256_HEX]);
 AM_MUST_USE am_err am_sha256_file(const char *path, char hex[AM_SHA256_HEX]);
 
+void am_sha256_to_hex(const uint8_t digest[AM_SHA256_BYTES], char hex[AM_SHA256_HEX]);
+void am_sha256_from_hex(const char hex[AM_SHA256_HEX], uint8_t digest[AM_SHA256_BYTES]);  // as made here
+
 // Digests that others publish: kind is "md5" or "sha256".
 AM_MUST_USE am_err am_digest_file(const char *kind, const char *path, char hex[AM_SHA256_HEX]);
 // Of the bytes that `next` hands out, up to `room` at a time, until it gives none.

@@ -5,10 +5,11 @@
 #include "base/fault.h"
 #include "base/num.h"
 
+enum { LARGE_BYTES = 16 << 20 };
+
 static am_err checked_bytes(int64_t count, size_t size, size_t *bytes) {
-  AM_CHECK(count >= 0 && am_mul_size((size_t)count, size, bytes) && *bytes <= PTRDIFF_MAX,
-           AM_ERR_NOMEM, "cannot allocate %lld items of %zu bytes: the size overflows",
-           (long long)count, size);
+  AM_CHECK(count >= 0 && am_mul_size((size_t)count, size, bytes) && *bytes <= PTRDIFF_MAX, AM_ERR_NOMEM,
+           "cannot allocate %lld items of %zu bytes: the size overflows", (long long)count, size);
   AM_CHECK(!am_fault_hit(AM_FAULT_ALLOC), AM_ERR_NOMEM, "out of memory (injected fault)");
   if (*bytes == 0) *bytes = 1;
   return AM_OK;
@@ -37,7 +38,9 @@ am_err am_mem_grow(void *pp, int64_t *capacity, int64_t need, size_t size) {
   if (need <= *capacity) return AM_OK;
   void *old;
   memcpy(&old, pp, sizeof old);
-  int64_t target = am_max_i64(need, am_max_i64(8, *capacity > INT64_MAX / 2 ? need : 2 * *capacity));
+  bool large = (size_t)*capacity >= LARGE_BYTES / size;
+  int64_t more = large ? *capacity / 2 : *capacity, target = am_max_i64(need, 8);
+  if (*capacity <= INT64_MAX - more) target = am_max_i64(target, *capacity + more);
   size_t bytes = 0;
   AM_TRY(checked_bytes(target, size, &bytes));
   char *p = realloc(old, bytes);

@@ -18,7 +18,8 @@
 AM_MUST_USE am_err am_mem_alloc(void *pp, int64_t count, size_t size);
 // The same on a 64-byte boundary (vector loads, O_DIRECT); freed with free().
 AM_MUST_USE am_err am_mem_alloc_aligned(void *pp, int64_t count, size_t size);
-// Makes room for `need` objects, at least doubling; new room is zeroed. Errors: AM_ERR_NOMEM.
+// Makes room for `need` objects, at least doubling, by half from 16 MiB on; new room is zeroed. Errors:
+// AM_ERR_NOMEM.
 AM_MUST_USE am_err am_mem_grow(void *pp, int64_t *capacity, int64_t need, size_t size);
 // *out = heap copy of text (NULL stays NULL).
 AM_MUST_USE am_err am_mem_strdup(const char *text, char **out);

@@ -11,6 +11,7 @@
 #include "data/manifest_internal.h"
 
 typedef struct {
+  int64_t *group;   // owned: of each file
   int64_t *size;    // owned: files of a group within the class at hand
   int64_t *member;  // owned: the groups of the class, in the order in which they occur
   int64_t *order;   // owned
@@ -19,6 +20,7 @@ typedef struct {
 } division;
 
 static void division_fini(division *d) {
+  free(d->group);
   free(d->size);
   free(d->member);
   free(d->order);
@@ -37,10 +39,10 @@ static am_err division_init(division *d, int64_t groups, int64_t splits) {
 }
 
 // Counts the groups of files first .. end, which are of one class; returns how many there are.
-static int64_t count_groups(const am_file_list *list, int64_t first, int64_t end, division *d) {
+static int64_t count_groups(int64_t first, int64_t end, division *d) {
   int64_t members = 0;
   for (int64_t i = first; i < end; i++) {
-    int64_t g = list->entry[i].group;
+    int64_t g = d->group[i];
     if (d->size[g]++ == 0) d->member[members++] = g;
   }
   return members;
@@ -48,7 +50,7 @@ static int64_t count_groups(const am_file_list *list, int64_t first, int64_t end
 
 static void divide_class(const am_manifest *m, const am_file_list *list, int64_t first, int64_t end,
                          division *d) {
-  int64_t members = count_groups(list, first, end, d);
+  int64_t members = count_groups(first, end, d);
   for (int64_t s = 0; s < m->split_count; s++) d->lack[s] = m->fraction[s] * (double)(end - first);
   for (int64_t k = 0; k < members; k++) {  // groups that another class has already placed
     int64_t g = d->member[k];
@@ -72,19 +74,21 @@ am_err am_manifest_divide(const am_manifest *m, am_file_list *list) {
   am_err err = AM_OK;
   division d = {0};
   int64_t groups = 0;
-  AM_TRY(am_file_list_group(list, strcmp(m->divide.by, "object") == 0));
-  for (int64_t i = 0; i < list->count; i++) groups = am_max_i64(groups, list->entry[i].group + 1);
+  const char **name = NULL;  // of the splits, in the list's memory
+  AM_GO(done, AM_NEW_ARRAY(&d.group, list->count));
+  AM_GO(done, am_file_list_group(list, strcmp(m->divide.by, "object") == 0, d.group));
+  for (int64_t i = 0; i < list->count; i++) groups = am_max_i64(groups, d.group[i] + 1);
   AM_GO(done, division_init(&d, groups, m->split_count));
+  AM_GO(done, AM_NEW_ARRAY(&name, m->split_count));
+  for (int64_t s = 0; s < m->split_count; s++)
+    AM_GO(done, am_arena_text(&list->text, m->split_name[s], &name[s]));
   for (int64_t first = 0, end; first < list->count; first = end) {
     for (end = first; end < list->count && list->entry[end].label == list->entry[first].label;) end++;
     divide_class(m, list, first, end, &d);
   }
-  for (int64_t i = 0; i < list->count; i++) {
-    am_file_entry *e = &list->entry[i];
-    free(e->split);
-    AM_GO(done, am_mem_strdup(m->split_name[d.split[e->group]], &e->split));
-  }
+  for (int64_t i = 0; i < list->count; i++) list->entry[i].split = name[d.split[d.group[i]]];
 done:
+  free(name);
   division_fini(&d);
   return err;
 }

@@ -1,12 +1,14 @@
-// Lists of files: building, sorting, content hashes with a cache, groups, address.
+// Lists of images: building, sorting, content hashes with a cache, groups, address.
 #define _XOPEN_SOURCE 700  // realpath
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "base/thread.h"
@@ -14,43 +16,29 @@
 #include "data/manifest_internal.h"
 #include "data/signs.h"
 
-static void entry_fini(am_file_entry *e) {
-  free(e->path);
-  free(e->mask_path);
-  free(e->object);
-  free(e->split);
-}
-
 void am_file_list_fini(am_file_list *list) {
-  for (int64_t i = 0; i < list->count; i++) entry_fini(&list->entry[i]);
-  free(list->entry);
   for (int64_t k = 0; k < list->class_count; k++) free(list->class_name[k]);
-  free(list->class_name);
   for (int64_t k = 0; k < list->packed_count; k++) am_packed_close(list->packed[k]);
+  free(list->class_name);
   free(list->packed);
+  free(list->entry);
   free(list->root);
+  am_arena_fini(&list->text);
   *list = (am_file_list){0};
 }
 
-am_err am_file_list_append(am_file_list *list, int64_t *capacity, const am_file_entry *entry) {
-  AM_TRY(AM_GROW(&list->entry, capacity, list->count + 1));
-  am_file_entry *e = &list->entry[list->count++];
-  *e = *entry;
-  e->path = e->mask_path = e->object = e->split = NULL;
-  AM_TRY(am_mem_strdup(entry->path, &e->path));
-  AM_TRY(am_mem_strdup(entry->mask_path, &e->mask_path));
-  AM_TRY(am_mem_strdup(entry->object, &e->object));
-  return am_mem_strdup(entry->split, &e->split);
+am_err am_file_list_add(am_file_list *list, am_file_entry **out) {
+  AM_CHECK(list->count < INT32_MAX, AM_ERR_UNSUPPORTED, "more than %d images in one data set", INT32_MAX);
+  AM_TRY(AM_GROW(&list->entry, &list->capacity, list->count + 1));
+  *out = &list->entry[list->count++];
+  **out = (am_file_entry){.path = ""};
+  return AM_OK;
 }
 
 void am_file_list_keep(am_file_list *list, const bool *keep) {
   int64_t kept = 0;
   for (int64_t i = 0; i < list->count; i++) {
-    if (keep[i]) {
-      list->entry[kept++] = list->entry[i];
-    } else {
-      entry_fini(&list->entry[i]);
-    }
+    if (keep[i]) list->entry[kept++] = list->entry[i];
   }
   list->count = kept;
 }
@@ -61,8 +49,12 @@ static int compare_entries(const void *a, const void *b) {
   return strcmp(x->path, y->path);
 }
 
+// Folders are read in order, so a large list is mostly sorted already.
 void am_file_list_sort(am_file_list *list) {
-  if (list->count) qsort(list->entry, (size_t)list->count, sizeof *list->entry, compare_entries);
+  int64_t sorted = 1;
+  while (sorted < list->count && compare_entries(&list->entry[sorted - 1], &list->entry[sorted]) <= 0)
+    sorted++;
+  if (sorted < list->count) qsort(list->entry, (size_t)list->count, sizeof *list->entry, compare_entries);
   for (int64_t i = 0; i < list->count; i++) list->entry[i].index = i;
 }
 
@@ -84,7 +76,7 @@ static int compare_objects(const void *a, const void *b) {
   return strcmp(x->object, y->object);
 }
 static int compare_hashes(const void *a, const void *b) {
-  return strcmp(((const member *)a)->entry->sha256, ((const member *)b)->entry->sha256);
+  return memcmp(((const member *)a)->entry->sha256, ((const member *)b)->entry->sha256, AM_SHA256_BYTES);
 }
 
 // Joins neighbours that compare equal after sorting.
@@ -96,12 +88,11 @@ static void join_equal(member *m, int64_t count, int (*compare)(const void *, co
   }
 }
 
-am_err am_file_list_group(am_file_list *list, bool by_object) {
+am_err am_file_list_group(const am_file_list *list, bool by_object, int64_t *group) {
   am_err err = AM_OK;
-  int64_t *parent = NULL, *number = NULL, objects = 0, hashes = 0, groups = 0;
+  int64_t *parent = NULL, objects = 0, hashes = 0, groups = 0;
   member *m = NULL;
   AM_GO(done, AM_NEW_ARRAY(&parent, list->count));
-  AM_GO(done, AM_NEW_ARRAY(&number, list->count));
   AM_GO(done, AM_NEW_ARRAY(&m, list->count));
   for (int64_t i = 0; i < list->count; i++) parent[i] = i;
   for (int64_t i = 0; i < list->count; i++) {
@@ -109,84 +100,132 @@ am_err am_file_list_group(am_file_list *list, bool by_object) {
   }
   join_equal(m, objects, compare_objects, parent);
   for (int64_t i = 0; i < list->count; i++) {
-    if (list->entry[i].sha256[0]) m[hashes++] = (member){&list->entry[i], i};
+    if (list->entry[i].sha256) m[hashes++] = (member){&list->entry[i], i};
   }
   join_equal(m, hashes, compare_hashes, parent);
-  for (int64_t i = 0; i < list->count; i++) number[i] = -1;
+  for (int64_t i = 0; i < list->count; i++) group[i] = -1;
   for (int64_t i = 0; i < list->count; i++) {  // numbered in the order in which they first occur
     int64_t root = find_root(parent, i);
-    if (number[root] < 0) number[root] = groups++;
-    list->entry[i].group = number[root];
+    if (group[root] < 0) group[root] = groups++;
+    if (i != root) parent[i] = root;
   }
+  // A root may come behind members of its group: only now every root has its number.
+  for (int64_t i = 0; i < list->count; i++) group[i] = group[parent[i]];
 done:
   free(parent);
-  free(number);
   free(m);
   return err;
 }
 
 // ---- hashes ----
 
+enum { BATCH = 256, READERS = 4 };
+
 typedef struct {
   am_file_list *list;
-  const am_hash_cache *cache;
-  char *root;  // owned: without links, so that a cache holds for any spelling
+  char *root;            // owned: without links, so that a cache holds for any spelling; NULL: drawn
+  am_hash_cache *cache;  // owned or NULL
+  uint8_t (*digest)[AM_SHA256_BYTES];  // in the list's memory: one for each entry
+  am_hash_row *fresh;                  // owned: what was hashed and not remembered
+  atomic_int_fast64_t fresh_count;
 } hashing;
 
-static am_err hash_drawn(am_file_entry *e) {
+static void hashing_fini(hashing *h) {
+  am_hash_cache_free(h->cache);
+  free(h->root);
+  free(h->fresh);
+}
+
+static am_err hash_drawn(const am_file_entry *e, char hex[AM_SHA256_HEX]) {
   char *text = NULL;
   AM_TRY(am_str_format(&text, "signs-%d/%s", AM_SIGNS_REVISION, e->path));
-  am_err err = am_sha256_bytes(text, strlen(text), e->sha256);
+  am_err err = am_sha256_bytes(text, strlen(text), hex);
   free(text);
   return err;
 }
 
-static am_err hash_one(void *user, int64_t i) {
-  hashing *h = user;
-  am_file_entry *e = &h->list->entry[i];
-  if (e->sha256[0]) return AM_OK;
-  if (!h->root) return hash_drawn(e);
-  if (e->packed) return am_packed_hash(e->packed, e->number, e->sha256);
-  char *path = NULL;
-  AM_TRY(am_path_join(h->root, e->path, &path));
+// The file's hash as it was remembered, or read and put aside to be remembered.
+static am_err hash_file(hashing *h, const am_file_entry *e, uint8_t digest[AM_SHA256_BYTES]) {
   am_err err = AM_OK;
-  if (!am_hash_cache_find(h->cache, path, e->sha256)) err = am_sha256_file(path, e->sha256);
+  am_hash_row row;
+  char *full = NULL, hex[AM_SHA256_HEX];
+  AM_TRY(am_path_join(h->root, e->path, &full));
+  AM_GO(done, am_hash_row_look(e->path, full, &row));
+  if (!am_hash_cache_find(h->cache, &row)) {
+    AM_GO(done, am_sha256_file(full, hex));
+    am_sha256_from_hex(hex, row.sha256);
+    if (h->fresh) h->fresh[atomic_fetch_add(&h->fresh_count, 1)] = row;
+  }
+  memcpy(digest, row.sha256, AM_SHA256_BYTES);
+done:
+  free(full);
+  return err;
+}
+
+static am_err hash_entry(hashing *h, int64_t i) {
+  am_file_entry *e = &h->list->entry[i];
+  char hex[AM_SHA256_HEX];
+  if (e->sha256) return AM_OK;
+  if (h->root && !e->packed) {
+    AM_TRY(hash_file(h, e, h->digest[i]));
+  } else {
+    AM_TRY(e->packed ? am_packed_hash(e->packed, e->number, hex) : hash_drawn(e, hex));
+    am_sha256_from_hex(hex, h->digest[i]);
+  }
+  e->sha256 = h->digest[i];
+  return AM_OK;
+}
+
+static am_err hash_batch(void *user, int64_t k) {
+  hashing *h = user;
+  for (int64_t i = k * BATCH; i < am_min_i64((k + 1) * BATCH, h->list->count); i++) AM_TRY(hash_entry(h, i));
+  return AM_OK;
+}
+
+am_err am_cache_path(const char *cache_dir, const char *root, const char *what, char **out) {
+  char hex[AM_SHA256_HEX], *real = realpath(root, NULL);
+  AM_CHECK(real, AM_ERR_IO, "cannot resolve %s: %s", root, strerror(errno));
+  am_err err = am_sha256_bytes(real, strlen(real), hex);
+  free(real);
+  AM_TRY(err);
+  return am_str_format(out, "%s/%.16s.%s", cache_dir, hex, what);
+}
+
+// Hashes of a list that is not drawn, through the cache; a cache that cannot be written is only slow.
+static am_err hash_with_cache(hashing *h, const char *cache_dir) {
+  am_err err = AM_OK;
+  char *path = NULL;
+  AM_GO(done, am_cache_path(cache_dir, h->list->root, "hashes", &path));
+  AM_GO(done, am_hash_cache_load(path, &h->cache));
+  AM_GO(done, AM_NEW_ARRAY(&h->fresh, h->list->count));
+  AM_GO(done, am_parallel_for(READERS, am_ceil_div(h->list->count, BATCH), hash_batch, h));
+  am_err saved = am_path_mkdirs(cache_dir);
+  if (!saved) saved = am_hash_cache_save(h->cache, path, h->fresh, h->fresh_count);
+  if (saved) AM_WARN("hashes of files are not remembered: %s", am_err_last()->message);
+done:
   free(path);
   return err;
 }
 
-// What was hashed goes back to the cache; a cache that cannot be written is only slow.
-static void remember(const hashing *h, const char *cache_path, am_hash_cache *cache) {
+am_err am_file_list_hash(am_file_list *list, const char *cache_dir) {
   am_err err = AM_OK;
-  for (int64_t i = 0; i < h->list->count && !err; i++) {
-    char *path = NULL;
-    if (h->list->entry[i].packed) continue;
-    err = am_path_join(h->root, h->list->entry[i].path, &path);
-    if (!err) err = am_hash_cache_put(cache, path, h->list->entry[i].sha256);
-    free(path);
-  }
-  if (!err) err = am_hash_cache_save(cache, cache_path);
-  if (err) AM_WARN("the cache of file hashes is not kept: %s", am_err_last()->message);
-}
-
-am_err am_file_list_hash(am_file_list *list, const char *cache_path) {
-  enum { READERS = 4 };
-  am_err err = AM_OK;
-  am_hash_cache *cache = NULL;
   hashing h = {.list = list};
-  bool drawn = list->count > 0 && strcmp(list->root, "(drawn)") == 0;
+  int64_t known = 0;
+  while (known < list->count && list->entry[known].sha256) known++;
+  if (known == list->count) return AM_OK;
+  bool drawn = strcmp(list->root, AM_DRAWN_ROOT) == 0, packed = list->packed_count > 0;
+  AM_GO(done, am_arena_alloc(&list->text, (size_t)list->count * sizeof *h.digest, &h.digest));
   if (!drawn) {
     h.root = realpath(list->root, NULL);
-    AM_CHECK(h.root, AM_ERR_IO, "cannot resolve %s: %s", list->root, strerror(errno));
-    if (cache_path) AM_GO(done, am_hash_cache_load(cache_path, &cache));
-    h.cache = cache;
+    AM_CHECK_GO(done, h.root, AM_ERR_IO, "cannot resolve %s: %s", list->root, strerror(errno));
   }
-  AM_GO(done, am_parallel_for(READERS, list->count, hash_one, &h));
-  if (cache) remember(&h, cache_path, cache);
-  AM_GO(done, am_file_list_group(list, true));
+  if (cache_dir && !drawn && !packed) {
+    err = hash_with_cache(&h, cache_dir);
+  } else {
+    err = am_parallel_for(READERS, am_ceil_div(list->count, BATCH), hash_batch, &h);
+  }
 done:
-  am_hash_cache_free(cache);
-  free(h.root);
+  hashing_fini(&h);
   return err;
 }
 
@@ -194,13 +233,18 @@ am_err am_file_list_address(const am_file_list *list, char hex[65]) {
   am_err err = AM_OK;
   am_sha256 *h = NULL;
   am_str line = {0};
+  char content[AM_SHA256_HEX];
   AM_GO(done, am_sha256_new(&h));
   for (int64_t k = 0; k < list->class_count; k++)
     AM_GO(done, am_str_printf(&line, "class %s\n", list->class_name[k]));
   for (int64_t i = 0; i < list->count; i++) {
     const am_file_entry *e = &list->entry[i];
-    AM_CHECK_GO(done, e->sha256[0], AM_ERR_INTERNAL, "%s has no hash yet", e->path);
-    AM_GO(done, am_str_printf(&line, "%d %s\n", e->label, e->sha256));
+    AM_CHECK_GO(done, e->sha256, AM_ERR_INTERNAL, "%s has no hash yet", e->path);
+    am_sha256_to_hex(e->sha256, content);
+    AM_GO(done, am_str_printf(&line, "%d %s\n", e->label, content));
+    if (line.length < 1 << 16) continue;
+    AM_GO(done, am_sha256_update(h, line.text, (size_t)line.length));
+    am_str_clear(&line);
   }
   AM_GO(done, am_sha256_update(h, am_str_get(&line), (size_t)line.length));
   AM_GO(done, am_sha256_finish(h, hex));

@@ -1,132 +1,165 @@
 #include "data/hash_cache.h"
 
-#include <stdint.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
-#include "base/str.h"
 
-static const char first_line[] = "augmint file hashes 1\n";
-enum { LIMIT_BYTES = 1 << 30, SETTLE_SEC = 3 };
+static const char magic[16] = "augmint hashes";
+static const size_t LIMIT_BYTES = (size_t)1 << 34;
+static const int64_t NS = 1000000000;
+enum { SETTLE_SEC = 3, BUCKETS = 1 << 16 };
 
 typedef struct {
-  char *path;  // owned
-  char hex[65];
-  long long bytes, sec, nsec;
-} row;
+  char magic[16];
+  uint32_t byte_order, version, crc32c, row_bytes;
+  int64_t count;
+  char unused[24];
+} header;
+_Static_assert(sizeof(header) == 64 && sizeof(am_hash_row) == 64, "rows lie on disk as they are");
+enum { BYTE_ORDER_MARK = 0x01020304, VERSION = 2 };
 
 struct am_hash_cache {
-  row *row;  // owned, the first `sorted` sorted by path
-  int64_t count, sorted, capacity;
-  bool changed;
+  char *data;              // owned: the file
+  const am_hash_row *row;  // in data, sorted by key
+  int64_t count;
+  uint32_t *start;  // owned (BUCKETS + 1): first row whose key begins with these two bytes, or comes behind
 };
 
 static int compare_rows(const void *a, const void *b) {
-  return strcmp(((const row *)a)->path, ((const row *)b)->path);
+  return memcmp(((const am_hash_row *)a)->key, ((const am_hash_row *)b)->key, sizeof((am_hash_row *)0)->key);
 }
 
-static am_err add_row(am_hash_cache *c, const row *r, const char *path) {
-  AM_TRY(AM_GROW(&c->row, &c->capacity, c->count + 1));
-  c->row[c->count] = *r;
-  AM_TRY(am_mem_strdup(path, &c->row[c->count].path));
-  c->count++;
-  return AM_OK;
+// ---- loading ----
+
+static bool is_whole(const char *data, size_t bytes) {
+  header h;
+  if (bytes < sizeof h) return false;
+  memcpy(&h, data, sizeof h);
+  size_t rows = bytes - sizeof h;
+  return memcmp(h.magic, magic, sizeof magic) == 0 && h.byte_order == BYTE_ORDER_MARK &&
+         h.version == VERSION && h.row_bytes == sizeof(am_hash_row) && h.count >= 0 && h.count < UINT32_MAX &&
+         (size_t)h.count == rows / sizeof(am_hash_row) && rows % sizeof(am_hash_row) == 0 &&
+         am_crc32c(0, data + sizeof h, rows) == h.crc32c;
 }
 
-// "HASH BYTES SECONDS NANOSECONDS PATH"; anything else is passed over.
-static am_err read_line(am_hash_cache *c, const char *line) {
-  row r = {0};
-  int at = 0;
-  if (sscanf(line, "%64[0-9a-f] %lld %lld %lld %n", r.hex, &r.bytes, &r.sec, &r.nsec, &at) != 4) return AM_OK;
-  if (strlen(r.hex) != 64 || at == 0 || !line[at]) return AM_OK;
-  return add_row(c, &r, line + at);
-}
+static int bucket_of(const am_hash_row *r) { return r->key[0] << 8 | r->key[1]; }
 
-static am_err read_lines(am_hash_cache *c, char *text) {
-  char *rest = NULL;
-  if (!am_str_starts(text, first_line)) return AM_OK;
-  for (char *line = strtok_r(text + strlen(first_line), "\n", &rest); line;
-       line = strtok_r(NULL, "\n", &rest)) {
-    AM_TRY(read_line(c, line));
+// Whatever the rows say, start[] ascends from 0 to count: a file in another order is only of no use.
+static am_err sort_into_buckets(am_hash_cache *c) {
+  AM_TRY(AM_NEW_ARRAY(&c->start, BUCKETS + 1));
+  int next = 0;
+  for (int64_t i = 0; i < c->count; i++) {
+    while (next <= bucket_of(&c->row[i])) c->start[next++] = (uint32_t)i;
   }
+  while (next <= BUCKETS) c->start[next++] = (uint32_t)c->count;
   return AM_OK;
 }
 
 am_err am_hash_cache_load(const char *path, am_hash_cache **out) {
   am_err err = AM_OK;
   am_hash_cache *c = NULL;
-  char *text = NULL;
   size_t bytes = 0;
   AM_TRY(AM_NEW(&c));
   if (am_path_exists(path)) {
-    err = am_file_read(path, LIMIT_BYTES, &text, &bytes);
+    err = am_file_read(path, LIMIT_BYTES, &c->data, &bytes);
     if (err == AM_ERR_NOMEM) goto done;
     if (err) AM_DEBUG("the cache of file hashes is not used: %s", am_err_last()->message);
     err = AM_OK;
-    if (text) AM_GO(done, read_lines(c, text));
   }
-  if (c->count) qsort(c->row, (size_t)c->count, sizeof *c->row, compare_rows);
-  c->sorted = c->count;
+  if (c->data && is_whole(c->data, bytes)) {
+    c->row = (const am_hash_row *)(const void *)(c->data + sizeof(header));
+    c->count = (int64_t)((bytes - sizeof(header)) / sizeof(am_hash_row));
+  }
+  AM_GO(done, sort_into_buckets(c));
   *out = c;
   c = NULL;
 done:
-  free(text);
   am_hash_cache_free(c);
   return err;
 }
 
 void am_hash_cache_free(am_hash_cache *c) {
   if (!c) return;
-  for (int64_t i = 0; i < c->count; i++) free(c->row[i].path);
-  free(c->row);
+  free(c->data);
+  free(c->start);
   free(c);
 }
 
-static row *find_row(const am_hash_cache *c, const char *path) {
-  row key = {.path = (char *)path};
-  return c->sorted ? bsearch(&key, c->row, (size_t)c->sorted, sizeof *c->row, compare_rows) : NULL;
-}
+// ---- looking ----
 
-static bool is_same_file(const row *r, const struct stat *st) {
-  return r->bytes == st->st_size && r->sec == st->st_mtim.tv_sec && r->nsec == st->st_mtim.tv_nsec;
-}
-
-bool am_hash_cache_find(const am_hash_cache *c, const char *path, char hex[65]) {
+am_err am_hash_row_look(const char *name, const char *full, am_hash_row *out) {
   struct stat st;
-  const row *r = c ? find_row(c, path) : NULL;
-  if (!r || stat(path, &st) != 0 || !is_same_file(r, &st)) return false;
-  memcpy(hex, r->hex, 65);
-  return true;
-}
-
-am_err am_hash_cache_put(am_hash_cache *c, const char *path, const char hex[65]) {
-  struct stat st;
-  if (strchr(path, '\n') || stat(path, &st) != 0 || time(NULL) - st.st_mtim.tv_sec < SETTLE_SEC) return AM_OK;
-  row *old = find_row(c, path);
-  if (old && is_same_file(old, &st) && strcmp(old->hex, hex) == 0) return AM_OK;
-  row r = {.bytes = st.st_size, .sec = st.st_mtim.tv_sec, .nsec = st.st_mtim.tv_nsec};
-  memcpy(r.hex, hex, 65);
-  c->changed = true;
-  if (!old) return add_row(c, &r, path);
-  r.path = old->path;
-  *old = r;
+  char hex[AM_SHA256_HEX];
+  uint8_t digest[AM_SHA256_BYTES];
+  AM_CHECK(stat(full, &st) == 0, AM_ERR_IO, "cannot stat %s: %s", full, strerror(errno));
+  AM_TRY(am_sha256_bytes(name, strlen(name), hex));
+  am_sha256_from_hex(hex, digest);
+  *out = (am_hash_row){.bytes = st.st_size, .changed_ns = st.st_mtim.tv_sec * NS + st.st_mtim.tv_nsec};
+  memcpy(out->key, digest, sizeof out->key);
   return AM_OK;
 }
 
-am_err am_hash_cache_save(am_hash_cache *c, const char *path) {
-  am_str text = {0};
-  if (!c->changed) return AM_OK;
-  am_err err = am_str_printf(&text, "%s", first_line);
-  for (int64_t i = 0; i < c->count && !err; i++) {
-    const row *r = &c->row[i];
-    err = am_str_printf(&text, "%s %lld %lld %lld %s\n", r->hex, r->bytes, r->sec, r->nsec, r->path);
+static const am_hash_row *find_key(const am_hash_cache *c, const am_hash_row *key) {
+  const uint32_t *start = &c->start[bucket_of(key)];
+  size_t count = start[1] - start[0];
+  return count ? bsearch(key, &c->row[start[0]], count, sizeof *key, compare_rows) : NULL;
+}
+
+bool am_hash_cache_find(const am_hash_cache *c, am_hash_row *row) {
+  const am_hash_row *old = c ? find_key(c, row) : NULL;
+  if (!old || old->bytes != row->bytes || old->changed_ns != row->changed_ns) return false;
+  memcpy(row->sha256, old->sha256, sizeof row->sha256);
+  return true;
+}
+
+// ---- saving ----
+
+static int64_t drop_warm(am_hash_row *row, int64_t count) {
+  int64_t kept = 0, warm = (time(NULL) - SETTLE_SEC) * NS;
+  for (int64_t i = 0; i < count; i++) {
+    if (row[i].changed_ns < warm) row[kept++] = row[i];
   }
-  if (!err) err = am_file_write(path, am_str_get(&text), (size_t)text.length);
-  am_str_fini(&text);
+  return kept;
+}
+
+// The rows of both by key; of two with one key the fresh one. Returns how many.
+static int64_t merge(const am_hash_cache *c, const am_hash_row *fresh, int64_t count, am_hash_row *out) {
+  int64_t old = 0, old_count = c ? c->count : 0, n = 0;
+  for (int64_t i = 0; i < count; i++) {
+    while (old < old_count && compare_rows(&c->row[old], &fresh[i]) < 0) out[n++] = c->row[old++];
+    while (old < old_count && compare_rows(&c->row[old], &fresh[i]) == 0) old++;
+    out[n++] = fresh[i];
+  }
+  while (old < old_count) out[n++] = c->row[old++];
+  return n;
+}
+
+am_err am_hash_cache_save(const am_hash_cache *c, const char *path, am_hash_row *fresh, int64_t count) {
+  am_err err = AM_OK;
+  am_hash_row *merged = NULL;
+  count = drop_warm(fresh, count);
+  if (count == 0) return AM_OK;
+  qsort(fresh, (size_t)count, sizeof *fresh, compare_rows);
+  if (c && c->count) {
+    AM_TRY(AM_NEW_ARRAY(&merged, c->count + count));
+    count = merge(c, fresh, count, merged);
+  }
+  size_t bytes = (size_t)count * sizeof *fresh;
+  const am_hash_row *row = merged ? merged : fresh;
+  header h = {.byte_order = BYTE_ORDER_MARK,
+              .version = VERSION,
+              .crc32c = am_crc32c(0, row, bytes),
+              .row_bytes = sizeof *row,
+              .count = count};
+  memcpy(h.magic, magic, sizeof magic);
+  err = am_file_write_pieces(path, (am_piece[]){{&h, sizeof h}, {row, bytes}}, 2);
+  free(merged);
   return err;
 }

@@ -14,11 +14,10 @@ enum { DEEPEST_FOLDER = 8 };
 typedef struct {
   const am_manifest *m;
   const am_part *part;
-  const char *root;
+  am_folder_index *folders;
   am_file_list *list;
-  int64_t *capacity;
   int32_t label;
-  const char *object;  // borrowed or NULL
+  const char *split, *object;  // in the list's memory, or NULL
 } collector;
 
 void am_classes_free(am_class_def *c, int64_t count) {
@@ -49,18 +48,9 @@ static am_err is_folder(const char *root, const char *path, bool *is) {
   return AM_OK;
 }
 
-static am_err read_folder(const char *root, const char *path, am_dir_list *out) {
-  char *full = NULL;
-  AM_TRY(am_path_join(root, path, &full));
-  am_err err = am_dir_read(full, out);
-  free(full);
-  return err;
-}
-
 // dir/FOLDER/stemSUFFIX when there is such a file, else NULL.
-static am_err find_mask(const collector *c, const char *dir, const char *name, char **out) {
+static am_err find_mask(const collector *c, const char *dir, const char *name, const char **out) {
   const am_manifest_cfg *cfg = &c->m->cfg;
-  *out = NULL;
   if (!*cfg->mask_suffix) return AM_OK;
   char *mask = NULL, *full = NULL;
   am_err err = AM_OK;
@@ -68,39 +58,36 @@ static am_err find_mask(const collector *c, const char *dir, const char *name, c
   const char *slash = *dir ? "/" : "", *folder_slash = *cfg->mask_folder ? "/" : "";
   AM_GO(done, am_str_format(&mask, "%s%s%s%s%.*s%s", dir, slash, cfg->mask_folder, folder_slash, stem, name,
                             cfg->mask_suffix));
-  AM_GO(done, am_path_join(c->root, mask, &full));
-  if (am_path_exists(full)) {
-    *out = mask;
-    mask = NULL;
-  }
+  AM_GO(done, am_path_join(c->list->root, mask, &full));
+  if (am_path_exists(full)) err = am_arena_text(&c->list->text, mask, out);
 done:
   free(mask);
   free(full);
   return err;
 }
 
-static am_err collect_file(const collector *c, const char *dir, const char *name) {
-  am_err err = AM_OK;
-  char *path = NULL, *mask = NULL, *object = NULL;
-  AM_GO(done, am_path_join(dir, name, &path));
-  AM_GO(done, find_mask(c, dir, name, &mask));
-  if (!c->object && *c->part->object_of.text) {
-    bool matches = false;
-    AM_GO(done, am_name_pattern_match(&c->part->object_of, name, &matches, &object));
-    AM_CHECK_GO(done, matches, AM_ERR_DATA, "%s: %s/%s does not fit the object_pattern \"%s\"", c->m->name,
-                c->root, path, c->part->object_of.text);
-  }
-  am_file_entry entry = {.path = path,
-                         .mask_path = mask,
-                         .object = object ? object : (char *)c->object,
-                         .split = (char *)c->part->split,
-                         .label = c->label};
-  AM_GO(done, am_file_list_append(c->list, c->capacity, &entry));
-done:
-  free(path);
-  free(mask);
+// The object that the pattern finds in a file's name.
+static am_err find_object(const collector *c, const char *path, const char *name, const char **out) {
+  char *object = NULL;
+  bool matches = false;
+  if (!*c->part->object_of.text) return AM_OK;
+  AM_TRY(am_name_pattern_match(&c->part->object_of, name, &matches, &object));
+  AM_CHECK(matches, AM_ERR_DATA, "%s: %s/%s does not fit the object_pattern \"%s\"", c->m->name,
+           c->list->root, path, c->part->object_of.text);
+  am_err err = am_arena_text(&c->list->text, object, out);
   free(object);
   return err;
+}
+
+static am_err collect_file(const collector *c, const char *dir, const char *name) {
+  am_file_entry *e = NULL;
+  AM_TRY(am_file_list_add(c->list, &e));
+  e->label = c->label;
+  e->split = c->split;
+  e->object = c->object;
+  AM_TRY(am_arena_join(&c->list->text, dir, name, &e->path));
+  AM_TRY(find_mask(c, dir, name, &e->mask_path));
+  return c->object ? AM_OK : find_object(c, e->path, name, &e->object);
 }
 
 // The images of a folder and of the folders in it; folders of masks are not entered.
@@ -109,8 +96,8 @@ static am_err collect_tree(const collector *c, const char *dir, int depth) {
   am_dir_list names = {0};
   char *child = NULL;
   AM_CHECK(depth <= DEEPEST_FOLDER, AM_ERR_DATA, "%s: %s/%s: folders are nested deeper than %d", c->m->name,
-           c->root, dir, DEEPEST_FOLDER);
-  AM_TRY(read_folder(c->root, dir, &names));
+           c->list->root, dir, DEEPEST_FOLDER);
+  AM_TRY(am_folder_index_read(c->folders, c->list->root, dir, &names));
   for (int64_t i = 0; i < names.count; i++) {
     const char *name = names.name[i];
     if (is_hidden(name) || strcmp(name, c->m->cfg.mask_folder) == 0) continue;
@@ -120,7 +107,7 @@ static am_err collect_tree(const collector *c, const char *dir, int depth) {
     }
     bool is = false;
     AM_GO(done, am_path_join(dir, name, &child));
-    AM_GO(done, is_folder(c->root, child, &is));
+    AM_GO(done, is_folder(c->list->root, child, &is));
     if (is) AM_GO(done, collect_tree(c, child, depth + 1));
     free(child);
     child = NULL;
@@ -138,13 +125,13 @@ static am_err collect_objects(collector *c, const char *dir) {
   am_err err = AM_OK;
   am_dir_list names = {0};
   char *child = NULL;
-  AM_TRY(read_folder(c->root, dir, &names));
+  AM_TRY(am_folder_index_read(c->folders, c->list->root, dir, &names));
   for (int64_t i = 0; i < names.count; i++) {
     bool is = false;
     if (is_hidden(names.name[i])) continue;
     AM_GO(done, am_path_join(dir, names.name[i], &child));
-    AM_GO(done, is_folder(c->root, child, &is));
-    c->object = names.name[i];
+    AM_GO(done, is_folder(c->list->root, child, &is));
+    AM_GO(done, am_arena_text(&c->list->text, names.name[i], &c->object));
     if (is) AM_GO(done, collect_tree(c, child, 0));
     free(child);
     child = NULL;
@@ -171,13 +158,13 @@ static am_err collect_numbered_objects(collector *c, const char *class_folder, i
   am_err err = AM_OK;
   am_dir_list names = {0};
   char *child = NULL;
-  AM_TRY(read_folder(c->root, c->part->folder, &names));
+  AM_TRY(am_folder_index_read(c->folders, c->list->root, c->part->folder, &names));
   for (int64_t i = 0; i < names.count; i++) {
     bool is = false;
-    c->object = object_of_folder(names.name[i], class_folder);
+    AM_GO(done, am_arena_text(&c->list->text, object_of_folder(names.name[i], class_folder), &c->object));
     if (!c->object) continue;
     AM_GO(done, am_path_join(c->part->folder, names.name[i], &child));
-    AM_GO(done, is_folder(c->root, child, &is));
+    AM_GO(done, is_folder(c->list->root, child, &is));
     if (is) {
       AM_GO(done, collect_tree(c, child, 0));
       ++*found;
@@ -193,12 +180,12 @@ done:
 }
 
 // The folders that are there, for messages: at most a few.
-static am_err name_folders(const char *root, const char *path, am_str *out) {
+static am_err name_folders(const char *root, const char *path, am_folder_index *folders, am_str *out) {
   enum { MOST_NAMED = 12 };
   am_dir_list names = {0};
   am_err err = AM_OK;
   int named = 0;
-  AM_TRY(read_folder(root, path, &names));
+  AM_TRY(am_folder_index_read(folders, root, path, &names));
   for (int64_t i = 0; i < names.count; i++) {
     char *child = NULL;
     bool is = false;
@@ -218,10 +205,10 @@ done:
 
 static am_err fail_no_class_folder(const collector *c, const am_class_def *def, const char *dir) {
   am_str there = {0};
-  am_err err = name_folders(c->root, c->part->folder, &there);
+  am_err err = name_folders(c->list->root, c->part->folder, c->folders, &there);
   if (!err) {
     err = AM_FAIL(AM_ERR_DATA, "%s: class \"%s\" has no folder %s/%s; the folders there are: %s", c->m->name,
-                  def->name, c->root, dir, there.length ? there.text : "none");
+                  def->name, c->list->root, dir, there.length ? there.text : "none");
   }
   am_str_fini(&there);
   return err;
@@ -233,7 +220,7 @@ static am_err collect_class(collector *c, const am_class_def *def) {
   bool is = false;
   int64_t numbered = 0;
   AM_GO(done, am_path_join(c->part->folder, def->folder, &dir));
-  AM_GO(done, is_folder(c->root, dir, &is));
+  AM_GO(done, is_folder(c->list->root, dir, &is));
   if (is) {
     AM_GO(done,
           c->part->layout == AM_LAYOUT_OBJECT_FOLDERS ? collect_objects(c, dir) : collect_tree(c, dir, 0));
@@ -283,14 +270,14 @@ static am_err collect_flat(collector *c, const am_class_def *def, int64_t class_
   am_err err = AM_OK;
   am_dir_list names = {0};
   char *id = NULL;
-  AM_TRY(read_folder(c->root, c->part->folder, &names));
+  AM_TRY(am_folder_index_read(c->folders, c->list->root, c->part->folder, &names));
   for (int64_t i = 0; i < names.count; i++) {
     if (!is_image_name(c->m, names.name[i])) continue;
-    AM_GO(done, flat_class_id(c->m, c->part, c->root, names.name[i], &id));
+    AM_GO(done, flat_class_id(c->m, c->part, c->list->root, names.name[i], &id));
     int64_t k = find_class_id(def, class_count, id);
     AM_CHECK_GO(done, k >= 0, AM_ERR_DATA,
-                "%s: %s/%s/%s is of the class \"%s\", which the manifest does not list", c->m->name, c->root,
-                c->part->folder, names.name[i], id);
+                "%s: %s/%s/%s is of the class \"%s\", which the manifest does not list", c->m->name,
+                c->list->root, c->part->folder, names.name[i], id);
     c->label = label[k];
     if (c->label >= 0) AM_GO(done, collect_file(c, c->part->folder, names.name[i]));
     free(id);
@@ -302,13 +289,14 @@ done:
   return err;
 }
 
-am_err am_part_list(const am_manifest *m, const am_part *part, const char *root, const am_class_def *c,
-                    int64_t class_count, const int32_t *label, am_file_list *list, int64_t *capacity) {
-  if (am_layout_is_packed(part->layout)) return am_part_list_packed(m, part, label, list, capacity);
-  collector into = {.m = m, .part = part, .root = root, .list = list, .capacity = capacity};
+am_err am_part_list(const am_manifest *m, const am_part *part, am_folder_index *folders,
+                    const am_class_def *c, int64_t class_count, const int32_t *label, am_file_list *list) {
+  if (am_layout_is_packed(part->layout)) return am_part_list_packed(m, part, label, list);
+  collector into = {.m = m, .part = part, .folders = folders, .list = list};
   bool is = false;
-  AM_TRY(is_folder(root, part->folder, &is));
-  AM_CHECK(is, AM_ERR_DATA, "%s: there is no folder %s/%s", m->name, root, part->folder);
+  AM_TRY(is_folder(list->root, part->folder, &is));
+  AM_CHECK(is, AM_ERR_DATA, "%s: there is no folder %s/%s", m->name, list->root, part->folder);
+  AM_TRY(am_arena_text(&list->text, part->split, &into.split));
   if (part->layout == AM_LAYOUT_FLAT) return collect_flat(&into, c, class_count, label);
   for (int64_t k = 0; k < class_count; k++) {
     into.label = label[k];
@@ -329,12 +317,12 @@ static am_err add_class(const char *name, am_class_def **c, int64_t *count, int6
   return am_mem_strdup(name, &def->folder);
 }
 
-static am_err discover_in(const am_manifest *m, const am_part *part, const char *root, am_class_def **c,
-                          int64_t *count, int64_t *capacity) {
+static am_err discover_in(const am_manifest *m, const am_part *part, const char *root,
+                          am_folder_index *folders, am_class_def **c, int64_t *count, int64_t *capacity) {
   am_err err = AM_OK;
   am_dir_list names = {0};
   char *text = NULL;
-  AM_TRY(read_folder(root, part->folder, &names));
+  AM_TRY(am_folder_index_read(folders, root, part->folder, &names));
   for (int64_t i = 0; i < names.count; i++) {
     bool use = false;
     if (part->layout == AM_LAYOUT_FLAT) {
@@ -361,7 +349,8 @@ static int compare_classes(const void *a, const void *b) {
   return strcmp(((const am_class_def *)a)->name, ((const am_class_def *)b)->name);
 }
 
-am_err am_manifest_find_classes(const am_manifest *m, const char *root, am_class_def **out, int64_t *count) {
+am_err am_manifest_find_classes(const am_manifest *m, const char *root, am_folder_index *folders,
+                                am_class_def **out, int64_t *count) {
   am_err err = AM_OK;
   am_class_def *c = NULL;
   int64_t n = 0, capacity = 0;
@@ -376,7 +365,7 @@ am_err am_manifest_find_classes(const am_manifest *m, const char *root, am_class
     if (am_layout_is_packed(m->part[k].layout)) continue;  // without labels
     AM_GO(fail, is_folder(root, m->part[k].folder, &is));
     AM_CHECK_GO(fail, is, AM_ERR_DATA, "%s: there is no folder %s/%s", m->name, root, m->part[k].folder);
-    AM_GO(fail, discover_in(m, &m->part[k], root, &c, &n, &capacity));
+    AM_GO(fail, discover_in(m, &m->part[k], root, folders, &c, &n, &capacity));
   }
   AM_CHECK_GO(fail, n > 0, AM_ERR_DATA, "%s: %s holds no class: expected a folder for each", m->name, root);
   if (m->class_count == 0) qsort(c, (size_t)n, sizeof *c, compare_classes);

@@ -56,27 +56,31 @@ done:
   return err;
 }
 
-static am_err append_images(const am_part *part, const char *file, const am_packed *p, const int32_t *label,
-                            am_file_list *list, int64_t *capacity) {
+static am_err add_images(const am_part *part, const char *file, const am_packed *p, const int32_t *label,
+                         am_file_list *list) {
   am_err err = AM_OK;
+  const char *split = NULL;
   char *path = NULL;
+  AM_TRY(am_arena_text(&list->text, part->split, &split));
   for (int64_t i = 0; i < am_packed_count(p) && !err; i++) {
+    am_file_entry *e = NULL;
     int32_t k = part->unlabelled ? label[0] : label[am_packed_label(p, i)];
     if (k < 0) continue;
+    AM_TRY(am_file_list_add(list, &e));
+    *e = (am_file_entry){.packed = p, .split = split, .label = k, .number = (int32_t)i};
     AM_TRY(am_str_format(&path, "%s%s%s#%07lld", part->folder, *part->folder ? "/" : "", file, (long long)i));
-    am_file_entry entry = {.path = path, .split = (char *)part->split, .label = k, .number = i, .packed = p};
-    err = am_file_list_append(list, capacity, &entry);
+    err = am_arena_text(&list->text, path, &e->path);
     free(path);
   }
   return err;
 }
 
 am_err am_part_list_packed(const am_manifest *m, const am_part *part, const int32_t *label,
-                           am_file_list *list, int64_t *capacity) {
+                           am_file_list *list) {
   for (int64_t k = 0; k < part->file_count; k++) {
     const am_packed *p = NULL;
     AM_TRY(open_packed(m, part, k, list, &p));
-    AM_TRY(append_images(part, part->file[k], p, label, list, capacity));
+    AM_TRY(add_images(part, part->file[k], p, label, list));
   }
   return AM_OK;
 }

@@ -248,4 +248,4 @@ int64_t am_manifest_split_images(const am_manifest *m, int64_t k) {
 bool am_manifest_split_is_unlabelled(const am_manifest *m, int64_t k) {
   return k < m->part_count && m->part[k].unlabelled;
 }
-void am_manifest_set_hash_cache(am_manifest *m, const char *cache_path) { m->hash_cache = cache_path; }
+void am_manifest_set_cache(am_manifest *m, const char *cache_dir) { m->cache_dir = cache_dir; }

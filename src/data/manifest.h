@@ -7,6 +7,7 @@
 #ifndef AM_DATA_MANIFEST_H
 #define AM_DATA_MANIFEST_H
 
+#include "base/arena.h"
 #include "config/bind.h"
 #include "data/image.h"
 #include "data/packed.h"
@@ -68,34 +69,37 @@ const char *am_manifest_split_name(const am_manifest *m, int64_t k);
 int64_t am_manifest_split_images(const am_manifest *m, int64_t k);
 // Split k has no labels: it is listed only when it is named.
 bool am_manifest_split_is_unlabelled(const am_manifest *m, int64_t k);
-// A file that remembers hashes (see am_file_list_hash) for manifests that divide by content, which
-// have to read every file to list one. Borrowed.
-void am_manifest_set_hash_cache(am_manifest *m, const char *cache_path);
+// A folder that remembers what listing found out: what is in folders, and hashes (see am_file_list_hash) for
+// manifests that divide by content, which have to read every file to list one. Borrowed; NULL: none.
+void am_manifest_set_cache(am_manifest *m, const char *cache_dir);
 
-// One image of a data set: a file, or one of the many in a packed file.
+// One image of a data set: a file, or one of the many in a packed file. Its words lie in the list's memory.
 typedef struct {
-  char *path;       // owned: below the data set's folder; packed: "FILE#17"; drawn: "train/stop/7"
-  char *mask_path;  // owned or NULL: likewise
-  char *object;     // owned or NULL: object id within its class
-  char *split;      // owned or NULL: the split the manifest puts it in
-  int32_t label;
-  int64_t index;            // place in the listing
-  int64_t number;           // drawn images: which one of its split and class; packed: which one of its file
+  const char *path;       // below the data set's folder; packed: "FILE#17"; drawn: "train/stop/7"
+  const char *mask_path;  // likewise, or NULL
+  const char *object;     // object id within its class, or NULL
+  const char *split;      // the split the manifest puts it in, or NULL
+  const uint8_t
+      *sha256;  // 32 bytes, of the file's bytes, packed: of the pixels; NULL before am_file_list_hash
   const am_packed *packed;  // borrowed from the list: the file it is in; NULL: a file of its own, or drawn
-  char sha256[65];          // of the file's bytes, packed: of the pixels (filled by am_file_list_hash)
-  int64_t group;            // files of one group stay together: same object, and same content once hashed
+  int64_t index;            // place in the listing
+  int32_t label;
+  int32_t number;  // drawn images: which one of its split and class; packed: which one of its file
 } am_file_entry;
 
 typedef struct {
   am_file_entry *entry;  // owned, sorted by class, then path in byte order
-  int64_t count;
+  int64_t count, capacity;
   char **class_name;  // owned
   int64_t class_count;
   char *root;          // owned: DIR/<manifest>
   am_packed **packed;  // owned: open packed files
   int64_t packed_count, packed_capacity;
+  am_arena text;  // owned: what the entries point to
 } am_file_list;
 void am_file_list_fini(am_file_list *list);
+// Keeps the entries whose flag is set, in order; their `index` stays.
+void am_file_list_keep(am_file_list *list, const bool *keep);
 
 // Which part of a data set: a `data.train`-like node of an experiment.
 typedef struct {
@@ -113,10 +117,13 @@ typedef struct {
 // file that is not what it should be, a class with no image.
 AM_MUST_USE am_err am_manifest_list(am_manifest *m, const char *data_dir, const am_selection *what,
                                     am_file_list *out);
-// SHA-256 of every file and the groups of identical content. cache_path (may be NULL) remembers
-// hashes by path, size and modification time; one that cannot be read or written costs only time.
-// Drawn images hash the revision of the artwork and their name.
-AM_MUST_USE am_err am_file_list_hash(am_file_list *list, const char *cache_path);
+// SHA-256 of every image. cache_dir (may be NULL) is a folder that remembers hashes by path, size and
+// modification time; one that cannot be read or written costs only time. Drawn images hash the revision
+// of the artwork and their name.
+AM_MUST_USE am_err am_file_list_hash(am_file_list *list, const char *cache_dir);
+// group[i] (list->count values) = which images belong together, numbered from 0 as they first occur: the same
+// content where there are hashes and, if by_object, the same object of a class, and all that these connect.
+AM_MUST_USE am_err am_file_list_group(const am_file_list *list, bool by_object, int64_t *group);
 // Image i, RGB, decoded (or drawn). Errors: AM_ERR_DATA naming the file: the caller decides what a
 // corrupt image means.
 AM_MUST_USE am_err am_manifest_image(am_manifest *m, const am_file_list *list, int64_t i, am_image *out);

@@ -6,6 +6,7 @@
 
 #include <regex.h>
 
+#include "data/folder_index.h"
 #include "data/manifest.h"
 
 typedef enum {
@@ -63,7 +64,7 @@ struct am_manifest {
   int64_t split_count;
   am_checksum_def *checksum;  // owned
   int64_t checksum_count;
-  const char *hash_cache;  // borrowed
+  const char *cache_dir;  // borrowed; NULL: none
 };
 
 // The layout that one of the schema's words names.
@@ -79,28 +80,28 @@ AM_MUST_USE am_err am_manifest_check_inside(const am_node *node, const char *pat
 AM_MUST_USE am_err am_name_pattern_match(const am_name_pattern *p, const char *name, bool *matches,
                                          char **out);
 
-// An entry appended to a list that is being built; strings are copied.
-AM_MUST_USE am_err am_file_list_append(am_file_list *list, int64_t *capacity, const am_file_entry *entry);
-// Keeps the entries whose flag is set, in order.
-void am_file_list_keep(am_file_list *list, const bool *keep);
+#define AM_DRAWN_ROOT "(drawn)"  // the root of a list without files
+
+// Room for one more entry, which is empty; valid until the next one is added.
+AM_MUST_USE am_err am_file_list_add(am_file_list *list, am_file_entry **out);
 // Sorts by label and path and numbers the entries.
 void am_file_list_sort(am_file_list *list);
-// Sets `group` from labels and objects and, where they are known, hashes.
-AM_MUST_USE am_err am_file_list_group(am_file_list *list, bool by_object);
-// Every file of the manifest, listed and hashed with groups, gets the split the division puts it in.
+// *out = heap path of a file below cache_dir that remembers `what` of the folder `root`.
+AM_MUST_USE am_err am_cache_path(const char *cache_dir, const char *root, const char *what, char **out);
+// Every image of the manifest, listed and hashed, gets the split the division puts it in.
 AM_MUST_USE am_err am_manifest_divide(const am_manifest *m, am_file_list *list);
 
 // The classes of a manifest as a heap array: what it says, or what is there. Free with am_classes_free.
-AM_MUST_USE am_err am_manifest_find_classes(const am_manifest *m, const char *root, am_class_def **out,
-                                            int64_t *count);
+AM_MUST_USE am_err am_manifest_find_classes(const am_manifest *m, const char *root, am_folder_index *folders,
+                                            am_class_def **out, int64_t *count);
 void am_classes_free(am_class_def *c, int64_t count);
 // Appends the files of one part. label[k] is the label of class k, or -1: its files are left out.
-AM_MUST_USE am_err am_part_list(const am_manifest *m, const am_part *part, const char *root,
+AM_MUST_USE am_err am_part_list(const am_manifest *m, const am_part *part, am_folder_index *folders,
                                 const am_class_def *c, int64_t class_count, const int32_t *label,
-                                am_file_list *list, int64_t *capacity);
+                                am_file_list *list);
 // The same for images in packed files.
 AM_MUST_USE am_err am_part_list_packed(const am_manifest *m, const am_part *part, const int32_t *label,
-                                       am_file_list *list, int64_t *capacity);
+                                       am_file_list *list);
 static inline bool am_layout_is_packed(am_layout layout) {
   return layout == AM_LAYOUT_IDX || layout == AM_LAYOUT_RECORDS;
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/path.h"
@@ -215,40 +216,40 @@ static am_err find_root(const am_manifest *m, const char *data_dir, char **root)
 }
 
 // The classes of what is asked for: those of the set, or the one that a split without labels has.
-static am_err find_classes(const am_manifest *m, const am_selection *what, const char *root, am_class_def **c,
-                           int64_t *count) {
+static am_err find_classes(const am_manifest *m, const am_selection *what, const char *root,
+                           am_folder_index *folders, am_class_def **c, int64_t *count) {
   const am_part *part = m->part;
   while (what->split && !m->divided && strcmp(part->split, what->split) != 0) part++;
-  if (!part->unlabelled || (part->split && !what->split)) return am_manifest_find_classes(m, root, c, count);
+  if (!part->unlabelled || (part->split && !what->split))
+    return am_manifest_find_classes(m, root, folders, c, count);
   AM_TRY(AM_NEW_ARRAY(c, 1));
   *count = 1;
   AM_TRY(am_mem_strdup("unlabelled", &(*c)[0].name));
   return am_mem_strdup("", &(*c)[0].folder);
 }
 
-static am_err list_parts(const am_manifest *m, const am_selection *what, const am_class_def *c,
-                         int64_t classes, const int32_t *label, am_file_list *list) {
-  int64_t capacity = 0;
+static am_err list_parts(const am_manifest *m, const am_selection *what, am_folder_index *folders,
+                         const am_class_def *c, int64_t classes, const int32_t *label, am_file_list *list) {
   for (int64_t k = 0; k < m->part_count; k++) {
     const am_part *part = &m->part[k];
     bool named = part->split && what->split && strcmp(part->split, what->split) == 0;
     bool asked = named || m->divided || (!what->split && (!part->unlabelled || !part->split));
-    if (asked) AM_TRY(am_part_list(m, part, list->root, c, classes, label, list, &capacity));
+    if (asked) AM_TRY(am_part_list(m, part, folders, c, classes, label, list));
   }
   am_file_list_sort(list);
-  return am_file_list_group(list, true);
+  return AM_OK;
 }
 
 // A division is over all classes, whichever are selected, so that it does not depend on the selection.
-static am_err list_divided(const am_manifest *m, const am_selection *what, const am_class_def *c,
-                           int64_t classes, const int32_t *label, am_file_list *list) {
+static am_err list_divided(const am_manifest *m, const am_selection *what, am_folder_index *folders,
+                           const am_class_def *c, int64_t classes, const int32_t *label, am_file_list *list) {
   am_err err = AM_OK;
   int32_t *every = NULL;
   bool *keep = NULL;
   AM_GO(done, AM_NEW_ARRAY(&every, classes));
   for (int64_t k = 0; k < classes; k++) every[k] = (int32_t)k;
-  AM_GO(done, list_parts(m, what, c, classes, every, list));
-  AM_GO(done, am_file_list_hash(list, m->hash_cache));
+  AM_GO(done, list_parts(m, what, folders, c, classes, every, list));
+  AM_GO(done, am_file_list_hash(list, m->cache_dir));
   AM_GO(done, am_manifest_divide(m, list));
   AM_GO(done, AM_NEW_ARRAY(&keep, list->count));
   for (int64_t i = 0; i < list->count; i++) {
@@ -262,36 +263,60 @@ done:
   return err;
 }
 
+// The index of the set's folders, remembered from an earlier listing; *path: where (heap, or NULL).
+static am_err open_folders(const am_manifest *m, const char *root, char **path, am_folder_index **out) {
+  if (m->cache_dir) AM_TRY(am_cache_path(m->cache_dir, root, "folders", path));
+  return am_folder_index_load(*path, out);
+}
+
+// An index that cannot be written is only slow.
+static void keep_folders(const am_manifest *m, const char *path, am_folder_index *folders) {
+  if (!path) return;
+  am_err err = am_path_mkdirs(m->cache_dir);
+  if (!err) err = am_folder_index_save(folders, path);
+  if (err) AM_WARN("what is in folders is not remembered: %s", am_err_last()->message);
+}
+
 static am_err list_files(am_manifest *m, const char *data_dir, const am_selection *what, am_file_list *list) {
   am_err err = AM_OK;
   am_class_def *c = NULL;
+  am_folder_index *folders = NULL;
   int32_t *label = NULL;
+  char *path = NULL;
   int64_t classes = 0;
   AM_CHECK(data_dir && *data_dir, AM_ERR_CONFIG,
            "data set %s: nothing says where image sets lie: give --data DIR or set AUGMINT_DATA", m->name);
   AM_GO(done, find_root(m, data_dir, &list->root));
-  AM_GO(done, find_classes(m, what, list->root, &c, &classes));
+  AM_GO(done, open_folders(m, list->root, &path, &folders));
+  AM_GO(done, find_classes(m, what, list->root, folders, &c, &classes));
   AM_GO(done, AM_NEW_ARRAY(&label, classes));
   AM_GO(done, label_classes(m, what, c, classes, label));
   AM_GO(done, name_classes(what, c, classes, label, list));
-  AM_GO(done, m->divided ? list_divided(m, what, c, classes, label, list)
-                         : list_parts(m, what, c, classes, label, list));
+  AM_GO(done, m->divided ? list_divided(m, what, folders, c, classes, label, list)
+                         : list_parts(m, what, folders, c, classes, label, list));
+  keep_folders(m, path, folders);
 done:
   am_classes_free(c, classes);
+  am_folder_index_free(folders);
   free(label);
+  free(path);
   return err;
 }
 
 // ---- drawn images ----
 
-static am_err list_drawn_class(int k, int32_t label, am_file_list *list, int64_t *capacity) {
+static am_err list_drawn_class(int k, int32_t label, am_file_list *list) {
   for (int split = 0; split < AM_SIGNS_SPLITS; split++) {
     const char *split_name = am_signs_split_name((am_signs_split)split);
     for (int64_t i = 0; i < am_signs_count((am_signs_split)split, k); i++) {
       char path[128];
+      am_file_entry *e = NULL;
+      AM_TRY(am_file_list_add(list, &e));
       snprintf(path, sizeof path, "%s/%s/%03lld", split_name, am_signs_class_name(k), (long long)i);
-      am_file_entry entry = {.path = path, .split = (char *)split_name, .label = label, .number = i};
-      AM_TRY(am_file_list_append(list, capacity, &entry));
+      AM_TRY(am_arena_text(&list->text, path, &e->path));
+      e->split = split_name;
+      e->label = label;
+      e->number = (int32_t)i;
     }
   }
   return AM_OK;
@@ -299,15 +324,14 @@ static am_err list_drawn_class(int k, int32_t label, am_file_list *list, int64_t
 
 static am_err list_drawn(const am_manifest *m, const am_selection *what, am_file_list *list) {
   int32_t label[AM_SIGNS_CLASSES];
-  int64_t capacity = 0;
-  AM_TRY(am_mem_strdup("(drawn)", &list->root));
+  AM_TRY(am_mem_strdup(AM_DRAWN_ROOT, &list->root));
   AM_TRY(label_classes(m, what, m->class_def, m->class_count, label));
   AM_TRY(name_classes(what, m->class_def, m->class_count, label, list));
   for (int k = 0; k < AM_SIGNS_CLASSES; k++) {
-    if (label[k] >= 0) AM_TRY(list_drawn_class(k, label[k], list, &capacity));
+    if (label[k] >= 0) AM_TRY(list_drawn_class(k, label[k], list));
   }
   am_file_list_sort(list);
-  return am_file_list_group(list, true);
+  return AM_OK;
 }
 
 am_err am_manifest_list(am_manifest *m, const char *data_dir, const am_selection *what, am_file_list *out) {

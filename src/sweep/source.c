@@ -10,57 +10,35 @@
 
 // ---- choosing files ----
 
-static void entry_fini(am_file_entry *e) {
-  free(e->path);
-  free(e->mask_path);
-  free(e->object);
-  free(e->split);
-}
-
-// Keeps the entries whose flag is set.
-static void keep_only(am_file_list *list, const bool *keep) {
-  int64_t kept = 0;
-  for (int64_t i = 0; i < list->count; i++) {
-    if (keep[i])
-      list->entry[kept++] = list->entry[i];
-    else
-      entry_fini(&list->entry[i]);
-  }
-  list->count = kept;
-}
-
 // At most `most` of each class: the first of a seeded permutation, in the order of the listing.
 static am_err choose_subset(am_file_list *list, int64_t most, uint64_t seed) {
   am_err err = AM_OK;
   bool *keep = NULL;
-  int64_t *member = NULL, *order = NULL;
+  int64_t *order = NULL;
   AM_GO(done, AM_NEW_ARRAY(&keep, list->count));
-  AM_GO(done, AM_NEW_ARRAY(&member, list->count));
   AM_GO(done, AM_NEW_ARRAY(&order, list->count));
-  for (int64_t k = 0; k < list->class_count; k++) {
-    int64_t members = 0;
-    for (int64_t i = 0; i < list->count; i++)
-      if (list->entry[i].label == k) member[members++] = i;
+  for (int64_t first = 0, end; first < list->count; first = end) {  // a class; the list is sorted by them
+    int32_t k = list->entry[first].label;
+    for (end = first; end < list->count && list->entry[end].label == k;) end++;
     am_rng rng = am_rng_at(seed, AM_RNG_SPLIT, (uint64_t)k);
-    am_rng_permutation(&rng, order, members);
-    for (int64_t i = 0; i < am_min_i64(members, most); i++) keep[member[order[i]]] = true;
+    am_rng_permutation(&rng, order, end - first);
+    for (int64_t i = 0; i < am_min_i64(end - first, most); i++) keep[first + order[i]] = true;
   }
-  keep_only(list, keep);
+  am_file_list_keep(list, keep);
 done:
   free(keep);
-  free(member);
   free(order);
   return err;
 }
 
 static int by_hash(const void *a, const void *b) {
-  return strcmp(*(const char *const *)a, *(const char *const *)b);
+  return memcmp(*(const uint8_t *const *)a, *(const uint8_t *const *)b, AM_SHA256_BYTES);
 }
 
 // Takes out of `list` what has the same bytes as a file of `train`: a test image must be unseen.
 static am_err drop_seen(am_file_list *list, const am_file_list *train, int64_t *dropped) {
   am_err err = AM_OK;
-  const char **hash = NULL;
+  const uint8_t **hash = NULL;
   bool *keep = NULL;
   AM_GO(done, AM_NEW_ARRAY(&hash, train->count));
   AM_GO(done, AM_NEW_ARRAY(&keep, list->count));
@@ -68,10 +46,10 @@ static am_err drop_seen(am_file_list *list, const am_file_list *train, int64_t *
   qsort(hash, (size_t)train->count, sizeof *hash, by_hash);
   int64_t before = list->count;
   for (int64_t i = 0; i < list->count; i++) {
-    const char *mine = list->entry[i].sha256;
+    const uint8_t *mine = list->entry[i].sha256;
     keep[i] = !bsearch(&mine, hash, (size_t)train->count, sizeof *hash, by_hash);
   }
-  keep_only(list, keep);
+  am_file_list_keep(list, keep);
   *dropped = before - list->count;
 done:
   free(hash);
@@ -90,14 +68,14 @@ static am_err list_split(const am_experiment *e, int64_t draw, int64_t split, co
       .object = s->object,
   };
   AM_TRY(am_manifest_load(s->cfg.manifest, dirs->manifest_dir, manifest));
-  am_manifest_set_hash_cache(*manifest, dirs->hash_cache);
+  am_manifest_set_cache(*manifest, dirs->cache_dir);
   AM_TRY(am_manifest_list(*manifest, dirs->data_dir, &what, list));
   if (s->cfg.per_class > 0) {
     char word[256];
     snprintf(word, sizeof word, "subset/%s/%s", d->name, s->name);
     AM_TRY(choose_subset(list, s->cfg.per_class, am_seed_derive((uint64_t)e->cfg.seed, word)));
   }
-  return am_file_list_hash(list, dirs->hash_cache);
+  return am_file_list_hash(list, dirs->cache_dir);
 }
 
 am_err am_source_files(const am_experiment *e, int64_t draw, int64_t split, const am_source_dirs *dirs,

@@ -18,7 +18,7 @@ typedef struct {
 
 typedef struct {
   const char *data_dir, *manifest_dir;
-  const char *hash_cache;  // file; NULL: none
+  const char *cache_dir;  // remembers listings and hashes; NULL: none
 } am_source_dirs;
 
 // Collective(comm). The sources of every draw and split ([draw][split]): rank 0 looks at the files,

@@ -128,10 +128,12 @@ static am_err list_and_hash_set(const char *manifest) {
   am_err err = AM_OK;
   am_manifest *m = NULL;
   am_file_list list = {0};
-  char address[65];
+  char address[65], cache[400];
+  snprintf(cache, sizeof cache, "%s", in_dir("cache"));
   AM_GO(done, am_manifest_load(in_dir(manifest), NULL, &m));
+  am_manifest_set_cache(m, cache);
   AM_GO(done, am_manifest_list(m, in_dir("data"), &(am_selection){.split = "train"}, &list));
-  AM_GO(done, am_file_list_hash(&list, in_dir("cache")));
+  AM_GO(done, am_file_list_hash(&list, cache));
   AM_GO(done, am_file_list_address(&list, address));
 done:
   am_file_list_fini(&list);

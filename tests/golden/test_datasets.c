@@ -87,7 +87,7 @@ static void compare_split(const char *manifest, const char *split) {
     for (int64_t i = 0; i < want.count; i++) {
       if (want.label[i] != k) continue;
       if (k >= 0) assert_string_equal(list.class_name[list.entry[at].label], known->item[k]->text);
-      assert_string_equal(list.entry[at++].sha256, hex_of(want.sha256 + 32 * i));
+      assert_memory_equal(list.entry[at++].sha256, want.sha256 + 32 * i, 32);
     }
   }
   am_file_list_fini(&list);

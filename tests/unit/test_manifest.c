@@ -1,6 +1,8 @@
 // Manifests: layouts, selections, groups, divisions, and messages that help.
 #include "am_test.h"
 
+#include "base/hash.h"
+#include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "data/manifest.h"
@@ -8,6 +10,12 @@
 static const char *dir(void) {
   static char path[300];
   snprintf(path, sizeof path, "%s/data", am_test_dir());
+  return path;
+}
+
+static const char *cache_dir(void) {
+  static char path[300];
+  snprintf(path, sizeof path, "%s/cache", am_test_dir());
   return path;
 }
 
@@ -106,7 +114,9 @@ static void lists_objects_and_their_masks(void **state) {
   assert_string_equal(list.entry[3].mask_path, "horse1/maps/horse1-000-map.png");
   assert_string_equal(list.entry[3].object, "1");
   assert_string_equal(list.class_name[1], "pony");
-  assert_int_not_equal(list.entry[0].group, list.entry[3].group);  // object 1 of another class
+  int64_t group[5];
+  am_ok(am_file_list_group(&list, true, group));
+  assert_int_not_equal(group[0], group[3]);  // object 1 of another class
   am_file_list_fini(&list);
   am_manifest_free(m);
 }
@@ -149,15 +159,20 @@ static void groups_identical_files_and_objects(void **state) {
   put("twins/b/3_x.png", "same");
   am_manifest *m = load("twins", "layout: class_folders\nobject_pattern: '^([0-9]+)_'\n");
   am_file_list list = {0}, again = {0};
-  char address[65], cache[400];
+  char address[65];
+  int64_t group[4];
   am_ok(am_manifest_list(m, dir(), &(am_selection){0}, &list));
   am_fails(am_file_list_address(&list, address), AM_ERR_INTERNAL, "no hash yet");
-  assert_int_equal(list.entry[0].group, list.entry[1].group);
-  assert_int_not_equal(list.entry[0].group, list.entry[3].group);
-  snprintf(cache, sizeof cache, "%s/hashes.txt", am_test_dir());
-  am_ok(am_file_list_hash(&list, cache));
-  const int64_t group[] = {0, 0, 1, 0};  // the twin in class b joins the object
-  for (int i = 0; i < 4; i++) assert_int_equal(list.entry[i].group, group[i]);
+  am_ok(am_file_list_group(&list, true, group));
+  const int64_t objects[] = {0, 0, 1, 2};
+  assert_memory_equal(group, objects, sizeof group);
+  am_ok(am_file_list_hash(&list, cache_dir()));
+  am_ok(am_file_list_group(&list, true, group));
+  const int64_t all[] = {0, 0, 1, 0};  // the twin in class b joins the object
+  assert_memory_equal(group, all, sizeof group);
+  am_ok(am_file_list_group(&list, false, group));
+  const int64_t content[] = {0, 1, 2, 0};
+  assert_memory_equal(group, content, sizeof group);
   am_ok(am_file_list_address(&list, address));
   am_ok(am_manifest_list(m, dir(), &(am_selection){0}, &again));
   am_ok(am_file_list_hash(&again, NULL));
@@ -169,47 +184,126 @@ static void groups_identical_files_and_objects(void **state) {
   am_manifest_free(m);
 }
 
-// Sets the time of a file of the data folder back: the cache passes over files that are still warm.
+// ---- what is remembered ----
+
+// Sets the time of a file or folder of the data folder back: a cache passes over what is still warm.
 static void make_old(const char *path) {
   char command[700];
   snprintf(command, sizeof command, "touch -d '2 hours ago' %s/%s", dir(), path);
   assert_int_equal(system(command), 0);
 }
 
-static void remembers_hashes_of_unchanged_files(void **state) {
-  char cache[400], *text = NULL;
-  size_t bytes = 0;
+// The only file of the cache whose name ends like this.
+static const char *cache_file(const char *ending) {
+  static char path[500];
+  am_dir_list files = {0};
+  path[0] = '\0';
+  am_ok(am_dir_read(cache_dir(), &files));
+  for (int64_t i = 0; i < files.count; i++) {
+    if (!am_str_ends(files.name[i], ending)) continue;
+    assert_string_equal(path, "");
+    snprintf(path, sizeof path, "%s/%s", cache_dir(), files.name[i]);
+  }
+  am_dir_list_fini(&files);
+  return path;
+}
+
+static void hash_of(am_manifest *m, uint8_t digest[32]) {
   am_file_list list = {0};
-  snprintf(cache, sizeof cache, "%s/cache.txt", am_test_dir());
+  am_ok(am_manifest_list(m, dir(), &(am_selection){0}, &list));
+  am_ok(am_file_list_hash(&list, cache_dir()));
+  memcpy(digest, list.entry[0].sha256, 32);
+  am_file_list_fini(&list);
+}
+
+// A cache that lies shows whether it is read.
+static void remembers_hashes_of_unchanged_files(void **state) {
+  enum { HEADER = 64, SHA = HEADER + 32, CRC = 24 };
+  char *data = NULL;
+  uint8_t digest[32], first[32], wrong[32];
+  size_t bytes = 0;
+  am_ok(am_path_remove_tree(cache_dir()));
   put("cached/c/1.png", "one");
-  make_old("cached/c/1.png");
   am_manifest *m = load("cached", "layout: class_folders\n");
-  am_ok(am_manifest_list(m, dir(), &(am_selection){0}, &list));
-  am_ok(am_file_list_hash(&list, cache));
-  char hex[65];
-  memcpy(hex, list.entry[0].sha256, 65);
-  am_file_list_fini(&list);
-  am_ok(am_file_read(cache, 1 << 20, &text, &bytes));
-  char *at = strstr(text, hex);
-  assert_non_null(at);
-  memset(at, 'f', 64);  // a cache that lies shows whether it is read
-  am_ok(am_file_write(cache, text, bytes));
-  am_ok(am_manifest_list(m, dir(), &(am_selection){0}, &list));
-  am_ok(am_file_list_hash(&list, cache));
-  assert_memory_equal(list.entry[0].sha256, "ffffffff", 8);
-  am_file_list_fini(&list);
-  put("cached/c/1.png", "two");  // changed: the cache no longer counts
-  am_ok(am_manifest_list(m, dir(), &(am_selection){0}, &list));
-  am_ok(am_file_list_hash(&list, cache));
-  assert_memory_not_equal(list.entry[0].sha256, "ffffffff", 8);
-  assert_string_not_equal(list.entry[0].sha256, hex);
-  am_file_list_fini(&list);
-  am_ok(am_file_write(cache, "\0\x01 nonsense", 11));
-  am_ok(am_manifest_list(m, dir(), &(am_selection){0}, &list));
-  am_ok(am_file_list_hash(&list, cache));
-  am_file_list_fini(&list);
+  hash_of(m, first);
+  assert_string_equal(cache_file(".hashes"), "");  // warm
+  make_old("cached/c/1.png");
+  hash_of(m, digest);
+  assert_memory_equal(digest, first, 32);
+  am_ok(am_file_read(cache_file(".hashes"), 1 << 20, &data, &bytes));
+  assert_int_equal(bytes, HEADER + 64);
+  assert_memory_equal(data + SHA, first, 32);
+  memset(wrong, 0xff, sizeof wrong);
+  memcpy(data + SHA, wrong, sizeof wrong);
+  am_ok(am_file_write(cache_file(".hashes"), data, bytes));
+  hash_of(m, digest);
+  assert_memory_equal(digest, first, 32);  // its sum does not fit: not used, and written again
+  uint32_t crc = am_crc32c(0, data + HEADER, bytes - HEADER);
+  memcpy(data + CRC, &crc, sizeof crc);
+  am_ok(am_file_write(cache_file(".hashes"), data, bytes));
+  hash_of(m, digest);
+  assert_memory_equal(digest, wrong, 32);
+  put("cached/c/2.png", "two");  // another file beside it is hashed
+  make_old("cached/c/2.png");
+  hash_of(m, digest);
+  assert_memory_equal(digest, wrong, 32);
+  free(data);
+  am_ok(am_file_read(cache_file(".hashes"), 1 << 20, &data, &bytes));
+  assert_int_equal(bytes, HEADER + 2 * 64);
+  put("cached/c/1.png", "eno");  // changed: the cache no longer counts
+  hash_of(m, digest);
+  assert_memory_not_equal(digest, wrong, 32);
+  assert_memory_not_equal(digest, first, 32);
+  for (size_t cut = 0; cut < bytes; cut += 7) {
+    am_ok(am_file_write(cache_file(".hashes"), data, cut));
+    hash_of(m, wrong);
+    assert_memory_equal(wrong, digest, 32);
+  }
   am_manifest_free(m);
-  free(text);
+  free(data);
+}
+
+static void sleep_until_cold(void) {
+  am_ok(am_path_mkdirs(dir()));
+  sleep(4);
+}
+
+// The same for what is in folders: the index is made to say another name.
+static void remembers_folders_that_were_not_touched(void **state) {
+  char *data = NULL;
+  size_t bytes = 0;
+  uint32_t crc;
+  am_ok(am_path_remove_tree(cache_dir()));
+  put("indexed/c/1.png", "one");
+  put("indexed/d/1.png", "two");
+  am_manifest *m = load("indexed", "layout: class_folders\n");
+  am_manifest_set_cache(m, cache_dir());
+  assert_string_equal(listed(m, &(am_selection){0}), "0:c/1.png 1:d/1.png");
+  assert_string_equal(cache_file(".folders"), "");  // warm
+  sleep_until_cold();
+  assert_string_equal(listed(m, &(am_selection){0}), "0:c/1.png 1:d/1.png");
+  am_ok(am_file_read(cache_file(".folders"), 1 << 20, &data, &bytes));
+  for (size_t i = 0; i + 5 < bytes; i++) {
+    if (memcmp(data + i, "1.png", 6) == 0) data[i] = '7';
+  }
+  am_ok(am_file_write(cache_file(".folders"), data, bytes));
+  assert_string_equal(listed(m, &(am_selection){0}), "0:c/1.png 1:d/1.png");  // its sum does not fit
+  crc = am_crc32c(0, data, bytes - sizeof crc);
+  memcpy(data + bytes - sizeof crc, &crc, sizeof crc);
+  am_ok(am_file_write(cache_file(".folders"), data, bytes));
+  assert_string_equal(listed(m, &(am_selection){0}), "0:c/7.png 1:d/7.png");
+  put("indexed/d/2.png", "three");  // this folder changed
+  assert_string_equal(listed(m, &(am_selection){0}), "0:c/7.png 1:d/1.png 1:d/2.png");
+  put("indexed/e/3.png", "four");
+  assert_string_equal(listed(m, &(am_selection){0}), "0:c/7.png 1:d/1.png 1:d/2.png 2:e/3.png");
+  make_old("indexed/c");  // somebody set its time back: it counts as touched
+  assert_string_equal(listed(m, &(am_selection){0}), "0:c/1.png 1:d/1.png 1:d/2.png 2:e/3.png");
+  for (size_t cut = 0; cut < bytes; cut += 5) {
+    am_ok(am_file_write(cache_file(".folders"), data, cut));
+    assert_string_equal(listed(m, &(am_selection){0}), "0:c/1.png 1:d/1.png 1:d/2.png 2:e/3.png");
+  }
+  am_manifest_free(m);
+  free(data);
 }
 
 static void divides_by_group(void **state) {
@@ -231,7 +325,7 @@ static void divides_by_group(void **state) {
     test += strcmp(all.entry[i].split, "test") == 0;
     for (int64_t j = 0; j < i; j++) {
       bool together =
-          strcmp(all.entry[i].sha256, all.entry[j].sha256) == 0 ||
+          memcmp(all.entry[i].sha256, all.entry[j].sha256, 32) == 0 ||
           (all.entry[i].label == all.entry[j].label && strcmp(all.entry[i].object, all.entry[j].object) == 0);
       if (together) assert_string_equal(all.entry[i].split, all.entry[j].split);
     }
@@ -348,7 +442,7 @@ static void lists_the_drawn_set_without_files(void **state) {
   assert_int_equal(image.width, 64);
   assert_int_equal(mask.channels, 1);
   am_ok(am_file_list_hash(&list, NULL));
-  assert_int_not_equal(list.entry[0].group, list.entry[1].group);
+  assert_memory_not_equal(list.entry[0].sha256, list.entry[1].sha256, 32);
   am_image_fini(&image);
   am_image_fini(&mask);
   am_file_list_fini(&list);
@@ -364,9 +458,11 @@ static int64_t count_images(const char *name, const am_selection *what, int64_t 
   am_ok(am_manifest_load(name, "data/manifests", &m));
   am_ok(am_manifest_list(m, data, what, &list));
   am_ok(am_file_list_hash(&list, NULL));
-  int64_t count = list.count;
-  for (int64_t i = 0; groups && i < list.count; i++)
-    *groups = list.entry[i].group + 1 > *groups ? list.entry[i].group + 1 : *groups;
+  int64_t count = list.count, *group = NULL;
+  am_ok(AM_NEW_ARRAY(&group, count));
+  am_ok(am_file_list_group(&list, true, group));
+  for (int64_t i = 0; groups && i < count; i++) *groups = group[i] + 1 > *groups ? group[i] + 1 : *groups;
+  free(group);
   am_file_list_fini(&list);
   am_manifest_free(m);
   return count;
@@ -421,6 +517,7 @@ int main(void) {
       cmocka_unit_test(lists_flat_folders_by_pattern),
       cmocka_unit_test(groups_identical_files_and_objects),
       cmocka_unit_test(remembers_hashes_of_unchanged_files),
+      cmocka_unit_test(remembers_folders_that_were_not_touched),
       cmocka_unit_test(divides_by_group),
       cmocka_unit_test(says_what_is_missing),
       cmocka_unit_test(refuses_manifests_that_cannot_be),
