@@ -39,7 +39,7 @@ static am_err look_at(const am_experiment *e, const am_classifier_def *model, co
   AM_TRY(am_weights_ref_find(model->finetune.cfg.weights, dirs->manifest_dir, dirs->data_dir, &ref));
   if (first) {
     AM_GO(done, pin(e, model, &ref));
-    AM_GO(done, am_weights_ref_hash(&ref, dirs->hash_cache, g->sha256));
+    AM_GO(done, am_weights_ref_hash(&ref, dirs->cache_dir, g->sha256));
     AM_GO(done, check_fit(e, model, source, ref.path));
   }
   g->path = ref.path;

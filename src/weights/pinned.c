@@ -96,28 +96,41 @@ void am_weights_ref_fini(am_weights_ref *ref) {
 
 // ---- hashing ----
 
-static am_err hash_through_cache(const char *path, const char *cache_path, char hex[AM_SHA256_HEX]) {
+// A cache that cannot be written is only slow.
+static void remember(const am_hash_cache *cache, const char *cache_dir, const char *file, am_hash_row *row) {
+  am_err err = am_path_mkdirs(cache_dir);
+  if (!err) err = am_hash_cache_save(cache, file, row, 1);
+  if (err) AM_WARN("hashes of weights are not remembered: %s", am_err_last()->message);
+}
+
+static am_err hash_through_cache(const char *path, const char *cache_dir, char hex[AM_SHA256_HEX]) {
   am_err err = AM_OK;
   am_hash_cache *cache = NULL;
-  if (!cache_path) return am_sha256_file(path, hex);
-  AM_TRY(am_hash_cache_load(cache_path, &cache));
-  if (am_hash_cache_find(cache, path, hex)) goto done;
+  am_hash_row row;
+  char *file = NULL;
+  if (!cache_dir) return am_sha256_file(path, hex);
+  AM_GO(done, am_path_join(cache_dir, "weights.hashes", &file));
+  AM_GO(done, am_hash_cache_load(file, &cache));
+  AM_GO(done, am_hash_row_look(path, path, &row));
+  if (am_hash_cache_find(cache, &row)) {
+    am_sha256_to_hex(row.sha256, hex);
+    goto done;
+  }
   AM_GO(done, am_sha256_file(path, hex));
-  err = am_hash_cache_put(cache, path, hex);
-  if (!err) err = am_hash_cache_save(cache, cache_path);
-  if (err) AM_WARN("the cache of file hashes is not kept: %s", am_err_last()->message);
-  err = AM_OK;
+  am_sha256_from_hex(hex, row.sha256);
+  remember(cache, cache_dir, file, &row);
 done:
   am_hash_cache_free(cache);
+  free(file);
   return err;
 }
 
-am_err am_weights_ref_hash(const am_weights_ref *ref, const char *cache_path, char hex[AM_SHA256_HEX]) {
+am_err am_weights_ref_hash(const am_weights_ref *ref, const char *cache_dir, char hex[AM_SHA256_HEX]) {
   am_err err = AM_OK;
   char *whole = realpath(ref->path, NULL);  // without links, so that a cache holds for any spelling
   AM_CHECK(whole, AM_ERR_DATA, "there is no file %s%s%s%s%s", ref->path, *ref->sha256 ? " (SHA-256 " : "",
            ref->sha256, *ref->sha256 ? ")" : "", ref->about);
-  AM_GO(done, hash_through_cache(whole, cache_path, hex));
+  AM_GO(done, hash_through_cache(whole, cache_dir, hex));
   AM_CHECK_GO(done, !*ref->sha256 || strcmp(ref->sha256, hex) == 0, AM_ERR_DATA,
               "%s has SHA-256 %s, expected %s%s", ref->path, hex, ref->sha256, ref->about);
 done:

@@ -28,10 +28,10 @@ typedef struct {
 AM_MUST_USE am_err am_weights_ref_find(const char *name, const char *manifest_dir, const char *data_dir,
                                        am_weights_ref *out);
 void am_weights_ref_fini(am_weights_ref *ref);
-// SHA-256 of the file, which must be ref->sha256 when that is stated. cache_path (may be NULL)
+// SHA-256 of the file, which must be ref->sha256 when that is stated. cache_dir (may be NULL)
 // remembers hashes as am_file_list_hash does. Errors: AM_ERR_DATA missing (with hash, licence and source), or
 // another file than stated.
-AM_MUST_USE am_err am_weights_ref_hash(const am_weights_ref *ref, const char *cache_path,
+AM_MUST_USE am_err am_weights_ref_hash(const am_weights_ref *ref, const char *cache_dir,
                                        char hex[AM_SHA256_HEX]);
 // Whether text is a SHA-256 in hexadecimal.
 bool am_is_sha256(const char *text);
