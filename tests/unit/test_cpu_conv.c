@@ -20,6 +20,18 @@ static int64_t places(int64_t size, int64_t kernel, const conv_case *c) {
 // f32 sums of `depth` products; Winograd's transforms lose a little more.
 static double tolerance_of(int64_t depth) { return 4e-6 * sqrt((double)depth) / sqrt(64.0) + 1e-5; }
 
+// Scale, shift, residual and activation behind the convolution.
+static void check_affine(cpu_pair *p, const am_conv2d_desc *d, am_shape x, am_shape w, am_shape y,
+                         double tolerance) {
+  const am_activation act[] = {{.on = false}, {.on = true}, {.on = true, .slope = 0.2}};
+  const operand channel = plain(AM_SHAPE(y.dim[1])), in[] = {plain(x), plain(w), channel, channel, plain(y)};
+  for (int i = 0; i < AM_COUNT_OF(act); i++) {
+    const am_conv2d_affine_desc affine = {*d, act[i]};
+    compare(p, AM_OP_conv2d_affine, &affine, in, tolerance);
+    compare(p, AM_OP_conv2d_affine_add, &affine, in, tolerance);
+  }
+}
+
 static void check(cpu_pair *p, const conv_case *c) {
   const am_conv2d_desc d = desc_of(c);
   const am_shape x = AM_SHAPE(c->n, c->ci, c->size_h, c->size_w);
@@ -29,6 +41,7 @@ static void check(cpu_pair *p, const conv_case *c) {
   const operand forward[] = {plain(x), plain(w)}, grad_input[] = {plain(y), plain(w)},
                 grad_weight[] = {plain(y), plain(x)};
   compare(p, AM_OP_conv2d, &d, forward, tolerance_of(w.dim[1] * taps));
+  check_affine(p, &d, x, w, y, 2 * tolerance_of(w.dim[1] * taps));
   compare(p, AM_OP_conv2d_grad_input, &d, grad_input, tolerance_of(c->co / c->groups * taps));
   compare(p, AM_OP_conv2d_grad_weight, &d, grad_weight, tolerance_of(c->n * y.dim[2] * y.dim[3]));
 }
@@ -64,7 +77,8 @@ static void blocked_convolutions_agree(void **state) {
   const conv_case cases[] = {
       {4, 3, 16, 16, 16, 3, 3, 1, 1, 1, 1},    // stem
       {2, 3, 33, 31, 32, 7, 7, 2, 3, 1, 1},    // the other stem, odd sizes
-      {4, 16, 14, 15, 32, 3, 3, 1, 1, 1, 1},   // Winograd
+      {4, 16, 14, 15, 32, 3, 3, 1, 1, 1, 1},
+      {4, 32, 14, 15, 48, 3, 3, 1, 1, 1, 1},   // Winograd
       {3, 32, 27, 26, 16, 3, 3, 2, 1, 1, 1},   // stride that cuts the border
       {4, 32, 24, 24, 32, 1, 1, 2, 0, 1, 1},   // shortcut
       {4, 16, 32, 32, 32, 4, 4, 2, 1, 1, 1},   // DCGAN

@@ -13,7 +13,8 @@
 // What a plan is for; compared as bytes, so it is filled from zero.
 typedef struct {
   am_cpu_conv conv;
-  int64_t op;
+  int64_t op, activates;
+  double slope;
 } plan_key;
 
 struct am_cpu_conv_plan {
@@ -23,6 +24,7 @@ struct am_cpu_conv_plan {
   bool is_ref;                          // oneDNN offers reference loops only: not run
   dnnl_primitive_t conv, weights;       // weights: reorder from plain, or their gradient's to it; may be NULL
   dnnl_memory_t x, y, w_plain, w, pad;  // pad: oneDNN's scratch memory
+  dnnl_memory_t bias, residual;         // of conv2d_affine(_add); may be NULL
   size_t w_bytes, pad_bytes;            // 0: not needed
 };
 
@@ -32,7 +34,7 @@ enum { PLAN_SLOTS = 256, PLAN_LIMIT = 1024 };
 
 static void plan_free(am_cpu_conv_plan *p) {
   if (!p) return;
-  const dnnl_memory_t memory[] = {p->x, p->y, p->w_plain, p->w, p->pad};
+  const dnnl_memory_t memory[] = {p->x, p->y, p->w_plain, p->w, p->pad, p->bias, p->residual};
   for (int64_t i = 0; i < AM_COUNT_OF(memory); i++) {
     if (memory[i]) dnnl_memory_destroy(memory[i]);
   }
@@ -41,21 +43,26 @@ static void plan_free(am_cpu_conv_plan *p) {
   free(p);
 }
 
-static am_dnnl_conv describe(am_op op, const am_cpu_conv *c) {
+static bool is_affine(am_op op) { return op == AM_OP_conv2d_affine || op == AM_OP_conv2d_affine_add; }
+
+static am_dnnl_conv describe(const plan_key *key) {
+  const am_op op = (am_op)key->op;
+  const am_cpu_conv *c = &key->conv;
   const dnnl_format_tag_t blocked_x = c->ci % AM_CPU_LANES == 0 ? dnnl_nChw16c : dnnl_nchw;
   // What oneDNN pads after the image: it wants the last window to fit exactly, as floor() cut it.
   const int64_t after_h = (c->ho - 1) * c->stride_h + (c->kh - 1) * c->dilation_h + 1 - c->h - c->pad_h;
   const int64_t after_w = (c->wo - 1) * c->stride_w + (c->kw - 1) * c->dilation_w + 1 - c->w - c->pad_w;
   return (am_dnnl_conv){
-      .kind = op == AM_OP_conv2d              ? AM_DNNL_FORWARD
-              : op == AM_OP_conv2d_grad_input ? AM_DNNL_GRAD_INPUT
-                                              : AM_DNNL_GRAD_WEIGHT,
+      .kind = op == AM_OP_conv2d_grad_input    ? AM_DNNL_GRAD_INPUT
+              : op == AM_OP_conv2d_grad_weight ? AM_DNNL_GRAD_WEIGHT
+                                               : AM_DNNL_FORWARD,
       .x = {c->n, c->ci, c->h, c->w}, .w = {c->co, c->ci, c->kh, c->kw}, .y = {c->n, c->co, c->ho, c->wo},
       .x_tag = c->bf16 ? dnnl_nhwc : blocked_x, .y_tag = c->bf16 ? dnnl_nhwc : dnnl_nChw16c,
       .image = c->bf16 ? dnnl_bf16 : dnnl_f32,
       .kernel = c->bf16 && op != AM_OP_conv2d_grad_weight ? dnnl_bf16 : dnnl_f32, .stride = {c->stride_h, c->stride_w},
       .dilation = {c->dilation_h - 1, c->dilation_w - 1}, .pad_before = {c->pad_h, c->pad_w},
-      .pad_after = {after_h, after_w}};
+      .pad_after = {after_h, after_w}, .finished = is_affine(op), .adds_image = op == AM_OP_conv2d_affine_add,
+      .activates = key->activates, .slope = (float)key->slope};
 }
 
 // Winograd works on 4x4 tiles of the output and transforms the weights to 4 times their size: it
@@ -64,7 +71,7 @@ static am_dnnl_conv describe(am_op op, const am_cpu_conv *c) {
 // channels, 16 tiles 6.4 : 13.7, 64 tiles 43 : 35; 512 channels of 2x2 places, 64 tiles 6.4 : 18.4.
 enum { WINOGRAD_MIN_TILES = 64, WINOGRAD_MIN_CHANNELS = 32 };
 
-static bool suits_winograd(const am_cpu_conv *c) {
+bool am_cpu_conv_suits_winograd(const am_cpu_conv *c) {
   const bool form = c->kh == 3 && c->kw == 3 && c->stride_h == 1 && c->stride_w == 1 && c->dilation_h == 1 &&
                     c->dilation_w == 1;
   const int64_t tiles = am_ceil_div(c->ho, 4) * am_ceil_div(c->wo, 4);
@@ -74,10 +81,11 @@ static bool suits_winograd(const am_cpu_conv *c) {
 }
 
 // Winograd where it suits and oneDNN has it, else direct; *pd is NULL when there is neither.
-static am_err choose_pd(am_cpu *cpu, am_op op, const am_cpu_conv *c, dnnl_primitive_desc_t *pd) {
-  am_dnnl_conv conv = describe(op, c);
+static am_err choose_pd(am_cpu *cpu, const plan_key *key, dnnl_primitive_desc_t *pd) {
+  const am_cpu_conv *c = &key->conv;
+  am_dnnl_conv conv = describe(key);
   *pd = NULL;
-  for (int attempt = suits_winograd(c) ? 0 : 1; attempt < 2; attempt++) {
+  for (int attempt = am_cpu_conv_suits_winograd(c) ? 0 : 1; attempt < 2; attempt++) {
     conv.winograd = attempt == 0;
     const dnnl_status_t status = am_dnnl_conv_pd(cpu->engine, &conv, pd);
     if (status == dnnl_success) return AM_OK;
@@ -108,7 +116,7 @@ static am_err prepare_weights(am_cpu *cpu, am_cpu_conv_plan *p, const_dnnl_primi
   dnnl_primitive_desc_t reorder = NULL;
   AM_TRY(memory_like(cpu, pd, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md, &p->w,
                      &p->w_bytes));
-  AM_TRY_DNNL(am_dnnl_memory(cpu->engine, dims, dnnl_oihw, &p->w_plain));
+  AM_TRY_DNNL(am_dnnl_memory(cpu->engine, 4, dims, dnnl_oihw, &p->w_plain));
   AM_TRY_DNNL(am_dnnl_memory_md(p->w_plain, &plain));
   AM_TRY_DNNL(am_dnnl_memory_md(p->w, &wanted));
   if (dnnl_memory_desc_equal(plain, wanted)) {
@@ -134,8 +142,13 @@ static am_err prepare(am_cpu *cpu, am_cpu_conv_plan *p, const_dnnl_primitive_des
   AM_TRY_DNNL(dnnl_primitive_create(&p->conv, pd));
   AM_TRY(memory_like(cpu, pd, op == AM_OP_conv2d_grad_input ? dnnl_query_diff_src_md : dnnl_query_src_md,
                      &p->x, &bytes));
-  AM_TRY(memory_like(cpu, pd, op == AM_OP_conv2d ? dnnl_query_dst_md : dnnl_query_diff_dst_md, &p->y,
-                     &bytes));
+  const bool forward = op == AM_OP_conv2d || is_affine(op);
+  AM_TRY(memory_like(cpu, pd, forward ? dnnl_query_dst_md : dnnl_query_diff_dst_md, &p->y, &bytes));
+  if (is_affine(op)) {
+    const dnnl_dims_t channels = {p->key.conv.co};
+    AM_TRY_DNNL(am_dnnl_memory(cpu->engine, 1, channels, dnnl_a, &p->bias));
+  }
+  if (op == AM_OP_conv2d_affine_add) AM_TRY(memory_like(cpu, pd, dnnl_query_dst_md, &p->residual, &bytes));
   AM_TRY(memory_like(cpu, pd, dnnl_query_scratchpad_md, &p->pad, &p->pad_bytes));
   return prepare_weights(cpu, p, pd, op == AM_OP_conv2d_grad_weight);
 }
@@ -147,7 +160,7 @@ static am_err plan_new(am_cpu *cpu, const plan_key *key, am_cpu_conv_plan **out)
   AM_GO(done, AM_NEW(&p));
   p->key = *key;
   p->is_ref = true;
-  AM_GO(done, choose_pd(cpu, (am_op)key->op, &key->conv, &pd));
+  AM_GO(done, choose_pd(cpu, key, &pd));
   if (pd) AM_GO(done, prepare(cpu, p, pd));
   *out = p;
   p = NULL;
@@ -172,11 +185,14 @@ void am_cpu_conv_plans_free(am_cpu *cpu) {
   cpu->plan_count = 0;
 }
 
-am_err am_cpu_conv_plan_get(am_cpu *cpu, am_op op, const am_cpu_conv *c, am_cpu_conv_plan **plan) {
+am_err am_cpu_conv_plan_get(am_cpu *cpu, am_op op, const am_cpu_conv *c, am_activation act,
+                            am_cpu_conv_plan **plan) {
   plan_key key;
   memset(&key, 0, sizeof key);
   key.conv = *c;
   key.op = op;
+  key.activates = act.on;
+  key.slope = act.on ? act.slope : 0;
   // A program that keeps meeting new shapes starts over rather than keep them all.
   if (cpu->plan_count >= PLAN_LIMIT) am_cpu_conv_plans_free(cpu);
   if (!cpu->plan) AM_TRY(AM_NEW_ARRAY(&cpu->plan, PLAN_SLOTS));
@@ -206,24 +222,39 @@ static am_err reorder_weights(am_cpu *cpu, am_cpu_conv_plan *p, dnnl_memory_t fr
 }
 
 am_err am_cpu_conv_plan_run(am_cpu *cpu, am_cpu_conv_plan *p, void *x, void *w, void *y) {
+  return am_cpu_conv_plan_run_affine(cpu, p, x, w, NULL, NULL, y);
+}
+
+am_err am_cpu_conv_plan_run_affine(am_cpu *cpu, am_cpu_conv_plan *p, void *x, void *w, void *shift,
+                                   void *residual, void *y) {
   const am_op op = (am_op)p->key.op;
-  const bool gradient = op == AM_OP_conv2d_grad_weight;
+  const bool gradient = op == AM_OP_conv2d_grad_weight, forward = op == AM_OP_conv2d || is_affine(op);
   void *w_wanted = w, *pad = NULL;
   am_cpu_use_threads(cpu);
   if (p->weights) AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_WEIGHTS, (int64_t)p->w_bytes, 1, &w_wanted));
   if (p->pad) AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_DNNL, (int64_t)p->pad_bytes, 1, &pad));
-  AM_TRY_DNNL(dnnl_memory_set_data_handle(p->x, x));
-  AM_TRY_DNNL(dnnl_memory_set_data_handle(p->y, y));
   AM_TRY_DNNL(dnnl_memory_set_data_handle(p->w_plain, w));
-  AM_TRY_DNNL(dnnl_memory_set_data_handle(p->w, w_wanted));
-  if (p->pad) AM_TRY_DNNL(dnnl_memory_set_data_handle(p->pad, pad));
+  const struct {
+    int arg;
+    dnnl_memory_t memory;
+    void *data;
+  } operand[] = {
+      {op == AM_OP_conv2d_grad_input ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, p->x, x},
+      {gradient ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, p->w, w_wanted},
+      {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, p->y, y},
+      {DNNL_ARG_SCRATCHPAD, p->pad, pad},
+      {DNNL_ARG_BIAS, p->bias, shift},
+      {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, p->residual, residual},
+  };
+  dnnl_exec_arg_t args[AM_COUNT_OF(operand)];
+  int count = 0;
+  for (int i = 0; i < AM_COUNT_OF(operand); i++) {
+    if (!operand[i].memory) continue;
+    AM_TRY_DNNL(dnnl_memory_set_data_handle(operand[i].memory, operand[i].data));
+    args[count++] = (dnnl_exec_arg_t){operand[i].arg, operand[i].memory};
+  }
   if (p->weights && !gradient) AM_TRY(reorder_weights(cpu, p, p->w_plain, p->w));
-  const dnnl_exec_arg_t args[] = {
-      {op == AM_OP_conv2d_grad_input ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, p->x},
-      {gradient ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, p->w},
-      {op == AM_OP_conv2d ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, p->y},
-      {DNNL_ARG_SCRATCHPAD, p->pad}};
-  AM_TRY_DNNL(dnnl_primitive_execute(p->conv, cpu->stream, p->pad ? 4 : 3, args));
+  AM_TRY_DNNL(dnnl_primitive_execute(p->conv, cpu->stream, count, args));
   if (p->weights && gradient) AM_TRY(reorder_weights(cpu, p, p->w, p->w_plain));
   AM_TRY_DNNL(dnnl_stream_wait(cpu->stream));
   return AM_OK;

@@ -26,7 +26,7 @@ enum { AM_CPU_LANES = 16 };  // channels of one AM_LAYOUT_C16 block, and lanes o
 typedef enum {
   AM_CPU_SCRATCH_TAPS, AM_CPU_SCRATCH_PLANES, AM_CPU_SCRATCH_COLUMNS, AM_CPU_SCRATCH_COLUMN_ROWS,  // im2col
   AM_CPU_SCRATCH_OUTPUT, AM_CPU_SCRATCH_OUTPUT_ROWS,
-  AM_CPU_SCRATCH_WEIGHTS, AM_CPU_SCRATCH_DNNL,                               // oneDNN
+  AM_CPU_SCRATCH_WEIGHTS, AM_CPU_SCRATCH_SCALED, AM_CPU_SCRATCH_DNNL,                               // oneDNN
   AM_CPU_SCRATCH_PLAIN_X, AM_CPU_SCRATCH_PLAIN_Y,
   AM_CPU_SCRATCH_CHANNELS, AM_CPU_SCRATCH_SUMS, AM_CPU_SCRATCH_PARTS,        // normalisation of bf16
   AM_CPU_SCRATCH_STRIPS,                                                     // pooling of bf16
@@ -125,11 +125,19 @@ AM_MUST_USE am_err am_cpu_gemm_grad_input(am_cpu *cpu, const am_cpu_conv *c, con
 AM_MUST_USE am_err am_cpu_gemm_grad_weight(am_cpu *cpu, const am_cpu_conv *c, const float *dy, const float *x,
                                            float *dw);
 
-// oneDNN on blocked activations, or on rows of bf16 (cpu_conv_dnnl.c). x, w, y are the forward names of
-// the arrays; the one that `op` computes is written. *plan is NULL when oneDNN has nothing but its reference loops.
-AM_MUST_USE am_err am_cpu_conv_plan_get(am_cpu *cpu, am_op op, const am_cpu_conv *c, am_cpu_conv_plan **plan);
+// oneDNN on blocked activations, or on rows of bf16 (cpu_conv_dnnl.c), for one of the three ops or for
+// conv2d_affine and conv2d_affine_add, which have an activation. x, w, y are the forward names of the
+// arrays; the one that `op` computes is written. *plan is NULL when oneDNN has nothing but its reference
+// loops.
+AM_MUST_USE am_err am_cpu_conv_plan_get(am_cpu *cpu, am_op op, const am_cpu_conv *c, am_activation act,
+                                        am_cpu_conv_plan **plan);
 const char *am_cpu_conv_plan_name(const am_cpu_conv_plan *plan);
 AM_MUST_USE am_err am_cpu_conv_plan_run(am_cpu *cpu, am_cpu_conv_plan *plan, void *x, void *w, void *y);
+// The same for a plan of conv2d_affine(_add), whose weights have been scaled.
+AM_MUST_USE am_err am_cpu_conv_plan_run_affine(am_cpu *cpu, am_cpu_conv_plan *plan, void *x, void *w,
+                                               void *shift, void *residual, void *y);
+// Whether Winograd's algorithm pays; its implementation adds no residual.
+bool am_cpu_conv_suits_winograd(const am_cpu_conv *c);
 void am_cpu_conv_plans_free(am_cpu *cpu);
 
 // ---- layouts' bytes (cpu_reorder.c) ----

@@ -39,12 +39,15 @@ typedef struct {
   dnnl_format_tag_t x_tag, y_tag;
   dnnl_data_type_t image, kernel;          // types of x and y, and of w
   dnnl_dims_t stride, dilation, pad_before, pad_after;  // dilation counts the gaps: 0 is dense
+  // Forward, for evaluation: y = leaky_relu(conv + f32 bias [+ an image that lies as y], slope).
+  bool finished, adds_image, activates;
+  float slope;
 } am_dnnl_conv;
 // Scratch memory is handed over at execution (DNNL_ARG_SCRATCHPAD). dnnl_unimplemented where there
 // is no such implementation.
 dnnl_status_t am_dnnl_conv_pd(dnnl_engine_t engine, const am_dnnl_conv *conv, dnnl_primitive_desc_t *out);
 // f32 memory without data, of these dimensions and layout.
-dnnl_status_t am_dnnl_memory(dnnl_engine_t engine, const dnnl_dims_t dims, dnnl_format_tag_t tag,
+dnnl_status_t am_dnnl_memory(dnnl_engine_t engine, int ndim, const dnnl_dims_t dims, dnnl_format_tag_t tag,
                              dnnl_memory_t *out);
 // What a memory object describes.
 dnnl_status_t am_dnnl_memory_md(dnnl_memory_t memory, am_dnnl_md *out);
