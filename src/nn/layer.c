@@ -6,6 +6,11 @@
 #include "base/str.h"
 #include "nn/module.h"
 
+am_err am_pass_forget(am_pass *pass, int64_t mark, am_tensor *x) {
+  if (am_graph_recording(pass->graph)) return AM_OK;
+  return am_graph_release_to(pass->graph, mark, &x, 1);
+}
+
 static am_err declare(am_params *ps, const char *prefix, const char *name, am_shape shape, am_param_kind kind,
                       am_init init, am_param **out) {
   am_err err = AM_OK;

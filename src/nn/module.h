@@ -24,6 +24,10 @@ typedef struct am_pass {
   uint64_t draws;       // counts random layers within this pass; starts at 0
 } am_pass;
 
+// Evaluation remembers nothing: where no tape is recorded, gives back whatever the pass has made since `mark`
+// (am_graph_mark) except x. Networks call it between their blocks.
+AM_MUST_USE am_err am_pass_forget(am_pass *pass, int64_t mark, am_tensor *x);
+
 // The compute type that an experiment calls "fp32" or "bf16". Errors: AM_ERR_CONFIG another word;
 // AM_ERR_UNSUPPORTED a device that does not convolve in that type, with what it lacks.
 AM_MUST_USE am_err am_compute_type(const am_device *dev, const char *precision, am_dtype *out);

@@ -66,25 +66,23 @@ static am_err preact_build(am_model *base) {
   return am_linear_init(&m->linear, ps, "linear", (am_linear_cfg){.in = channels, .out = base->cfg.classes});
 }
 
-static am_err bn_relu(am_batch_norm_layer *bn, am_pass *pass, am_tensor *x, am_tensor **y) {
-  AM_TRY(am_batch_norm_forward(bn, pass, x, &x));
-  return am_relu(pass->graph, x, y);
-}
-
 static am_err block_forward(preact_block *b, am_pass *pass, am_tensor *x, am_tensor **y) {
   am_tensor *h = NULL, *shortcut = x;
-  AM_TRY(bn_relu(&b->bn1, pass, x, &h));
+  AM_TRY(am_norm_act_forward(&b->bn1, pass, x, NULL, AM_RELU, &h));
   if (b->has_shortcut) AM_TRY(am_conv_forward(&b->shortcut, pass, h, &shortcut));
-  AM_TRY(am_conv_forward(&b->conv1, pass, h, &h));
-  AM_TRY(bn_relu(&b->bn2, pass, h, &h));
+  AM_TRY(am_conv_norm_act_forward(&b->conv1, &b->bn2, pass, h, NULL, AM_RELU, &h));
   AM_TRY(am_conv_forward(&b->conv2, pass, h, &h));
   return am_add(pass->graph, h, shortcut, y);
 }
 
 static am_err preact_forward(am_model *base, am_pass *pass, am_tensor *x, am_tensor **y) {
   preact_resnet *m = (preact_resnet *)base;
+  const int64_t mark = am_graph_mark(pass->graph);
   AM_TRY(am_conv_forward(&m->conv1, pass, x, &x));
-  for (int i = 0; i < BLOCKS; i++) AM_TRY(block_forward(&m->block[i], pass, x, &x));
+  for (int i = 0; i < BLOCKS; i++) {
+    AM_TRY(block_forward(&m->block[i], pass, x, &x));
+    AM_TRY(am_pass_forget(pass, mark, x));
+  }
   AM_TRY(am_global_avg_pool(pass->graph, x, &x));
   return am_linear_forward(&m->linear, pass, x, y);
 }

@@ -125,13 +125,17 @@ static am_err block_forward(resnet_block *b, am_pass *pass, am_tensor *x, am_ten
 static am_err resnet_forward(am_model *base, am_pass *pass, am_tensor *x, am_tensor **y) {
   resnet *m = (resnet *)base;
   const resnet_variant *variant = base->def->variant;
+  const int64_t mark = am_graph_mark(pass->graph);
   AM_TRY(am_conv_norm_act_forward(&m->conv1, &m->bn1, pass, x, NULL, AM_RELU, &x));
   if (!variant->small_stem) {
     am_pool2d_desc pool = {
         .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1};
     AM_TRY(am_max_pool2d(pass->graph, x, pool, &x));
   }
-  for (int i = 0; i < m->block_count; i++) AM_TRY(block_forward(&m->block[i], pass, x, &x));
+  for (int i = 0; i < m->block_count; i++) {
+    AM_TRY(block_forward(&m->block[i], pass, x, &x));
+    AM_TRY(am_pass_forget(pass, mark, x));
+  }
   AM_TRY(am_global_avg_pool(pass->graph, x, &x));
   AM_TRY(am_linear_forward(&m->fc, pass, x, y));
   return AM_OK;

@@ -86,8 +86,10 @@ static am_err generator_forward(am_model *base, am_pass *pass, am_tensor *z, am_
            "model %s: z has %lld numbers a row, expected %lld", base->def->name,
            (long long)(z->shape.ndim == 2 ? z->shape.dim[1] : -1), (long long)base->cfg.latent);
   AM_TRY(am_reshape(pass->graph, x, AM_SHAPE(z->shape.dim[0], base->cfg.latent, 1, 1), &x));
+  const int64_t mark = am_graph_mark(pass->graph);
   for (int layer = 0; layer < m->layer_count - 1; layer++) {
     AM_TRY(am_conv_norm_act_forward(&m->conv[layer], &m->bn[layer], pass, x, NULL, AM_RELU, &x));
+    AM_TRY(am_pass_forget(pass, mark, x));
   }
   AM_TRY(am_conv_forward(&m->conv[m->layer_count - 1], pass, x, &x));
   return am_tanh(pass->graph, x, y);
