@@ -9,14 +9,14 @@ trap 'rm -rf "$scratch"' EXIT
 tap_count=0 tap_failed=0
 
 check() {
-  local name=$1
+  local tap_name=$1  # commands see the locals of their caller
   shift
   tap_count=$((tap_count + 1))
   if "$@" >"$scratch/log" 2>&1; then
-    echo "ok $tap_count - $name"
+    echo "ok $tap_count - $tap_name"
   else
     tap_failed=$((tap_failed + 1))
-    echo "not ok $tap_count - $name"
+    echo "not ok $tap_count - $tap_name"
     tail -n 20 "$scratch/log" | sed 's/^/# /'
   fi
 }

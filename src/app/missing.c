@@ -51,6 +51,7 @@ am_err am_missing_do(const am_app *app, am_session *s, const am_missing *what, a
   AM_GO(done, am_plan_weigh(s->plan, device, app->world));
   AM_INFO("device: %s", am_device_describe(device));
   am_runner runner = {.plan = s->plan,
+                      .rates = s->rates,
                       .store = s->store,
                       .dirs = s->dirs,
                       .device = device,

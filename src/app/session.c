@@ -26,6 +26,7 @@ am_err am_session_open(const am_app *app, const am_experiment_options *options, 
     AM_GO(done, am_path_join(app->results_dir, "cache", &s.cache_dir));
     s.dirs.cache_dir = s.cache_dir;
   }
+  AM_GO(done, am_path_join(app->results_dir, "calibration.json", &s.rates));
   AM_GO(done, am_sources_look(s.e, &s.dirs, comm, &source));
   err = am_given_look(s.e, source, &s.dirs, comm, &given);
   if (err) am_sources_free(source, s.e->draw_count * s.e->draw[0].split_count);
@@ -44,5 +45,6 @@ void am_session_close(am_session *s) {
   am_experiment_free(s->e);
   am_store_close(s->store);
   free(s->cache_dir);
+  free(s->rates);
   *s = (am_session){0};
 }

@@ -20,7 +20,8 @@ typedef struct {
   am_plan *plan;  // looked at
   am_store *store;
   am_source_dirs dirs;
-  char *cache_dir;   // owned
+  char *cache_dir;  // owned
+  char *rates;      // owned: RESULTS/calibration.json
 } am_session;
 
 // Reads the experiment file app->argv[0], looks at its data and at the store. `create`: the results

@@ -14,10 +14,12 @@ void am_clock_sleep(double sec) {
   nanosleep(&t, NULL);
 }
 
-void am_clock_utc(char out[32]) {
-  time_t now = time(NULL);
+void am_clock_utc(char out[32]) { am_clock_utc_at((double)time(NULL), out); }
+
+void am_clock_utc_at(double sec, char out[32]) {
+  time_t moment = (time_t)sec;
   struct tm utc;
-  gmtime_r(&now, &utc);
+  gmtime_r(&moment, &utc);
   strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 

@@ -6,6 +6,7 @@
 double am_clock_sec(void);                  // monotonic
 void am_clock_sleep(double sec);               // less after a signal
 void am_clock_utc(char out[32]);            // "2024-05-01T12:00:00Z"
+void am_clock_utc_at(double sec, char out[32]);  // of a moment in seconds since 1970
 void am_clock_span(double sec, char out[32]);  // "41m", "3h07m", "12s", "0.3s"
 
 #endif

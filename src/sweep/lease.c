@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -35,6 +36,7 @@ typedef struct {
 struct am_lease {
   char *own;    // owned: the file of this claim
   chain links;  // up to it
+  am_lease_holder predecessor;
   int fd;
   double beat_sec;
   am_crew *crew;
@@ -115,7 +117,7 @@ static void describe_job(char out[AM_LEASE_WORD]) {
 
 static am_err describe_self(double expiry_sec, int ranks, am_lease_holder *h) {
   static int64_t claims;  // of this process, which claims from one thread
-  char host[AM_LEASE_WORD] = "unknown", text[2 * TEXT_BYTES], hex[AM_SHA256_HEX], now[32];
+  char host[AM_LEASE_WORD] = "unknown", text[2 * TEXT_BYTES], hex[AM_SHA256_HEX];
   struct timespec t;
   *h = (am_lease_holder){.expiry_sec = expiry_sec, .pid = (long)getpid(), .ranks = ranks};
   gethostname(host, sizeof host - 1);
@@ -124,9 +126,8 @@ static am_err describe_self(double expiry_sec, int ranks, am_lease_holder *h) {
   h->pid_start = start_of(h->pid);
   describe_user(h->user);
   describe_job(h->job);
-  am_clock_utc(now);
-  word(now, h->since);
   clock_gettime(CLOCK_REALTIME, &t);
+  h->since = (long long)t.tv_sec;
   snprintf(text, sizeof text, "%s %s %ld %lld %lld.%09ld %lld", h->host, h->machine, h->pid, h->pid_start,
            (long long)t.tv_sec, t.tv_nsec, (long long)claims++);
   AM_TRY(am_sha256_bytes(text, strlen(text), hex));
@@ -138,7 +139,7 @@ static int format_lease(const am_lease_holder *h, char text[TEXT_BYTES]) {
   return snprintf(text, TEXT_BYTES,
                   HEAD "%s\nbeat %010" PRId64
                        "\nexpiry_sec %.3f\nmachine %s\npid %ld %lld\nhost %s\nuser %s\njob %s\n"
-                       "ranks %d\nsince %s\n",
+                       "ranks %d\nsince %lld\n",
                   h->token, h->beat, h->expiry_sec, h->machine, h->pid, h->pid_start, h->host, h->user,
                   h->job, h->ranks, h->since);
 }
@@ -147,9 +148,9 @@ static bool parse_lease(const char *text, am_lease_holder *h) {
   int found = sscanf(text,
                      HEAD "%16[0-9a-f] beat %10" SCNd64
                           " expiry_sec %12lf machine %95s pid %10ld %18lld host %95s user %95s job %95s"
-                          " ranks %9d since %95s",
+                          " ranks %9d since %18lld",
                      h->token, &h->beat, &h->expiry_sec, h->machine, &h->pid, &h->pid_start, h->host, h->user,
-                     h->job, &h->ranks, h->since);
+                     h->job, &h->ranks, &h->since);
   return found == 11 && strlen(h->token) == TOKEN_HEX && h->pid > 0 && h->expiry_sec >= 0;
 }
 
@@ -172,8 +173,8 @@ static am_err read_lease(const char *path, int64_t depth, am_lease_holder *h, bo
     snprintf(h->token, sizeof h->token, "unreadable%d", (int)depth);
     snprintf(h->host, sizeof h->host, "unknown");
   }
-  h->silent_sec = difftime(time(NULL), st.st_mtime);
-  if (h->silent_sec < 0) h->silent_sec = 0;
+  h->silent_sec = fmax(0, difftime(time(NULL), st.st_mtime));
+  h->held_sec = h->since > 0 ? fmax(0, difftime(st.st_mtime, (time_t)h->since)) : 0;
   *there = true;
   return AM_OK;
 }
@@ -313,6 +314,7 @@ static am_err try_once(am_lease *l, const char *path, const am_lease_holder *sel
       AM_INFO("took over %.12s from %s, which is %s", am_path_name(path), am_lease_describe(&before.end, who),
               is_gone(&before.end) ? "gone" : "silent");
     }
+    l->predecessor = before.count ? before.end : (am_lease_holder){0};
     l->own = at;
     at = NULL;
     l->links = after;
@@ -356,6 +358,8 @@ done:
 
 const char *am_lease_token(const am_lease *l) { return l->links.end.token; }
 
+const am_lease_holder *am_lease_predecessor(const am_lease *l) { return &l->predecessor; }
+
 static bool is_mine(const am_lease *l) {
   struct stat mine, there;
   return fstat(l->fd, &mine) == 0 && stat(l->own, &there) == 0 && mine.st_ino == there.st_ino &&
@@ -387,12 +391,13 @@ am_err am_lease_look(const char *path, am_lease_watch *watch, am_lease_holder *h
 }
 
 const char *am_lease_describe(const am_lease_holder *h, char text[AM_LEASE_TEXT]) {
-  char job[AM_LEASE_WORD + 8] = "";
+  char job[AM_LEASE_WORD + 8] = "", since[32];
   if (!h->pid) {
     snprintf(text, AM_LEASE_TEXT, "an unknown process");
     return text;
   }
+  am_clock_utc_at((double)h->since, since);
   if (strcmp(h->job, "-") != 0) snprintf(job, sizeof job, "job %s, ", h->job);
-  snprintf(text, AM_LEASE_TEXT, "%s on %s, %spid %ld, since %s", h->user, h->host, job, h->pid, h->since);
+  snprintf(text, AM_LEASE_TEXT, "%s on %s, %spid %ld, since %s", h->user, h->host, job, h->pid, since);
   return text;
 }

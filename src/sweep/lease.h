@@ -37,8 +37,9 @@ typedef struct {
   char host[AM_LEASE_WORD], user[AM_LEASE_WORD];
   char job[AM_LEASE_WORD];  // of Slurm, "123_4"; "-" outside
   int ranks;
-  char since[AM_LEASE_WORD];  // UTC
-  double silent_sec;          // since the file was written, by this host's clock: for people
+  long long since;    // seconds since 1970
+  double held_sec;    // from then to the last beat
+  double silent_sec;  // since then, by this host's clock: for people
 } am_lease_holder;
 
 // What an observer remembers between looks at one lease. Starts as {0}.
@@ -54,6 +55,8 @@ typedef struct am_lease am_lease;
 AM_MUST_USE am_err am_lease_take(const char *path, double expiry_sec, int ranks, am_lease_watch *watch,
                                  am_lease **out, am_lease_holder *holder);
 const char *am_lease_token(const am_lease *l);
+// The silent holder from whom it was taken over; its pid is 0 when there was none.
+const am_lease_holder *am_lease_predecessor(const am_lease *l);
 // False when somebody took over.
 bool am_lease_held(const am_lease *l);
 // Gives it up, unless somebody took over. NULL is fine.

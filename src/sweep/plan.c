@@ -37,12 +37,44 @@ static void stage_fini(am_stage *st) {
   free(st->id);
   free(st->input);
   free(st->error);
+  free(st->holder);
 }
 
 static am_err add_input(am_stage *st, int64_t stage) {
   AM_TRY(AM_GROW(&st->input, &st->input_capacity, st->input_count + 1));
   st->input[st->input_count++] = stage;
   return AM_OK;
+}
+
+// ---- finding stages by address ----
+
+// The slot of the address, or the empty one where it belongs.
+static int64_t slot_of(am_plan *p, const char *address) {
+  uint64_t hash = 0;
+  for (int i = 0; i < 16; i++) hash = hash * 31 + (unsigned char)address[i];
+  int64_t slot = (int64_t)(hash & (uint64_t)(p->index_capacity - 1));
+  for (; p->index[slot] >= 0; slot = (slot + 1) & (p->index_capacity - 1)) {
+    p->index_probes++;
+    if (strcmp(p->stage[p->index[slot]].address, address) == 0) break;
+  }
+  return slot;
+}
+
+// Half of the table stays empty.
+static am_err make_room(am_plan *p) {
+  if (2 * (p->count + 1) <= p->index_capacity) return AM_OK;
+  int64_t *grown = NULL, capacity = am_max_i64(64, 2 * p->index_capacity);
+  AM_TRY(AM_NEW_ARRAY(&grown, capacity));
+  free(p->index);
+  p->index = grown;
+  p->index_capacity = capacity;
+  for (int64_t i = 0; i < capacity; i++) p->index[i] = -1;
+  for (int64_t i = 0; i < p->count; i++) p->index[slot_of(p, p->stage[i].address)] = i;
+  return AM_OK;
+}
+
+int64_t am_plan_find(am_plan *p, const char *address) {
+  return p->index_capacity ? p->index[slot_of(p, address)] : -1;
 }
 
 // Describes the stage and adds it, unless the plan has one that means the same. Takes st.
@@ -53,14 +85,15 @@ static am_err add_stage(am_plan *p, am_stage *st, int64_t *out) {
     if (below > st->level) st->level = below;
   }
   AM_GO(failed, am_stage_describe(p, st));
-  for (int64_t i = 0; i < p->count; i++) {
-    if (strcmp(p->stage[i].address, st->address) != 0) continue;
+  AM_GO(failed, make_room(p));
+  int64_t slot = slot_of(p, st->address);
+  if (p->index[slot] >= 0) {
     stage_fini(st);
-    *out = i;
+    *out = p->index[slot];
     return AM_OK;
   }
   AM_GO(failed, AM_GROW(&p->stage, &p->capacity, p->count + 1));
-  *out = p->count;
+  p->index[slot] = *out = p->count;
   p->stage[p->count++] = *st;
   return AM_OK;
 failed:
@@ -313,27 +346,61 @@ void am_plan_free(am_plan *p) {
   free(p->cell);
   free(p->fit);
   free(p->block);
+  free(p->index);
   free(p);
 }
 
-am_err am_plan_look(am_plan *p, const am_store *store) {
-  for (int64_t i = 0; i < p->count; i++) AM_TRY(am_stage_look(&p->stage[i], store));
+const char *am_state_name(am_stage_state state) {
+  static const char *const word[AM_STATES] = {
+      [AM_STATE_MISSING] = "missing", [AM_STATE_WAITING] = "waiting", [AM_STATE_RUNNING] = "running",
+      [AM_STATE_LATE] = "late",       [AM_STATE_FAILED] = "failed",   [AM_STATE_PARKED] = "parked",
+      [AM_STATE_DONE] = "done"};
+  return word[state];
+}
+
+// Inputs come first, so their states are known.
+static am_stage_state state_of_missing(const am_plan *p, const am_stage *st) {
+  for (int64_t k = 0; k < st->input_count; k++)
+    if (p->stage[st->input[k]].state != AM_STATE_DONE) return AM_STATE_WAITING;
+  return AM_STATE_MISSING;
+}
+
+static am_err look_at(const am_plan *p, am_stage *st, am_store_view *view) {
+  am_store_sight sight;
+  bool held = false;
+  free(st->error);
+  free(st->holder);
+  st->error = NULL;
+  st->holder = NULL;
+  st->failures = 0;
+  AM_TRY(am_store_view_find(view, st->address, &sight));
+  st->state = sight.done ? AM_STATE_DONE : state_of_missing(p, st);
+  if (sight.done) return AM_OK;
+  if (sight.failed) AM_TRY(am_store_failure(view->store, st->address, &st->failures, &st->error));
+  if (st->error) st->state = st->failures < AM_PARKED ? AM_STATE_FAILED : AM_STATE_PARKED;
+  if (!sight.leased) return AM_OK;
+  AM_TRY(AM_NEW(&st->holder));
+  AM_TRY(am_store_holder(view->store, st->address, st->holder, &held));
+  if (held) {
+    st->state = AM_STATE_RUNNING;
+  } else {
+    free(st->holder);
+    st->holder = NULL;
+  }
   return AM_OK;
 }
 
-am_err am_stage_look(am_stage *st, const am_store *store) {
-  am_lease_holder holder;
-  bool held = false;
-  free(st->error);
-  st->error = NULL;
-  st->failures = 0;
-  st->state = am_store_has(store, st->address) ? AM_STATE_DONE : AM_STATE_MISSING;
-  if (st->state == AM_STATE_DONE) return AM_OK;
-  AM_TRY(am_store_failure(store, st->address, &st->failures, &st->error));
-  if (st->error) st->state = st->failures < AM_PARKED ? AM_STATE_FAILED : AM_STATE_PARKED;
-  AM_TRY(am_store_holder(store, st->address, &holder, &held));
-  if (held) st->state = AM_STATE_RUNNING;
+am_err am_plan_look_at(am_plan *p, am_store_view *view) {
+  for (int64_t i = 0; i < p->count; i++) AM_TRY(look_at(p, &p->stage[i], view));
   return AM_OK;
+}
+
+am_err am_plan_look(am_plan *p, const am_store *store) {
+  am_store_view view;
+  am_store_view_init(&view, store);
+  am_err err = am_plan_look_at(p, &view);
+  am_store_view_fini(&view);
+  return err;
 }
 
 int64_t am_plan_bytes(const am_plan *p) {

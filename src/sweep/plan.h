@@ -17,7 +17,7 @@
 #include "dist/comm.h"
 #include "sweep/given.h"
 #include "sweep/source.h"
-#include "sweep/store.h"
+#include "sweep/store_view.h"
 
 typedef enum {
   AM_STAGE_PREPARE,
@@ -31,7 +31,8 @@ const char *am_stage_name(am_stage_kind kind);
 
 // In rising order of what one rank's word says to another about one stage.
 typedef enum {
-  AM_STATE_MISSING,
+  AM_STATE_MISSING,  // could start now
+  AM_STATE_WAITING,  // what it needs is not there
   AM_STATE_RUNNING,  // another job holds it
   AM_STATE_LATE,     // does not fit into the time that this run has left
   AM_STATE_FAILED,
@@ -54,10 +55,12 @@ typedef struct {
   // Where it stands in the experiment; -1 where it does not apply.
   int64_t draw, split, generator, class_index, run, pool, arm, model;
   int64_t first, count;  // generate: sample indices within class and run
+  char rate[96];        // key of what a unit of its work costs (sweep/rates.h): "train resnet18 32 px 4f1c09aa"
   double expected_sec;  // on one rank; 0: unknown
   am_stage_state state;
   int64_t failures;  // the same way, one after the other
   char *error;       // owned: of the last one
+  am_lease_holder *holder;  // owned: of a running one
 } am_stage;
 
 // A cell of the result table and the stages behind it.
@@ -90,6 +93,9 @@ typedef struct {
   int64_t fit_count, fit_capacity;
   am_block *block;
   int64_t block_count, block_capacity;
+  int64_t *index;          // owned: stages by address, an open hash table; -1: empty
+  int64_t index_capacity;  // a power of two
+  int64_t index_probes;    // made so far
   char address[AM_SHA256_HEX];  // of the whole experiment: every stage, and what tables say
 } am_plan;
 
@@ -98,9 +104,13 @@ typedef struct {
 AM_MUST_USE am_err am_plan_new(const am_experiment *e, am_source *source_take, am_given *given_take,
                                am_plan **out);
 void am_plan_free(am_plan *p);
-// Fills state, failures and error from the store: of every stage, of one. Local.
+// The stage with this address, or -1.
+int64_t am_plan_find(am_plan *p, const char *address);
+// Fills state, failures, error and holder of every stage from the store. Local.
 AM_MUST_USE am_err am_plan_look(am_plan *p, const am_store *store);
-AM_MUST_USE am_err am_stage_look(am_stage *st, const am_store *store);
+// The same for several plans that share a view.
+AM_MUST_USE am_err am_plan_look_at(am_plan *p, am_store_view *view);
+const char *am_state_name(am_stage_state state);  // "waiting"
 // Bytes of image data that missing stages will write.
 int64_t am_plan_bytes(const am_plan *p);
 static inline const am_source *am_plan_source(const am_plan *p, int64_t draw, int64_t split) {

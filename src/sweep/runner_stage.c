@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/version.h"
+#include "sweep/rates.h"
 #include "sweep/runner_internal.h"
 
 // These say that this configuration cannot be computed; anything else concerns the whole job.
@@ -99,12 +100,20 @@ static am_err begin(const am_runner *r, const am_stage_env *env, const am_stage 
 static am_err publish(const am_runner *r, const am_stage_env *env, const am_stage *st, am_artefact *a_take,
                       double seconds, bool *published) {
   char *why = NULL;
+  int ranks = am_comm_size(env->group);
+  seconds += am_artefact_spent(a_take) / ranks;
   am_err err = provenance(r, env, st, seconds, &why);
   if (!err)
     err = am_artefact_commit(a_take, st->text, why, published);
   else
     am_artefact_abandon(a_take);
-  if (!err && *published) AM_DEBUG("made %s in %.1f s", st->id, seconds);
+  if (!err && *published) {
+    char device[AM_DEVICE_TYPE];
+    double units = am_stage_units(r->plan, st);
+    AM_DEBUG("made %s in %.1f s", st->id, seconds);
+    if (r->rates && units > 0)
+      am_rates_note(r->rates, am_device_type(r->device, device), st->rate, seconds * ranks / units);
+  }
   free(why);
   return err;
 }

@@ -253,6 +253,36 @@ static am_err describe_evaluate(const am_plan *p, const am_stage *st, am_node *c
   return st->split == 0 ? AM_OK : put_text(inputs, "images", p->stage[st->input[1]].address);
 }
 
+// What the time of a stage depends on, besides the amount of work: see am_stage.rate.
+static am_err describe_rate(const am_plan *p, am_stage *st, const am_node *config) {
+  static const char *const without[] = {"seed", "class", "first", "count", "parts", "images"};
+  static const char *const recipe[] = {"train", "fit"};
+  am_err err = AM_OK;
+  am_node *copy = NULL;
+  am_str text = {0};
+  char hex[AM_SHA256_HEX];
+  const am_experiment *e = p->e;
+  const am_split_cfg *split = &e->draw[st->draw].split[0].cfg;
+  const char *what = st->generator >= 0 ? e->generator[st->generator].network.kind
+                     : st->model >= 0   ? e->model[st->model].network.kind
+                                        : split->manifest;
+  bool stands_on = st->kind == AM_STAGE_GENERATE || st->kind == AM_STAGE_EVALUATE;
+  AM_GO(done, am_node_copy(config, &copy));
+  for (int i = 0; i < AM_COUNT_OF(without); i++) am_node_remove(copy, without[i]);
+  for (int i = 0; i < AM_COUNT_OF(recipe); i++)
+    if (am_node_get(copy, recipe[i])) am_node_remove(am_node_get(copy, recipe[i]), "epochs");
+  AM_GO(done, am_node_canonical(copy, &text));
+  AM_GO(done, am_str_printf(&text, "%lld %s", (long long)split->channels,
+                            stands_on ? p->stage[st->input[0]].rate : ""));
+  AM_GO(done, am_sha256_bytes(text.text, (size_t)text.length, hex));
+  snprintf(st->rate, sizeof st->rate, "%s %.40s %lld px %.8s", kinds[st->kind].name, what,
+           (long long)split->size, hex);
+done:
+  am_str_fini(&text);
+  am_node_free(copy);
+  return err;
+}
+
 am_err am_stage_describe(const am_plan *p, am_stage *st) {
   static am_err (*const describe[AM_STAGE_KINDS])(const am_plan *, const am_stage *, am_node *, am_node *) = {
       [AM_STAGE_PREPARE] = describe_prepare,   [AM_STAGE_FIT] = describe_fit,
@@ -269,6 +299,7 @@ am_err am_stage_describe(const am_plan *p, am_stage *st) {
   AM_GO(done, put_map(root, "config", &config));
   AM_GO(done, put_map(root, "inputs", &inputs));
   AM_GO(done, describe[st->kind](p, st, config, inputs));
+  AM_GO(done, describe_rate(p, st, config));
   AM_GO(done, am_node_canonical(root, &text));
   AM_GO(done, am_sha256_bytes(text.text, (size_t)text.length, st->address));
   AM_GO(done, am_str_take(&text, &st->text));

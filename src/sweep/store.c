@@ -36,6 +36,8 @@ struct am_artefact {
   char address[AM_SHA256_HEX];
   char *part, *out, *checkpoint;  // owned
   am_lease *lease;                // owned
+  int ranks;
+  double start_sec, spent;  // spent: by predecessors
 };
 
 // ---- finding ----
@@ -75,6 +77,10 @@ void am_store_set_expiry(am_store *s, double seconds) { s->expiry_sec = seconds;
 
 static am_err path_of(const am_store *s, const char *address, const char *suffix, char **out) {
   return am_str_format(out, "%s/%.2s/%s%s", s->dir, address, address, suffix);
+}
+
+am_err am_store_folder(const am_store *s, const char *address, char **out) {
+  return am_str_format(out, "%s/%.2s", s->dir, address);
 }
 
 am_err am_store_path(const am_store *s, const char *address, const char *name, char **out) {
@@ -261,19 +267,6 @@ static void artefact_free(am_artefact *a) {
   free(a);
 }
 
-// STORE/<aa>/, made if need be.
-static am_err folder_of(const am_store *s, const char *address, char **out) {
-  am_err err = AM_OK;
-  char *dir = NULL;
-  AM_GO(done, am_str_format(&dir, "%s/%.2s", s->dir, address));
-  AM_GO(done, am_path_mkdirs(dir));
-  *out = dir;
-  dir = NULL;
-done:
-  free(dir);
-  return err;
-}
-
 // The names of checkpoints rise with what they hold: the last one is how far a claimant came.
 static am_err progress_of(const char *part, char **out) {
   am_err err = AM_OK;
@@ -307,9 +300,39 @@ done:
   return err;
 }
 
+static am_err write_in(const char *dir, const char *name, const char *text) {
+  char *path = NULL;
+  AM_TRY(am_path_join(dir, name, &path));
+  am_err err = am_file_write(path, text, strlen(text));
+  free(path);
+  return err;
+}
+
+static am_err write_spent(const am_artefact *a, double rank_sec) {
+  char number[AM_NUMBER_TEXT];
+  return rank_sec > 0 ? write_in(a->part, "spent", am_number_text(rank_sec, number)) : AM_OK;
+}
+
+// What the note in the part says and, of one that died, the time it had its lease.
+static am_err inherit_cost(am_artefact *a, const char *part) {
+  am_err err = AM_OK;
+  char *path = NULL, *text = NULL;
+  size_t bytes = 0;
+  const am_lease_holder *dead = am_lease_predecessor(a->lease);
+  AM_GO(done, am_path_join(part, "spent", &path));
+  if (am_path_exists(path)) AM_GO(done, am_file_read(path, SMALL_FILE_BYTES, &text, &bytes));
+  if (text && !am_text_is_number(text, &a->spent)) a->spent = 0;
+  if (dead->pid && am_str_ends(part, dead->token)) a->spent += dead->held_sec * dead->ranks;
+  AM_GO(done, write_spent(a, a->spent));
+done:
+  free(path);
+  free(text);
+  return err;
+}
+
 // Takes the checkpoint of whoever came furthest and removes the rest of what they left. What cannot be
 // taken or removed costs time and space, no more: it may be another user's.
-static am_err inherit(const am_artefact *a, const char *folder) {
+static am_err inherit(am_artefact *a, const char *folder) {
   am_err err = AM_OK;
   am_dir_list parts = {0};
   char *best = NULL, *progress = NULL, *from = NULL;
@@ -330,6 +353,8 @@ static am_err inherit(const am_artefact *a, const char *folder) {
     AM_GO(done, am_path_join(parts.name[heir_of], "checkpoint", &from));
     if (am_path_rename(from, a->checkpoint) != AM_OK)
       AM_WARN("the checkpoint of %.12s is not taken over: %s", a->address, am_err_last()->message);
+    else
+      AM_GO(done, inherit_cost(a, parts.name[heir_of]));
   }
   for (int64_t i = 0; i < parts.count; i++)
     if (am_path_remove_tree(parts.name[i]) != AM_OK) AM_WARN("%s", am_err_last()->message);
@@ -351,8 +376,11 @@ am_err am_artefact_begin(am_store *s, const char *address, int ranks, am_artefac
   *out = NULL;
   AM_GO(done, AM_NEW(&a));
   a->store = s;
+  a->ranks = ranks;
+  a->start_sec = am_clock_sec();
   snprintf(a->address, sizeof a->address, "%s", address);
-  AM_GO(done, folder_of(s, address, &folder));
+  AM_GO(done, am_store_folder(s, address, &folder));
+  AM_GO(done, am_path_mkdirs(folder));
   AM_GO(done, path_of(s, address, ".lease", &lease));
   AM_GO(done, watch_of(s, address, &watch));
   AM_GO(done, am_lease_take(lease, s->expiry_sec, ranks, watch, &a->lease, holder ? holder : &somebody));
@@ -374,24 +402,20 @@ done:
 
 const char *am_artefact_dir(const am_artefact *a) { return a->out; }
 const char *am_artefact_checkpoint(const am_artefact *a) { return a->checkpoint; }
+double am_artefact_spent(const am_artefact *a) { return a->spent; }
 bool am_artefact_held(const am_artefact *a) { return am_lease_held(a->lease); }
 
 void am_artefact_abandon(am_artefact *a) {
   if (!a) return;
   am_err_record record = *am_err_last();
   if (am_path_remove_tree(a->out) != AM_OK) AM_WARN("%s could not be removed", a->out);
-  rmdir(a->checkpoint);  // goes only when nothing was saved
-  rmdir(a->part);
+  bool saved = am_path_exists(a->checkpoint) && rmdir(a->checkpoint) != 0;  // goes only when it is empty
+  bool heirs = saved && am_artefact_held(a);  // else whoever took over has taken the checkpoint, too
+  double mine = (am_clock_sec() - a->start_sec) * a->ranks;
+  if (heirs && write_spent(a, a->spent + mine) != AM_OK) AM_WARN("%s", am_err_last()->message);
+  if (!heirs && am_path_remove_tree(a->part) != AM_OK) AM_WARN("%s could not be removed", a->part);
   am_err_restore(&record);
   artefact_free(a);
-}
-
-static am_err write_in(const char *dir, const char *name, const char *text) {
-  char *path = NULL;
-  AM_TRY(am_path_join(dir, name, &path));
-  am_err err = am_file_write(path, text, strlen(text));
-  free(path);
-  return err;
 }
 
 // "<sha256>  <name>" for every file of the folder, in byte order of the names.

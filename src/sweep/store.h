@@ -7,7 +7,8 @@
 //                                DONE             SHA-256 of MANIFEST; written last
 //   store/<aa>/<address>.lease   who is making it (sweep/lease.h)
 //   store/<aa>/<address>.part.<token>/   what that claimant has so far: out/ is renamed to the address,
-//                                checkpoint/ survives it and is taken by its successor
+//                                checkpoint/ survives it and is taken by its successor, with the cost
+//                                of it (spent: rank-seconds)
 //   store/<aa>/<address>.failed  why the last attempt failed
 //
 // A store may be shared by several users: when the group may write its folder (chmod g+ws
@@ -30,6 +31,8 @@ void am_store_close(am_store *s);
 // After how long without a beat a lease of this process may be taken over (AM_LEASE_EXPIRY_SEC).
 void am_store_set_expiry(am_store *s, double seconds);
 bool am_store_has(const am_store *s, const char *address);
+// *out = heap path of the folder in which everything of an address lies: STORE/<aa>.
+AM_MUST_USE am_err am_store_folder(const am_store *s, const char *address, char **out);
 // *out = heap path of a file of a finished artefact (of its folder when name is NULL).
 AM_MUST_USE am_err am_store_path(const am_store *s, const char *address, const char *name, char **out);
 // Attempts that failed one after the other with the same message, and *text = that message (heap; NULL
@@ -61,6 +64,8 @@ AM_MUST_USE am_err am_artefact_begin(am_store *s, const char *address, int ranks
                                      am_lease_holder *holder);
 const char *am_artefact_dir(const am_artefact *a);         // files for the artefact go here
 const char *am_artefact_checkpoint(const am_artefact *a);  // kept until the commit
+// Rank-seconds that went into the checkpoint before this claim: what a resumed stage cost others.
+double am_artefact_spent(const am_artefact *a);
 // Adds stage.json, provenance.json, MANIFEST, DONE; publishes by rename. Frees a in any case. *published
 // is false when somebody took over while this process was stopped: the artefact is theirs to finish.
 AM_MUST_USE am_err am_artefact_commit(am_artefact *a, const char *stage_text, const char *provenance,

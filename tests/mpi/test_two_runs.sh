@@ -54,7 +54,8 @@ for ranks in 1 2; do
   start "$scratch/a" $ranks "$store"; a=$!
   start "$scratch/b" $ranks "$store"; b=$!
   until_true done_stages "$store" $((2 + RANDOM % 25))
-  if ((ranks > 1)); then kill -9 -- -$a; else kill -9 $a; fi
+  # mpirun and its ranks are one session, but not one process group.
+  if ((ranks > 1)); then kill -9 $(ps -o pid= -s $a); else kill -9 $a; fi
   wait $a 2>/dev/null
   other_ends() { wait $b; local status=$?; cat "$scratch/b"; return $status; }
   check "kill -9 of one of two runs of $ranks ranks: the other ends well" other_ends

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include "am_test.h"
+#include "base/clock.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "sweep/store.h"
@@ -74,12 +75,15 @@ static void keeps_checkpoints_of_what_was_given_up(void **state) {
   am_artefact *a = NULL;
   char hex[AM_SHA256_HEX], *path = NULL;
   address_of(STAGE, hex);
-  am_ok(am_artefact_begin(s, hex, 1, &a, NULL));
+  am_ok(am_artefact_begin(s, hex, 4, &a, NULL));
   write_text(am_artefact_dir(a), "half", "half");
   write_text(am_artefact_checkpoint(a), "state", "epoch 3");
+  assert_true(am_artefact_spent(a) == 0);
+  am_clock_sleep(0.05);
   am_artefact_abandon(a);
   assert_false(am_store_has(s, hex));
   am_ok(am_artefact_begin(s, hex, 1, &a, NULL));
+  assert_true(am_artefact_spent(a) >= 4 * 0.05);  // 4 ranks
   am_ok(am_path_join(am_artefact_checkpoint(a), "state", &path));
   assert_true(am_path_exists(path));
   free(path);
