@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "augment/spread.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/str.h"
@@ -21,14 +22,13 @@ struct am_pipeline {
   int64_t step_count, step_capacity;
   int64_t stage_end[STAGES];  // one after the last step of each stage
   int64_t channels;
-  bool as_stored;                       // the first op takes images of any size
-  am_augment_size size;                 // after the steps so far
-  int64_t floats_height, floats_width;  // of the images that become floats
-  int64_t image_floats;                 // of the largest image while it is floats
-  bool normalizes;                      // mean and sd were given
-  float mean[AM_AUGMENT_CHANNELS], sd[AM_AUGMENT_CHANNELS];
-  float unit[256];                             // each 8-bit value as a float in [0, 1]
-  float normalized[AM_AUGMENT_CHANNELS][256];  // and normalised: all there is to do without ops on floats
+  bool as_stored;                             // the first op takes images of any size
+  am_augment_size size;                       // after the steps so far
+  int64_t floats_height, floats_width;        // of the images that become floats
+  int64_t image_floats;                       // of the largest image while it is floats
+  bool normalizes;                            // mean and sd were given
+  am_spread unit[AM_AUGMENT_CHANNELS];        // 8-bit values as floats in [0, 1]
+  am_spread normalized[AM_AUGMENT_CHANNELS];  // and normalised: all there is to do without ops on floats
 };
 
 // ---- from configuration ------------------------------------------------------------------------
@@ -131,11 +131,9 @@ static am_err add_steps(am_pipeline *p) {
 
 static void set_normalization(am_pipeline *p, const float *mean, const float *sd) {
   p->normalizes = mean || sd;
-  for (int v = 0; v < 256; v++) p->unit[v] = (float)v / 255.0f;
   for (int64_t c = 0; c < p->channels; c++) {
-    p->mean[c] = mean ? mean[c] : 0;
-    p->sd[c] = sd ? sd[c] : 1;
-    for (int v = 0; v < 256; v++) p->normalized[c][v] = (p->unit[v] - p->mean[c]) / p->sd[c];
+    p->unit[c] = am_spread_for(0, 1);
+    p->normalized[c] = am_spread_for(mean ? mean[c] : 0, sd ? sd[c] : 1);
   }
 }
 
@@ -229,40 +227,21 @@ static am_err check_image(const am_pipeline *p, const am_stored *image) {
   return AM_OK;
 }
 
-// 8-bit pixels to planes, each value through its channel's table.
-static void spread(const am_image_part *in, const float *const table[AM_AUGMENT_CHANNELS], float *out) {
-  int64_t plane = in->height * in->width;
-  for (int64_t y = 0; y < in->height; y++) {
-    const uint8_t *line = in->pixel + y * in->stride;
-    float *row = out + y * in->width;
-    if (in->channels == 3) {
-      for (int64_t x = 0; x < in->width; x++) {
-        row[x] = table[0][line[3 * x]];
-        row[plane + x] = table[1][line[3 * x + 1]];
-        row[2 * plane + x] = table[2][line[3 * x + 2]];
-      }
-    } else {
-      for (int64_t x = 0; x < in->width; x++) row[x] = table[0][line[x]];
-    }
-  }
-}
-
 // Ops on floats need room for the image and for a scratch image.
 static am_err run_floats(const am_pipeline *p, const am_image_part *in, am_transform_work *work, am_rng *rng,
                          float *out) {
   float *memory = NULL;
-  const float *const unit[AM_AUGMENT_CHANNELS] = {p->unit, p->unit, p->unit};
   AM_TRY(am_scratch_get(&work->floats, (size_t)(2 * p->image_floats) * sizeof(float), &memory));
   am_planar image = {p->channels, in->height, in->width, memory}, scratch = image;
   scratch.pixel = memory + p->image_floats;
-  spread(in, unit, image.pixel);
+  am_spread_image(in, p->unit, image.pixel);
   for (int64_t i = p->stage_end[ON_BYTES]; i < p->stage_end[ON_FLOATS]; i++)
     p->step[i].op->apply(p->step[i].cfg, &image, &scratch, rng);
   int64_t n = image.height * image.width;
   for (int64_t c = 0; c < p->channels; c++) {
     const float *restrict plane = image.pixel + c * n;
     float *restrict to = out + c * n;
-    float mean = p->mean[c], sd = p->sd[c];
+    float mean = p->normalized[c].mean, sd = p->normalized[c].sd;
     for (int64_t i = 0; i < n; i++) to[i] = (plane[i] - mean) / sd;
   }
   return AM_OK;
@@ -281,8 +260,7 @@ static am_err transform_apply(const void *user, const am_stored *in, uint64_t se
   if (p->stage_end[ON_FLOATS] > p->stage_end[ON_BYTES]) {
     AM_TRY(run_floats(p, &canvas.part, work, &rng, out));
   } else {
-    const float *const table[] = {p->normalized[0], p->normalized[1], p->normalized[2]};
-    spread(&canvas.part, table, out);
+    am_spread_image(&canvas.part, p->normalized, out);
   }
   am_planar image = {p->channels, p->size.height, p->size.width, out};
   for (int64_t i = p->stage_end[ON_FLOATS]; i < p->stage_end[ON_NORMALIZED]; i++)

@@ -34,8 +34,8 @@ am_err am_mem_alloc_aligned(void *pp, int64_t count, size_t size) {
   return AM_OK;
 }
 
-am_err am_mem_grow(void *pp, int64_t *capacity, int64_t need, size_t size) {
-  if (need <= *capacity) return AM_OK;
+// Room beyond the old capacity is left as it comes.
+static am_err grow(void *pp, int64_t *capacity, int64_t need, size_t size) {
   void *old;
   memcpy(&old, pp, sizeof old);
   bool large = (size_t)*capacity >= LARGE_BYTES / size;
@@ -45,10 +45,23 @@ am_err am_mem_grow(void *pp, int64_t *capacity, int64_t need, size_t size) {
   AM_TRY(checked_bytes(target, size, &bytes));
   char *p = realloc(old, bytes);
   AM_CHECK(p, AM_ERR_NOMEM, "out of memory: %zu bytes were asked for", bytes);
-  memset(p + (size_t)*capacity * size, 0, bytes - (size_t)*capacity * size);
   memcpy(pp, &p, sizeof p);
   *capacity = target;
   return AM_OK;
+}
+
+am_err am_mem_grow(void *pp, int64_t *capacity, int64_t need, size_t size) {
+  if (need <= *capacity) return AM_OK;
+  int64_t before = *capacity;
+  AM_TRY(grow(pp, capacity, need, size));
+  char *p;
+  memcpy(&p, pp, sizeof p);
+  memset(p + (size_t)before * size, 0, (size_t)(*capacity - before) * size);
+  return AM_OK;
+}
+
+am_err am_mem_grow_bytes(void *pp, int64_t *capacity, int64_t need) {
+  return need <= *capacity ? AM_OK : grow(pp, capacity, need, 1);
 }
 
 am_err am_scratch_get(am_scratch *s, size_t bytes, void *pp) {

@@ -21,6 +21,8 @@ AM_MUST_USE am_err am_mem_alloc_aligned(void *pp, int64_t count, size_t size);
 // Makes room for `need` objects, at least doubling, by half from 16 MiB on; new room is zeroed. Errors:
 // AM_ERR_NOMEM.
 AM_MUST_USE am_err am_mem_grow(void *pp, int64_t *capacity, int64_t need, size_t size);
+// The same without zeroes: for bytes that are written next.
+AM_MUST_USE am_err am_mem_grow_bytes(void *pp, int64_t *capacity, int64_t need);
 // *out = heap copy of text (NULL stays NULL).
 AM_MUST_USE am_err am_mem_strdup(const char *text, char **out);
 

@@ -30,8 +30,9 @@ struct am_loader {
   int64_t count;  // items of the data set
   int64_t steps;  // batches per epoch
   int64_t row_floats;
-  double *prefix;  // owned: running sums of the weights, or NULL
-  int64_t *order;  // owned: items of epoch order_epoch in order
+  int64_t rows_a_turn;  // small rows are handed out several at a time
+  double *prefix;       // owned: running sums of the weights, or NULL
+  int64_t *order;       // owned: items of epoch order_epoch in order
   int64_t order_epoch;
   slot *ring;  // owned
   int64_t ring_size;
@@ -145,19 +146,22 @@ static slot *open_slot(am_loader *l) {
   }
 }
 
-// Fills the next row of a slot, without the lock while it computes.
-static void do_row(am_loader *l, slot *s, am_transform_work *work) {
-  int64_t row = s->next_row++;
+// Fills the next rows of a slot, up to one that fails; without the lock while it computes.
+static void do_rows(am_loader *l, slot *s, am_transform_work *work) {
+  int64_t row = s->next_row, end = am_min_i64(row + l->rows_a_turn, s->end), count = end - row;
+  am_err err = AM_OK;
+  s->next_row = end;
   l->busy++;
   pthread_mutex_unlock(&l->lock);
-  am_err err = fill_row(l, s, row, work);
+  for (; row < end && !err; row++) err = fill_row(l, s, row, work);
   pthread_mutex_lock(&l->lock);
   l->busy--;
-  if (err && (s->failed_row < 0 || row < s->failed_row)) {
-    s->failed_row = row;
+  if (err && (s->failed_row < 0 || row - 1 < s->failed_row)) {
+    s->failed_row = row - 1;
     s->failure = *am_err_last();
   }
-  if (--s->missing == 0) pthread_cond_signal(&l->batch_ready);
+  s->missing -= count;
+  if (s->missing == 0) pthread_cond_signal(&l->batch_ready);
   if (l->busy == 0) pthread_cond_signal(&l->all_idle);
 }
 
@@ -167,7 +171,7 @@ static void work(void *user, int worker) {
   while (!l->stopping) {
     slot *s = l->pausing ? NULL : open_slot(l);
     if (s) {
-      do_row(l, s, &l->work[worker]);
+      do_rows(l, s, &l->work[worker]);
     } else {
       pthread_cond_wait(&l->work_here, &l->lock);
     }
@@ -231,7 +235,9 @@ static am_err make_ring(am_loader *l) {
 static am_err make_work(am_loader *l) {
   int64_t h = 0, w = 0, c = 0;
   am_dataset_image_shape(l->data, &h, &w, &c);
+  enum { TURN_FLOATS = 1 << 15 };
   l->row_floats = c * l->cfg.transform.out_height * l->cfg.transform.out_width;
+  l->rows_a_turn = am_max_i64(1, TURN_FLOATS / am_max_i64(1, l->row_floats));
   l->work_count = l->cfg.workers ? l->cfg.workers : 1;
   return AM_NEW_ARRAY(&l->work, l->work_count);
 }
@@ -314,7 +320,7 @@ am_err am_loader_next(am_loader *l, am_batch *out) {
     while (l->planned < l->taken || s->missing > 0) pthread_cond_wait(&l->batch_ready, &l->lock);
   } else {
     if (l->planned < l->taken) plan_batch(l);
-    while (s->next_row < s->end) do_row(l, s, &l->work[0]);
+    while (s->next_row < s->end) do_rows(l, s, &l->work[0]);
   }
   if (s->failed_row >= 0) {
     am_err_restore(&s->failure);

@@ -113,7 +113,7 @@ am_err am_shard_add(am_shard_writer *w, const void *bytes, size_t count, int32_t
   AM_CHECK(label >= -1 && label < d->class_count, AM_ERR_ARG, "label %d for a shard of %lld classes", label,
            (long long)d->class_count);
   AM_TRY(grow_items(w));
-  AM_TRY(AM_GROW(&w->bytes, &w->byte_capacity, w->byte_count + (int64_t)count));
+  AM_TRY(am_mem_grow_bytes(&w->bytes, &w->byte_capacity, w->byte_count + (int64_t)count));
   memcpy(w->bytes + w->byte_count, bytes, count);
   w->byte_count += (int64_t)count;
   w->end[w->count] = (uint64_t)w->byte_count;

@@ -197,6 +197,9 @@ done:
   return err;
 }
 
+// Images are decoded and transformed beside the training; how many threads do it does not show in the result.
+enum { LOADER_WORKERS = 1 };
+
 static am_err run_train(const am_stage_env *env, const am_stage *st, const char *out_dir,
                         const char *checkpoint_dir) {
   am_err err = AM_OK;
@@ -223,6 +226,7 @@ static am_err run_train(const am_stage_env *env, const am_stage *st, const char 
                          .optimizer = arm->optimizer,
                          .seed = st->seed,
                          .checkpoint_dir = checkpoint_dir,
+                         .loader_workers = LOADER_WORKERS,
                          .label = st->id};
   job.cfg.epochs = am_arm_epochs(env->plan, st->arm, st->draw);
   AM_GO(done, am_train_classifier(&job, &history));

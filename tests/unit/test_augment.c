@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "augment/pixels.h"
+#include "augment/spread.h"
 #include "base/hash.h"
 
 enum { SIDE = 8, N = 3 * SIDE * SIDE, DRAWS = 4000 };
@@ -401,6 +402,35 @@ static void names_a_damaged_file(void **state) {
   am_dataset_free(d);
 }
 
+// ---- normalising -------------------------------------------------------------------------------
+
+// Both ways give what the formula gives, to the bit, for lines with and without gaps.
+static void normalises_as_divisions_do(void **state) {
+  enum { WIDTH = 150, HEIGHT = 5, STRIDE = 3 * 170 };
+  static const float mean[] = {0, 0.485f, 0.5f, -0.3f}, sd[] = {1, 0.229f, 0.5f, 3.7f};
+  uint8_t pixel[HEIGHT * STRIDE];
+  float out[3 * WIDTH * HEIGHT];
+  for (int i = 0; i < (int)sizeof pixel; i++) pixel[i] = (uint8_t)(i * 7);
+  for (int k = 0; k < 4; k++) {
+    am_spread channel[3];
+    for (int c = 0; c < 3; c++) channel[c] = am_spread_for(mean[(k + c) % 4], sd[(k + c) % 4]);
+    for (int width = 1; width <= WIDTH; width += 37) {
+      for (int variant = 0; variant < 8; variant++) {
+        am_image_part in = {pixel, variant & 1 ? STRIDE : 0, width, HEIGHT, variant & 2 ? 1 : 3};
+        if (!in.stride) in.stride = in.width * in.channels;
+        for (int c = 0; c < 3; c++) channel[c].exact = channel[c].exact && !(variant & 4);
+        am_spread_image(&in, channel, out);
+        for (int64_t i = 0; i < in.channels * HEIGHT * width; i++) {
+          int64_t c = i / (HEIGHT * width), y = i / width % HEIGHT, x = i % width;
+          float v = (float)pixel[y * in.stride + x * in.channels + c];
+          assert_true(out[i] == (v / 255.0f - channel[c].mean) / channel[c].sd);
+        }
+      }
+      for (int c = 0; c < 3; c++) channel[c] = am_spread_for(mean[(k + c) % 4], sd[(k + c) % 4]);
+    }
+  }
+}
+
 // ---- bytes and floats --------------------------------------------------------------------------
 
 // Movements give the same picture before and after the image became floats.
@@ -460,6 +490,7 @@ int main(void) {
       cmocka_unit_test(depends_on_image_seed_and_stream_alone),
       cmocka_unit_test(trains_on_files_of_any_size),
       cmocka_unit_test(names_a_damaged_file),
+      cmocka_unit_test(normalises_as_divisions_do),
       cmocka_unit_test(moves_bytes_as_it_moves_floats),
       cmocka_unit_test(wrong_image_size_is_an_error),
       cmocka_unit_test(preview_without_ops_gives_the_image),
