@@ -7,6 +7,7 @@
 #include "metrics/metrics.h"
 #include "models/registry.h"
 #include "sweep/experiment.h"
+#include "sweep/site.h"
 #include "weights/pinned.h"
 
 static am_err put_schema(const am_schema *schema, am_str *out) {
@@ -61,11 +62,8 @@ static am_err put_metrics(am_str *out) {
 static const struct {
   const char *name;
   am_err (*put)(am_str *out);
-} chapters[] = {{"experiment", put_experiment},
-                {"manifest", put_manifest},
-                {"augment", put_augment},
-                {"models", put_models},
-                {"metrics", put_metrics}};
+} chapters[] = {{"experiment", put_experiment}, {"manifest", put_manifest}, {"profile", am_site_describe},
+                {"augment", put_augment},       {"models", put_models},     {"metrics", put_metrics}};
 
 // The schema called `name` ("train", "rotation"), NULL when there is none.
 static const am_schema *find_schema(const char *name) {
@@ -118,6 +116,7 @@ const am_command am_cmd_schema = {
     .usage = "[NAME]",
     .doc = "every key of experiments, manifests and transforms; models; metrics",
     .help =
-        "NAME is experiment, manifest, augment, models, metrics, one section (train) or one transform "
+        "NAME is experiment, manifest, profile (a Slurm site), augment, models, metrics, one section (train) "
+        "or one transform "
         "(rotation).\n",
     .run = run};

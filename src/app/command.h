@@ -17,6 +17,7 @@
 #ifndef AM_APP_COMMAND_H
 #define AM_APP_COMMAND_H
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "app/options.h"
@@ -29,14 +30,14 @@ typedef struct am_command am_command;
 // What every command is given.
 typedef struct {
   const am_command *command;
-  am_comm *world;             // borrowed
-  const char *results_dir;    // --results: everything that is written goes below
-  const char *data_dir;       // --data, AUGMINT_DATA: a manifest's files are in DIR/<manifest>/
-  const char *manifest_dir;   // --manifests
-  const char *device_kind;    // --device: auto, cpu, ref, guard
-  int64_t threads;            // --threads; 0: what the experiment says, else 1
-  FILE *out;                  // standard output on rank 0, nowhere on the others
-  int argc;                   // after am_command_begin: the positional words
+  am_comm *world;            // borrowed
+  const char *results_dir;   // --results: everything that is written goes below
+  const char *data_dir;      // --data, AUGMINT_DATA: a manifest's files are in DIR/<manifest>/
+  const char *manifest_dir;  // --manifests
+  const char *device_kind;   // --device: auto, cpu, ref, guard
+  int64_t threads;           // --threads; 0: what the experiment says, else 1
+  FILE *out;                 // standard output on rank 0, nowhere on the others
+  int argc;                  // after am_command_begin: the positional words
   char **argv;
 } am_app;
 
@@ -53,6 +54,9 @@ struct am_command {
   X(run)                   \
   X(plan)                  \
   X(status)                \
+  X(submit)                \
+  X(cancel)                \
+  X(retry)                 \
   X(report)                \
   X(verify)                \
   X(schema)                \
@@ -63,7 +67,8 @@ struct am_command {
   X(export)                \
   X(predict)               \
   X(weights)               \
-  X(bench)
+  X(bench)                 \
+  X(work)
 
 #define AM_COMMAND_EXTERN(name) extern const am_command am_cmd_##name;
 AM_COMMAND_LIST(AM_COMMAND_EXTERN)
@@ -71,8 +76,12 @@ AM_COMMAND_LIST(AM_COMMAND_EXTERN)
 
 // Parses what follows the command's name: options out of argv, min..max positional words left in
 // app->argv. *go is false after --help, which is printed here. Errors: AM_ERR_CONFIG.
-AM_MUST_USE am_err am_command_begin(am_app *app, const am_option *options, int count, int min_words, int max_words,
-                                    bool *go);
+AM_MUST_USE am_err am_command_begin(am_app *app, const am_option *options, int count, int min_words,
+                                    int max_words, bool *go);
+
+// Where something of the source tree lies ("slurm/job.sh"): below the current folder, else in the tree that
+// holds the program. False: in neither; path is then as for the current folder.
+bool am_app_find(const char *relative, char path[PATH_MAX]);
 
 // The device of --device and --threads; `threads` is what the configuration says (0: nothing).
 AM_MUST_USE am_err am_app_device(const am_app *app, int64_t threads, am_device **out);

@@ -1,6 +1,9 @@
 #include "app/command.h"
 
 #include <string.h>
+#include <unistd.h>
+
+#include "base/path.h"
 
 am_err am_command_begin(am_app *app, const am_option *options, int count, int min_words, int max_words,
                         bool *go) {
@@ -26,6 +29,23 @@ am_err am_command_begin(am_app *app, const am_option *options, int count, int mi
            "usage: augmint %s %s   (augmint %s --help says more)", c->name, c->usage, c->name);
   *go = true;
   return AM_OK;
+}
+
+bool am_app_find(const char *relative, char path[PATH_MAX]) {
+  enum { LEVELS = 3 };  // build/augmint, build/san-address/augmint
+  char exe[PATH_MAX], beside[PATH_MAX];
+  snprintf(path, PATH_MAX, "%s", relative);
+  if (am_path_exists(relative)) return true;
+  ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 1);
+  exe[length > 0 ? length : 0] = 0;
+  for (int up = 0; up < LEVELS && strrchr(exe, '/'); up++) {
+    *strrchr(exe, '/') = 0;
+    int written = snprintf(beside, sizeof beside, "%s/%s", exe, relative);
+    if (written >= (int)sizeof beside || !am_path_exists(beside)) continue;
+    memcpy(path, beside, (size_t)written + 1);
+    return true;
+  }
+  return false;
 }
 
 am_err am_app_device(const am_app *app, int64_t threads, am_device **out) {

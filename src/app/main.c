@@ -1,14 +1,11 @@
 // The program: global options, one command, one error message, one exit code. Nothing else in the
 // tree prints errors, exits or aborts.
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "app/command.h"
 #include "base/fault.h"
 #include "base/log.h"
-#include "base/path.h"
 #include "base/version.h"
 
 // A command of rank 0 alone may take as long as it needs.
@@ -41,7 +38,10 @@ static am_err print_help(FILE *out, const am_option *globals, int count) {
           "  augmint doctor                                   what this machine can do\n"
           "  augmint plan experiments/quickstart.yaml         what would be done, and what it costs\n"
           "  mpirun -n 2 augmint run experiments/quickstart.yaml\n"
-          "  augmint report experiments/quickstart.yaml       the tables again\n\n"
+          "  augmint report experiments/quickstart.yaml       the tables again\n"
+          "on a Slurm cluster (slurm/README.md):\n"
+          "  augmint submit experiments/quickstart.yaml --profile mysite\n"
+          "  augmint status experiments/quickstart.yaml\n\n"
           "exit codes: 0 done, 1 failed, 2 bad configuration, 75 stopped by a signal with progress saved\n");
   return err;
 }
@@ -58,27 +58,6 @@ static am_err find_command(const char *name, const am_command **out) {
   const char *nearest = am_str_nearest(name, names, AM_COUNT_OF(commands));
   if (nearest) return AM_FAIL(AM_ERR_CONFIG, "unknown command %s: did you mean %s?", name, nearest);
   return AM_FAIL(AM_ERR_CONFIG, "unknown command %s: augmint --help lists them", name);
-}
-
-// data/manifests of the working folder, else the one of the source tree that holds the program.
-static am_err find_manifests(char *path, size_t bytes) {
-  snprintf(path, bytes, "data/manifests");
-  if (am_path_is_dir(path)) return AM_OK;
-  char exe[PATH_MAX], beside[PATH_MAX];
-  ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 1);
-  if (length <= 0) return AM_OK;
-  exe[length] = 0;
-  for (int up = 0; up < 3; up++) {
-    char *slash = strrchr(exe, '/');
-    if (!slash) break;
-    *slash = 0;
-    int written = snprintf(beside, sizeof beside, "%s/data/manifests", exe);
-    if (written < (int)bytes && written < (int)sizeof beside && am_path_is_dir(beside)) {
-      memcpy(path, beside, (size_t)written + 1);
-      return AM_OK;
-    }
-  }
-  return AM_OK;
 }
 
 static am_err check_device_kind(const char *kind) {
@@ -113,7 +92,7 @@ static am_err program(am_app *app, int argc, char **argv) {
       {"--version", AM_OPTION_FLAG, &on.version, NULL, "print the version"},
   };
   const int global_count = (int)AM_COUNT_OF(globals);
-  AM_TRY(find_manifests(manifests, sizeof manifests));
+  am_app_find("data/manifests", manifests);
   app->manifest_dir = manifests;
   AM_TRY(am_options_parse(globals, global_count, true, &argc, argv));
   am_log_init(am_comm_rank(app->world), on.verbose > 1 ? AM_LOG_TRACE

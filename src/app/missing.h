@@ -12,6 +12,7 @@ typedef struct {
 } am_missing;
 
 // Collective. Everything that can be refused is refused before the first stage. Errors: as am_run_local.
-AM_MUST_USE am_err am_missing_do(const am_app *app, am_session *s, const am_missing *what, am_run_summary *summary);
+AM_MUST_USE am_err am_missing_do(const am_app *app, am_session *s, const am_missing *what,
+                                 am_run_summary *summary);
 
 #endif

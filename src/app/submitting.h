@@ -1,0 +1,27 @@
+// Several experiments and one profile, submitted together: what `submit` and `retry` share.
+#ifndef AM_APP_SUBMITTING_H
+#define AM_APP_SUBMITTING_H
+
+#include "app/session.h"
+#include "sweep/lease.h"
+
+typedef struct {
+  am_session *item;  // one for each file
+  int64_t count;
+} am_sessions;
+
+// Opens each word of app->argv. Two files that write to the same folder are an error.
+AM_MUST_USE am_err am_sessions_open(const am_app *app, const am_experiment_options *options, bool create,
+                                    am_sessions *out);
+void am_sessions_close(am_sessions *all);
+
+// RESULTS/slurm/lease, held while jobs are submitted or cancelled, so that two users do not do it at once. Waits
+// a minute for another one. Errors: AM_ERR_BUSY names who holds it.
+AM_MUST_USE am_err am_submit_lock(const am_app *app, am_lease **out);
+
+// Submits what the files of app->argv are missing, and says what it did. profile: a path, or a name in
+// slurm/profiles. dry_run: only says what it would do.
+AM_MUST_USE am_err am_submit_files(const am_app *app, const am_experiment_options *options,
+                                   const char *profile, bool dry_run);
+
+#endif
