@@ -60,10 +60,28 @@ static am_err read_class(const am_node *node, am_class_def *c) {
   return am_mem_strdup(folder ? folder : name, &c->folder);
 }
 
+// Files of the set that list its classes; they are read when the set is.
+static am_err read_class_files(am_manifest *m, const am_node *map) {
+  static const char *const known[] = {"listed_in", "words", NULL};
+  const struct {
+    const char *key, **file;
+  } keys[] = {{"listed_in", &m->class_file}, {"words", &m->word_file}};
+  AM_TRY(am_node_check_keys(map, known));
+  for (int k = 0; k < AM_COUNT_OF(keys); k++) {
+    const am_node *node = am_node_get(map, keys[k].key);
+    if (!node) continue;
+    AM_TRY(am_node_str(node, keys[k].file));
+    AM_TRY(am_manifest_check_inside(node, *keys[k].file));
+  }
+  return m->class_file ? AM_OK : am_node_fail(map, "expected listed_in: the file that lists the classes");
+}
+
 static am_err read_classes(am_manifest *m) {
   const am_node *list = am_node_get(m->tree, "classes");
   if (!list) return AM_OK;
-  if (list->kind != AM_NODE_LIST || list->count == 0) return am_node_fail(list, "expected a list of classes");
+  if (list->kind == AM_NODE_MAP) return read_class_files(m, list);
+  if (list->kind != AM_NODE_LIST || list->count == 0)
+    return am_node_fail(list, "expected a list of classes, or {listed_in: FILE, words: FILE}");
   AM_TRY(AM_NEW_ARRAY(&m->class_def, list->count));
   for (int64_t k = 0; k < list->count; k++) {
     m->class_count = k + 1;

@@ -33,8 +33,9 @@ typedef struct {
   am_name_pattern class_of, object_of;
   const char **file, **label_file;  // owned arrays (file_count): packed files; label_file NULL: no such files
   int64_t file_count;
-  bool unlabelled;  // packed: has no labels
-  int64_t images;   // how many it should have; 0: not stated
+  const char *label_list;  // borrowed or NULL: flat: the file of the set that says what its files show
+  bool unlabelled;         // packed, flat: has no labels
+  int64_t images;          // how many it should have; 0: not stated
 } am_part;
 
 typedef struct {
@@ -53,8 +54,10 @@ struct am_manifest {
   am_part *part;  // owned
   int64_t part_count;
   am_class_def *class_def;  // owned
-  int64_t class_count;      // 0: whatever folders there are
-  const char **extension;   // owned array; lower case, without the dot
+  int64_t class_count;      // 0: what class_file lists, or whatever folders there are
+  const char *class_file,
+      *word_file;          // borrowed or NULL: files of the set that list its classes and their words
+  const char **extension;  // owned array; lower case, without the dot
   int64_t extension_count;
   am_packed_cfg packed;
   bool divided;

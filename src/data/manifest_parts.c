@@ -117,16 +117,30 @@ static am_err check_packed_section(const am_manifest *m) {
 
 // ---- splits ----
 
+// Flat folders may have their labels in a list.
+static am_err read_flat_labels(const am_node *where, am_part *part) {
+  const am_node *node = am_node_get(where, "labels");
+  const char *file = NULL;
+  if (!node) return AM_OK;
+  AM_TRY(am_node_str(node, &file));
+  AM_TRY(am_manifest_check_inside(node, file));
+  if (*part->class_of.text)
+    return am_node_fail(node, "the class_pattern already says what the files show: give one of the two");
+  part->unlabelled = strcmp(file, "none") == 0;
+  part->label_list = part->unlabelled ? NULL : file;
+  return AM_OK;
+}
+
 static am_err set_part(const am_manifest *m, const am_node *where, const char *class_pattern,
                        const char *object_pattern, am_part *part) {
+  const am_node *files = am_node_get(where, "files"), *labels = am_node_get(where, "labels");
   AM_TRY(pattern_set(&part->class_of, where, "class_pattern", class_pattern));
   AM_TRY(pattern_set(&part->object_of, where, "object_pattern", object_pattern));
   if (am_layout_is_packed(part->layout)) return read_packed(m, where, part);
-  for (int k = 0; k < 2; k++) {
-    const am_node *node = am_node_get(where, k ? "labels" : "files");
-    if (node) return am_node_fail_key(node, "only the layouts idx and records name their files");
-  }
-  return AM_OK;
+  if (files) return am_node_fail_key(files, "only the layouts idx and records name their files");
+  if (part->layout == AM_LAYOUT_FLAT) return read_flat_labels(where, part);
+  return labels ? am_node_fail_key(labels, "only the layouts flat, idx and records have labels in files")
+                : AM_OK;
 }
 
 static bool is_layout_of_files(const char *word) {

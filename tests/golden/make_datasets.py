@@ -8,6 +8,8 @@ the labels (-1: none) in the order of torchvision, sha256/<manifest>/<split> (n,
 "rgb WIDTH x HEIGHT\n" and the pixels of image.convert("RGB"). CIFAR's binary files are made from the same arrays as
 the pickled ones that torchvision reads. EMNIST's images are turned here, which torchvision leaves to its users.
 
+folder/paths are the files of a tree in class folders, folder/samples what ImageFolder lists there: "LABEL PATH" lines.
+
 With MNIST_FOLDER (the four published files, gzip) real/mnist/<split> (32) is the SHA-256 of the whole split: label and
 grey pixels of every image, sorted by label, otherwise in the order of the file.
 """
@@ -124,6 +126,18 @@ def stl10(root):
         record("stl10", split, Here(root, split=split))
 
 
+def image_folder(root):
+    """Empty files: the paths of a tree (text, one a line) and the samples of ImageFolder, as paths and classes."""
+    classes, names = ["n02100735", "n01443537", "n15075141"], ["_9.JPEG", "_10.JPEG", "_100.jpeg", "_2.JPEG", "_b.png"]
+    paths = [f"train/{c}/images/{c}{n}" for c in classes for n in names[:3 + classes.index(c)]]
+    for path in paths + [f"train/{classes[0]}/{classes[0]}_boxes.txt"]:
+        put(root / path, b"")
+    samples = datasets.ImageFolder(root / "train").samples
+    listed = "".join(f"{label} {Path(path).relative_to(root)}\n" for path, label in samples)
+    arrays["folder/paths"] = np.frombuffer("\n".join(paths).encode() + b"\n", np.uint8)
+    arrays["folder/samples"] = np.frombuffer(listed.encode(), np.uint8)
+
+
 def real_mnist(root, source):
     for name in sum(MNIST_FILES.values(), ()):
         put(root / "MNIST" / "raw" / name, gzip.decompress((source / f"{name}.gz").read_bytes()))
@@ -150,6 +164,7 @@ def main():
               [("train", "train.bin", True), ("test", "test.bin", False)],
               {"coarse_labels": 20, "fine_labels": 100}, "cifar100/cifar-100-binary")
         stl10(root)
+        image_folder(root / "folder")
         if len(sys.argv) > 2:
             real_mnist(root / "real", Path(sys.argv[2]))
     out = {f"file/{name}": np.frombuffer(data, np.uint8) for name, data in sorted(files.items())}

@@ -116,6 +116,42 @@ static void reads_stl10(void **state) {
   compare_split("stl10", "unlabeled");
 }
 
+// The text that a tensor of bytes holds (heap).
+static char *text_of(const char *name) {
+  const am_st_entry *e = am_safetensors_find(golden, name);
+  char *text = calloc(1, e->bytes + 1);
+  memcpy(text, e->data, e->bytes);
+  return text;
+}
+
+static void make_file(const char *path) {
+  char full[600], folder[600];
+  snprintf(full, sizeof full, "%s/tree/%s", data_dir(), path);
+  snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(full, '/') - full), full);
+  am_ok(am_path_mkdirs(folder));
+  am_ok(am_file_write(full, "", 0));
+}
+
+// Class folders in torchvision's order.
+static void lists_as_image_folder(void **state) {
+  static const char yaml[] = "layout: class_folders\nsplits: {train: train}\n";
+  char *paths = text_of("folder/paths"), *samples = text_of("folder/samples"), *rest = NULL;
+  am_manifest *m = NULL;
+  am_file_list list = {0};
+  am_str got = {0};
+  for (char *path = strtok_r(paths, "\n", &rest); path; path = strtok_r(NULL, "\n", &rest)) make_file(path);
+  am_ok(am_manifest_parse("tree.yaml", yaml, strlen(yaml), &m));
+  am_ok(am_manifest_list(m, data_dir(), &(am_selection){.split = "train"}, &list));
+  for (int64_t i = 0; i < list.count; i++)
+    am_ok(am_str_printf(&got, "%d %s\n", list.entry[i].label, list.entry[i].path));
+  assert_string_equal(am_str_get(&got), samples);
+  am_str_fini(&got);
+  am_file_list_fini(&list);
+  am_manifest_free(m);
+  free(paths);
+  free(samples);
+}
+
 // Every pixel and label of the real one.
 static void reads_all_of_mnist(void **state) {
   static const char *const split[] = {"train", "test"};
@@ -155,6 +191,7 @@ int main(void) {
       cmocka_unit_test(reads_cifar10),
       cmocka_unit_test(reads_both_labels_of_cifar100),
       cmocka_unit_test(reads_stl10),
+      cmocka_unit_test(lists_as_image_folder),
       cmocka_unit_test(reads_all_of_mnist),
   };
   return cmocka_run_group_tests_name("golden datasets", tests, unpack, close_golden);

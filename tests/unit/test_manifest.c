@@ -395,7 +395,9 @@ static void refuses_manifests_that_cannot_be(void **state) {
   refuses("layout: flat\nfolder: /etc\n", "absolute path");
   refuses("layout: flat\nname: a/b\n", "names a folder");
   refuses("layout: class_folders\nclasses: [a, b, a]\n", "listed twice");
-  refuses("layout: class_folders\nclasses: {a: b}\n", "expected a list");
+  refuses("layout: class_folders\nclasses: {a: b}\n", "known: listed_in, words");
+  refuses("layout: class_folders\nclasses: word\n",
+          "expected a list of classes, or {listed_in: FILE, words: FILE}");
   refuses("layout: class_folders\nsplits: {train: {foldr: x}}\n", "folder");
   refuses("layout: class_folders\nsplits: {train: {layout: signs}}\n", "no layout of files");
   refuses("layout: class_folders\ndivide: {fractions: {train: 0.7, test: 0.2}}\n", "add up to 0.9");
@@ -420,7 +422,7 @@ static void knows_every_manifest_here(void **state) {
     am_manifest_free(m);
     known++;
   }
-  assert_int_equal(known, 19);
+  assert_int_equal(known, 22);
   am_dir_list_fini(&files);
 }
 
