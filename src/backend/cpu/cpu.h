@@ -23,9 +23,20 @@ extern const am_backend am_backend_cpu;
 AM_MUST_USE am_err am_cpu_conv_impl(void *ctx, am_op op, const am_conv2d_desc *desc, am_dtype image, am_shape x,
                                     am_shape w, const char **name);
 
-// How often this context was offered only one of oneDNN's reference loops for a convolution that
-// the rule gives to oneDNN. They are some 500 times slower, are never run (im2col + sgemm is), and
-// a number above 0 is a bug of the rule.
-int64_t am_cpu_conv_ref_offers(void *ctx);
+// One of the convolutions that a context has carried out, whichever of the three ops (conv2d_affine and
+// conv2d_affine_add count as ops of their own).
+typedef struct {
+  am_op op;
+  am_conv2d_desc desc;
+  am_dtype image;
+  am_shape x, w, y;
+  const char *impl;  // as am_cpu_conv_impl names it
+  // oneDNN was to carry it out by the rule, but offered nothing or only its reference loops, some 500 times
+  // slower. These are never run (im2col + sgemm is, on copies): a bug of the rule.
+  bool fell_back;
+} am_cpu_conv_use;
+// The distinct ones since the context was opened, or since it last forgot its plans (after 1024 of them); how
+// many there are is returned, up to `room` of them are put into use[]. For tests and reports.
+int64_t am_cpu_conv_uses(void *ctx, am_cpu_conv_use *use, int64_t room);
 
 #endif

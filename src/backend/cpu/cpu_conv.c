@@ -46,20 +46,13 @@ static am_err run_gemm_on_blocked(am_cpu *cpu, am_op op, const am_cpu_conv *c, f
   return AM_OK;
 }
 
-static am_err run_bf16(am_cpu *cpu, am_op op, const am_cpu_conv *c, void *x, void *w, void *y) {
+static am_err run(am_cpu *cpu, am_op op, const am_cpu_conv *c, void *x, void *w, void *y) {
   am_cpu_conv_plan *plan = NULL;
   AM_TRY(am_cpu_conv_plan_get(cpu, op, c, (am_activation){0}, &plan));
   if (plan) return am_cpu_conv_plan_run(cpu, plan, x, w, y);
-  return am_cpu_conv_plain_bf16(cpu, op, c, x, w, y);
-}
-
-static am_err run(am_cpu *cpu, am_op op, const am_cpu_conv *c, void *x, void *w, void *y) {
-  if (c->bf16) return run_bf16(cpu, op, c, x, w, y);
-  if (!am_cpu_conv_is_blocked(cpu, op, c)) return am_cpu_conv_gemm(cpu, op, c, x, w, y);
-  am_cpu_conv_plan *plan = NULL;
-  AM_TRY(am_cpu_conv_plan_get(cpu, op, c, (am_activation){0}, &plan));
-  if (!plan) return run_gemm_on_blocked(cpu, op, c, x, w, y);
-  return am_cpu_conv_plan_run(cpu, plan, x, w, y);
+  if (c->bf16) return am_cpu_conv_plain_bf16(cpu, op, c, x, w, y);
+  return am_cpu_conv_is_blocked(cpu, op, c) ? run_gemm_on_blocked(cpu, op, c, x, w, y)
+                                            : am_cpu_conv_gemm(cpu, op, c, x, w, y);
 }
 
 am_err am_cpu_conv2d(void *ctx, const am_conv2d_desc *desc, const am_view *in, am_view *out) {
@@ -90,11 +83,7 @@ am_err am_cpu_conv_impl(void *ctx, am_op op, const am_conv2d_desc *desc, am_dtyp
   c.ho = out_length(c.h, c.kh, c.stride_h, c.pad_h, c.dilation_h);
   c.wo = out_length(c.w, c.kw, c.stride_w, c.pad_w, c.dilation_w);
   am_cpu_conv_plan *plan = NULL;
-  if (c.bf16 ? c.groups == 1 : am_cpu_conv_is_blocked(cpu, op, &c)) {
-    AM_TRY(am_cpu_conv_plan_get(cpu, op, &c, (am_activation){0}, &plan));
-  }
+  AM_TRY(am_cpu_conv_plan_get(cpu, op, &c, (am_activation){0}, &plan));
   *name = plan ? am_cpu_conv_plan_name(plan) : "gemm";
   return AM_OK;
 }
-
-int64_t am_cpu_conv_ref_offers(void *ctx) { return ((const am_cpu *)ctx)->conv_ref_offers; }

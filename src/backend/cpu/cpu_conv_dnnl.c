@@ -3,6 +3,7 @@
 // Algorithm: in f32 Winograd F(4x4, 3x3) where it pays and oneDNN has it (2.x, AVX-512), else direct.
 // Weights are plain f32 on the outside; oneDNN names the layout it wants and a reorder goes between, which
 // rounds them to bf16 where that is wanted. Their gradients come out of oneDNN in f32.
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,8 +21,9 @@ typedef struct {
 struct am_cpu_conv_plan {
   plan_key key;
   am_cpu_conv_plan *next;               // owned: same slot of the table
-  char name[96];
-  bool is_ref;                          // oneDNN offers reference loops only: not run
+  char name[96];                        // "gemm" when the rule does not give it to oneDNN
+  bool is_dnnl;                         // the rule gives it to oneDNN
+  bool runs;                            // which has more than reference loops
   dnnl_primitive_t conv, weights;       // weights: reorder from plain, or their gradient's to it; may be NULL
   dnnl_memory_t x, y, w_plain, w, pad;  // pad: oneDNN's scratch memory
   dnnl_memory_t bias, residual;         // of conv2d_affine(_add); may be NULL
@@ -136,9 +138,9 @@ static am_err prepare(am_cpu *cpu, am_cpu_conv_plan *p, const_dnnl_primitive_des
   const char *name = NULL;
   size_t bytes = 0;
   AM_TRY_DNNL(dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name));
-  strncpy(p->name, name, sizeof p->name - 1);
-  p->is_ref = strncmp(name, "ref", 3) == 0;
-  if (p->is_ref) return AM_OK;
+  snprintf(p->name, sizeof p->name, "%s", name);
+  p->runs = strncmp(name, "ref", 3) != 0;
+  if (!p->runs) return AM_OK;
   AM_TRY_DNNL(dnnl_primitive_create(&p->conv, pd));
   AM_TRY(memory_like(cpu, pd, op == AM_OP_conv2d_grad_input ? dnnl_query_diff_src_md : dnnl_query_src_md,
                      &p->x, &bytes));
@@ -159,8 +161,9 @@ static am_err plan_new(am_cpu *cpu, const plan_key *key, am_cpu_conv_plan **out)
   dnnl_primitive_desc_t pd = NULL;
   AM_GO(done, AM_NEW(&p));
   p->key = *key;
-  p->is_ref = true;
-  AM_GO(done, choose_pd(cpu, key, &pd));
+  p->is_dnnl = key->conv.bf16 ? key->conv.groups == 1 : am_cpu_conv_is_blocked(cpu, (am_op)key->op, &key->conv);
+  snprintf(p->name, sizeof p->name, "%s", p->is_dnnl ? "nothing" : "gemm");
+  if (p->is_dnnl) AM_GO(done, choose_pd(cpu, key, &pd));
   if (pd) AM_GO(done, prepare(cpu, p, pd));
   *out = p;
   p = NULL;
@@ -205,10 +208,33 @@ am_err am_cpu_conv_plan_get(am_cpu *cpu, am_op op, const am_cpu_conv *c, am_acti
     p->next = *slot;
     *slot = p;
     cpu->plan_count++;
-    cpu->conv_ref_offers += p->is_ref;
   }
-  *plan = p->is_ref ? NULL : p;
+  *plan = p->runs ? p : NULL;
   return AM_OK;
+}
+
+static am_cpu_conv_use use_of(const am_cpu_conv_plan *p) {
+  const am_cpu_conv *c = &p->key.conv;
+  const am_conv2d_desc d = {.stride_h = c->stride_h, .stride_w = c->stride_w, .pad_h = c->pad_h,
+                            .pad_w = c->pad_w, .dilation_h = c->dilation_h, .dilation_w = c->dilation_w,
+                            .groups = c->groups, .in_h = c->h, .in_w = c->w, .kernel_h = c->kh,
+                            .kernel_w = c->kw};
+  return (am_cpu_conv_use){.op = (am_op)p->key.op, .desc = d, .image = c->bf16 ? AM_BF16 : AM_F32,
+                           .x = AM_SHAPE(c->n, c->ci, c->h, c->w),
+                           .w = AM_SHAPE(c->co, c->ci / c->groups, c->kh, c->kw),
+                           .y = AM_SHAPE(c->n, c->co, c->ho, c->wo), .impl = p->name,
+                           .fell_back = p->is_dnnl && !p->runs};
+}
+
+int64_t am_cpu_conv_uses(void *ctx, am_cpu_conv_use *use, int64_t room) {
+  const am_cpu *cpu = ctx;
+  int64_t count = 0;
+  for (int64_t i = 0; cpu->plan && i < PLAN_SLOTS; i++) {
+    for (const am_cpu_conv_plan *p = cpu->plan[i]; p; p = p->next, count++) {
+      if (count < room) use[count] = use_of(p);
+    }
+  }
+  return count;
 }
 
 const char *am_cpu_conv_plan_name(const am_cpu_conv_plan *plan) { return plan->name; }

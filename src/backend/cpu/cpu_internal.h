@@ -50,7 +50,6 @@ typedef struct {
   am_cpu_block scratch[AM_CPU_SCRATCH_SLOTS];
   am_cpu_conv_plan **plan; // owned: hash table of prepared convolutions (cpu_conv_dnnl.c)
   int64_t plan_count;
-  int64_t conv_ref_offers;
 } am_cpu;
 
 // ---- threads (cpu_parallel.c) ----
@@ -111,7 +110,7 @@ typedef struct {
   int64_t bf16;              // 1: images are rows of channels in bf16; kernels are plain f32 all the same
 } am_cpu_conv;
 am_cpu_conv am_cpu_conv_of(const am_conv2d_desc *desc, am_shape x, am_shape w, am_shape y, am_dtype image);
-// Whether oneDNN carries it out, on y in C16 and x in C16 or, with a few channels, plain.
+// Whether oneDNN carries it out in f32, on y in C16 and x in C16 or, with a few channels, plain.
 bool am_cpu_conv_is_blocked(const am_cpu *cpu, am_op op, const am_cpu_conv *conv);
 // Whether activations of this shape are kept in C16 where an op is free to choose.
 bool am_cpu_prefers_c16(const am_cpu *cpu, am_shape s);
@@ -127,8 +126,8 @@ AM_MUST_USE am_err am_cpu_gemm_grad_weight(am_cpu *cpu, const am_cpu_conv *c, co
 
 // oneDNN on blocked activations, or on rows of bf16 (cpu_conv_dnnl.c), for one of the three ops or for
 // conv2d_affine and conv2d_affine_add, which have an activation. x, w, y are the forward names of the
-// arrays; the one that `op` computes is written. *plan is NULL when oneDNN has nothing but its reference
-// loops.
+// arrays; the one that `op` computes is written. *plan is NULL when the rule gives the convolution to
+// im2col + sgemm, and when oneDNN has nothing but its reference loops.
 AM_MUST_USE am_err am_cpu_conv_plan_get(am_cpu *cpu, am_op op, const am_cpu_conv *c, am_activation act,
                                         am_cpu_conv_plan **plan);
 const char *am_cpu_conv_plan_name(const am_cpu_conv_plan *plan);
