@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "config/node.h"
 #include "weights/safetensors.h"
@@ -38,9 +39,14 @@ static void read_setting(const am_safetensors *st, const am_model_def *def, cons
     *value = stated;
 }
 
-static void read_settings(const am_safetensors *st, const am_model_def *def, am_model_cfg *cfg) {
+// Otherwise the metadata are said of another network, or by another program.
+static bool is_of(const am_safetensors *st, const am_model_def *def) {
   const char *model = am_safetensors_meta(st, "model");
-  if (!model || strcmp(model, def->name)) return;  // said of another network, or by another program
+  return model && strcmp(model, def->name) == 0;
+}
+
+static void read_settings(const am_safetensors *st, const am_model_def *def, am_model_cfg *cfg) {
+  if (!is_of(st, def)) return;
   read_setting(st, def, "width", AM_MODEL_WIDTH, &cfg->width);
   read_setting(st, def, "latent", AM_MODEL_LATENT, &cfg->latent);
   read_setting(st, def, "size", 0, &cfg->size);
@@ -91,6 +97,20 @@ am_err am_network_find(const am_network_choice *choice, const am_model_def **def
   am_safetensors *st = NULL;
   AM_TRY(am_safetensors_open(choice->weights, &st));
   am_err err = find_def(choice, st, def);
+  am_safetensors_close(st);
+  return err;
+}
+
+am_err am_network_text(const am_network_choice *choice, const char *key, char **out) {
+  am_err err = AM_OK;
+  am_safetensors *st = NULL;
+  const am_model_def *def = NULL;
+  AM_GO(done, am_safetensors_open(choice->weights, &st));
+  AM_GO(done, find_def(choice, st, &def));
+  const char *text = is_of(st, def) ? am_safetensors_meta(st, key) : NULL;
+  *out = NULL;
+  if (text) AM_GO(done, am_mem_strdup(text, out));
+done:
   am_safetensors_close(st);
   return err;
 }

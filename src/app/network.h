@@ -16,4 +16,8 @@ AM_MUST_USE am_err am_network_load(const am_network_choice *choice, am_device *d
 // The name of the model that am_network_load would build, in *def. Errors: as above.
 AM_MUST_USE am_err am_network_find(const am_network_choice *choice, const am_model_def **def);
 
+// What the metadata of the weights say under `key` about the chosen network, on the heap; NULL when nothing, or
+// when the file is another network's. Errors: as above.
+AM_MUST_USE am_err am_network_text(const am_network_choice *choice, const char *key, char **out);
+
 #endif

@@ -148,10 +148,9 @@ const am_augment_op am_op_center_crop = {.name = "center_crop",
 // ---- resize: Resize(int) -----------------------------------------------------------------------
 
 static am_resize_kind resize_kind(const char *word) {
-  static const char *const words[] = {"nearest", "bilinear", "bicubic", "lanczos", "box"};  // am_resize_kind
-  int k = 0;
-  while (strcmp(words[k], word) != 0) k++;  // the schema lets only these through
-  return (am_resize_kind)k;
+  am_resize_kind kind = AM_RESIZE_BILINEAR;
+  am_resize_kind_find(word, &kind);  // the schema lets only its words through
+  return kind;
 }
 
 #define RESIZE_FIELDS(I, F, B, S, C)                                     \

@@ -97,6 +97,9 @@ typedef enum {
   AM_RESIZE_LANCZOS,
   AM_RESIZE_BOX
 } am_resize_kind;
+// By the words nearest, bilinear, bicubic, lanczos, box; false for others.
+bool am_resize_kind_find(const char *word, am_resize_kind *out);
+const char *am_resize_kind_name(am_resize_kind kind);
 AM_MUST_USE am_err am_image_resize(const am_image *in, int64_t width, int64_t height, am_resize_kind kind,
                                    am_image *out);
 // Pillow's Image.resize(size, kind, box) on a part: nothing outside the part is looked at (so a part is Pillow's

@@ -11,6 +11,23 @@
 #include "base/num.h"
 #include "data/image.h"
 
+static const char *const kind_name[] = {[AM_RESIZE_NEAREST] = "nearest",
+                                        [AM_RESIZE_BILINEAR] = "bilinear",
+                                        [AM_RESIZE_BICUBIC] = "bicubic",
+                                        [AM_RESIZE_LANCZOS] = "lanczos",
+                                        [AM_RESIZE_BOX] = "box"};
+
+const char *am_resize_kind_name(am_resize_kind kind) { return kind_name[kind]; }
+
+bool am_resize_kind_find(const char *word, am_resize_kind *out) {
+  for (int k = 0; k < AM_COUNT_OF(kind_name); k++) {
+    if (strcmp(kind_name[k], word) != 0) continue;
+    *out = (am_resize_kind)k;
+    return true;
+  }
+  return false;
+}
+
 // ---- filters: weight at distance x from the centre, in units of the larger pixel ----
 
 static double box(double x) { return x > -0.5 && x <= 0.5 ? 1.0 : 0.0; }

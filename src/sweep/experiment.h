@@ -56,8 +56,8 @@
   F(unreadable, 0, 0, 1, "", "largest share of images that may be left out because they cannot be read") \
   I(per_class, 0, 0, 1000000000, "images", "at most so many of each class, by seeded choice; 0: all")
 #define AM_NORMALIZE_FIELDS(I, F, B, S, C)                       \
-  F(mean, 0.5, -10, 10, "", "taken from each channel in [0, 1]") \
-  F(sd, 0.5, 1.0e-6, 10, "", "then divides it")
+  F(mean, 0.5, -10, 10, "", "taken from each channel in [0, 1]; or a list, one for each channel") \
+  F(sd, 0.5, 1.0e-6, 10, "", "then divides it; or a list")
 #define AM_POOL_FIELDS(I, F, B, S, C)                                                                   \
   S(from, NULL, "generator")                                                                            \
   I(per_class, 500, 1, 1000000000, "images", "size; the first n images are the same whatever it is")    \
@@ -79,7 +79,7 @@ typedef struct {
   AM_STRUCT(AM_SPLIT_FIELDS)
 } am_split_cfg;
 typedef struct {
-  AM_STRUCT(AM_NORMALIZE_FIELDS)
+  double mean[3], sd[3];  // of each channel
 } am_normalize_cfg;
 typedef struct {
   AM_STRUCT(AM_POOL_FIELDS)

@@ -64,7 +64,7 @@ static am_err read_split(const am_node *n, const char *name, am_split_def *s) {
 
 // What a further split does not say, it shares with train; objects and the manifest's split are its own.
 static am_err inherit(am_node *split, const am_node *train) {
-  static const char *const shared[] = {"manifest", "classes", "size",      "channels",
+  static const char *const shared[] = {"manifest", "classes", "size",       "channels",
                                        "resize",   "shape",   "short_side", "unreadable"};
   for (int i = 0; i < AM_COUNT_OF(shared); i++) {
     const am_node *value = am_node_get(train, shared[i]);
@@ -142,10 +142,44 @@ static am_err merge_draw(const am_node *data, const am_node *entry, am_draw_def 
   return AM_OK;
 }
 
+// ---- normalize ----
+
+static am_err read_number(const am_node *n, const am_field *f, double *out) {
+  AM_TRY(am_node_f64(n, out));
+  if (*out >= f->min && *out <= f->max) return AM_OK;
+  return am_node_fail(n, "%g, expected %g to %g", *out, f->min, f->max);
+}
+
+// One number for all channels, or a list.
+static am_err read_channels(const am_node *n, const am_field *f, int64_t channels, double out[3]) {
+  double all = 0;
+  if (n && n->kind == AM_NODE_LIST) {
+    if (n->count != channels)
+      return am_node_fail(n, "a list of %lld numbers, images have %lld channels", (long long)n->count,
+                          (long long)channels);
+    for (int64_t c = 0; c < channels; c++) AM_TRY(read_number(n->item[c], f, &out[c]));
+    return AM_OK;
+  }
+  am_text_is_number(f->default_text, &all);
+  if (n && n->kind != AM_NODE_NULL) AM_TRY(read_number(n, f, &all));
+  for (int64_t c = 0; c < channels; c++) out[c] = all;
+  return AM_OK;
+}
+
+// After the splits, whose images have a number of channels.
+static am_err read_normalize(am_experiment *e, const am_node *data) {
+  static const char *const keys[] = {"mean", "sd", NULL};
+  double *const out[] = {e->normalize.mean, e->normalize.sd};
+  am_node *n = NULL;
+  AM_TRY(am_section(data, "normalize", &n));
+  if (n) AM_TRY(am_node_check_keys(n, keys));
+  for (int i = 0; i < 2; i++)
+    AM_TRY(read_channels(am_node_get(n, keys[i]), &am_normalize_schema.field[i],
+                         e->draw[0].split[0].cfg.channels, out[i]));
+  return AM_OK;
+}
+
 am_err am_read_data(am_experiment *e, const am_node *data) {
-  am_node *normalize = NULL;
-  AM_TRY(am_section(data, "normalize", &normalize));
-  AM_TRY(am_bind(normalize, &am_normalize_schema, NULL, &e->normalize));
   const am_node *draws = am_node_get(data, "draws");
   if (draws && (draws->kind != AM_NODE_LIST || draws->count == 0))
     return am_node_fail(draws, "expected a list of draws: [{name: ..., train: {...}}]");
@@ -163,5 +197,5 @@ am_err am_read_data(am_experiment *e, const am_node *data) {
       return am_node_fail(draws->item[i],
                           "draws with images of different size or channels cannot share one table");
   }
-  return AM_OK;
+  return read_normalize(e, data);
 }

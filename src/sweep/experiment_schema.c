@@ -10,7 +10,11 @@ static const am_field paper_fields[] = {AM_FIELDS(AM_PAPER_FIELDS)};
 #define AM_FIELD_OF am_split_cfg
 static const am_field split_fields[] = {AM_FIELDS(AM_SPLIT_FIELDS)};
 #undef AM_FIELD_OF
-#define AM_FIELD_OF am_normalize_cfg
+// One number of each; experiment_data.c reads lists of them as well.
+typedef struct {
+  AM_STRUCT(AM_NORMALIZE_FIELDS)
+} normalize_numbers;
+#define AM_FIELD_OF normalize_numbers
 static const am_field normalize_fields[] = {AM_FIELDS(AM_NORMALIZE_FIELDS)};
 #undef AM_FIELD_OF
 #define AM_FIELD_OF am_pool_cfg
@@ -27,7 +31,7 @@ const am_schema am_split_schema =
     AM_SCHEMA("data.<split>", "which images of which data set; `train` and any further names", am_split_cfg,
               split_fields);
 const am_schema am_normalize_schema =
-    AM_SCHEMA("data.normalize", "what classifiers see: (x - mean) / sd", am_normalize_cfg, normalize_fields);
+    AM_SCHEMA("data.normalize", "what classifiers see: (x - mean) / sd", normalize_numbers, normalize_fields);
 const am_schema am_pool_schema =
     AM_SCHEMA("pools.<name>", "images made by a generator, for each class", am_pool_cfg, pool_fields);
 const am_schema am_network_schema =

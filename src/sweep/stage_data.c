@@ -13,32 +13,18 @@ static const int64_t PREPARE_BLOCK = 1024;
 
 // ---- prepare ----
 
-static am_resize_kind resize_kind(const char *word) {
-  static const struct {
-    const char *word;
-    am_resize_kind kind;
-  } rows[] = {{"nearest", AM_RESIZE_NEAREST},
-              {"bilinear", AM_RESIZE_BILINEAR},
-              {"bicubic", AM_RESIZE_BICUBIC},
-              {"lanczos", AM_RESIZE_LANCZOS},
-              {"box", AM_RESIZE_BOX}};
-  for (int i = 0; i < AM_COUNT_OF(rows); i++)
-    if (strcmp(rows[i].word, word) == 0) return rows[i].kind;
-  return AM_RESIZE_BILINEAR;  // the schema lets only these words through
-}
-
 static am_fit_kind fit_kind(const char *word) {
   if (strcmp(word, "crop") == 0) return AM_FIT_CROP;
   return strcmp(word, "pad") == 0 ? AM_FIT_PAD : AM_FIT_STRETCH;
 }
 
-// How the images of a split come to its size.
-static am_image_fit split_fit(const am_split_cfg *cfg) {
-  return (am_image_fit){.size = cfg->size,
-                  .short_side = cfg->short_side,
-                  .channels = cfg->channels,
-                  .filter = resize_kind(cfg->resize),
-                  .kind = fit_kind(cfg->shape)};
+am_image_fit am_split_fit(const am_split_cfg *cfg) {
+  am_image_fit fit = {.size = cfg->size,
+                      .short_side = cfg->short_side,
+                      .channels = cfg->channels,
+                      .kind = fit_kind(cfg->shape)};
+  am_resize_kind_find(cfg->resize, &fit.filter);  // the schema lets only its words through
+  return fit;
 }
 
 static am_err stay_in_touch(void *user) {
@@ -59,7 +45,7 @@ am_err am_prepare_run(const am_stage_env *env, const am_stage *st, const char *o
   AM_CHECK_GO(done, strcmp(address, am_plan_source(env->plan, st->draw, st->split)->address) == 0,
               AM_ERR_DATA, "%s: the files of data set %s changed while this run was being planned: run again",
               st->id, cfg->manifest);
-  am_prepare_cfg how = {.fit = split_fit(cfg),
+  am_prepare_cfg how = {.fit = am_split_fit(cfg),
                         .keep_files = strcmp(cfg->store, "files") == 0,
                         .corrupt_limit = cfg->unreadable,
                         .block = PREPARE_BLOCK,
@@ -79,7 +65,7 @@ am_err am_plan_dataset(const am_plan *plan, const am_store *store, int64_t stage
   const am_stage *st = &plan->stage[stage];
   am_image_fit fit = {0};
   char *path = NULL;
-  if (st->kind == AM_STAGE_PREPARE) fit = split_fit(&plan->e->draw[st->draw].split[st->split].cfg);
+  if (st->kind == AM_STAGE_PREPARE) fit = am_split_fit(&plan->e->draw[st->draw].split[st->split].cfg);
   AM_TRY(am_store_path(store, st->address, NULL, &path));
   am_err err = am_dataset_from_shards(path, &fit, out);
   free(path);

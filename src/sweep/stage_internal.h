@@ -10,6 +10,8 @@ AM_MUST_USE am_err am_stage_network(const am_stage_env *env, const am_model_def 
                                     const am_network_cfg *network, int64_t draw, am_model **out);
 
 // stage_data.c
+// How the images of a split come to its size.
+am_image_fit am_split_fit(const am_split_cfg *cfg);
 AM_MUST_USE am_err am_prepare_run(const am_stage_env *env, const am_stage *st, const char *out_dir);
 AM_MUST_USE am_err am_stage_dataset(const am_stage_env *env, int64_t stage, am_dataset **out);
 // The real images of one class: what a generator is fitted to.

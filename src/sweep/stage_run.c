@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "base/rng.h"
 #include "data/h5.h"
+#include "data/preprocess.h"
 #include "generate/generate.h"
 #include "sweep/stage_history.h"
 #include "sweep/stage_internal.h"
@@ -34,18 +35,60 @@ static am_err initialise(const am_stage_env *env, const am_stage *st, const char
   return am_params_commit(m->params, env->device, AM_F32, am_seed_derive(st->seed, purpose));
 }
 
-// The file says which network it belongs to, so that `augmint sample` and `predict` need not be told.
-static am_err save_network(am_model *m, const char *dir, const char *name) {
+// What a classifier sees of an image, as `augmint predict` reads it.
+static am_err put_preprocess(const am_experiment *e, int64_t draw, am_str *out) {
+  const am_split_cfg *data = &e->draw[draw].split[0].cfg;
+  am_preprocess p = {.fit = am_split_fit(data)};
+  for (int c = 0; c < 3; c++) {
+    p.mean[c] = (float)e->normalize.mean[c < data->channels ? c : 0];
+    p.sd[c] = (float)e->normalize.sd[c < data->channels ? c : 0];
+  }
+  return am_preprocess_print(&p, out);
+}
+
+static am_err put_class_names(const am_source *source, am_str *out) {
+  for (int64_t k = 0; k < source->class_count; k++)
+    AM_TRY(am_str_printf(out, "%s%s", k ? "\n" : "", source->class_name[k]));
+  return AM_OK;
+}
+
+// The file says which network it belongs to and what that one sees, so that `augmint sample` and `predict`
+// need not be told.
+static am_err save_network(const am_stage_env *env, const am_stage *st, am_model *m, const char *dir,
+                           const char *name) {
+  am_err err = AM_OK;
   char *path = NULL, width[24], latent[24], size[24], channels[24];
-  const char *const meta[] = {"format", "pt",   "model", m->def->name, "width",  width, "latent",
-                              latent,   "size", size,    "channels",   channels, NULL};
+  am_str preprocess = {0}, classes = {0};
+  bool classifier = m->def->role == AM_ROLE_CLASSIFIER;
   snprintf(width, sizeof width, "%lld", (long long)m->cfg.width);
   snprintf(latent, sizeof latent, "%lld", (long long)m->cfg.latent);
   snprintf(size, sizeof size, "%lld", (long long)m->cfg.size);
   snprintf(channels, sizeof channels, "%lld", (long long)m->cfg.channels);
-  AM_TRY(am_path_join(dir, name, &path));
-  am_err err = am_params_save(m->params, path, meta);
+  if (classifier) AM_GO(done, put_preprocess(env->plan->e, st->draw, &preprocess));
+  if (classifier) AM_GO(done, put_class_names(am_plan_source(env->plan, st->draw, 0), &classes));
+  const char *const meta[] = {"format",
+                              "pt",
+                              "model",
+                              m->def->name,
+                              "width",
+                              width,
+                              "latent",
+                              latent,
+                              "size",
+                              size,
+                              "channels",
+                              channels,
+                              classifier ? "preprocess" : NULL,
+                              am_str_get(&preprocess),
+                              "classes",
+                              am_str_get(&classes),
+                              NULL};
+  AM_GO(done, am_path_join(dir, name, &path));
+  AM_GO(done, am_params_save(m->params, path, meta));
+done:
   free(path);
+  am_str_fini(&preprocess);
+  am_str_fini(&classes);
   return err;
 }
 
@@ -110,8 +153,8 @@ static am_err run_fit(const am_stage_env *env, const am_stage *st, const char *o
   AM_GO(done, am_fit_gan(&job, &history));
   AM_GO(done, check_finite(g, st));
   if (!out_dir) goto done;
-  AM_GO(done, save_network(g, out_dir, "generator.safetensors"));
-  AM_GO(done, save_network(d, out_dir, "discriminator.safetensors"));
+  AM_GO(done, save_network(env, st, g, out_dir, "generator.safetensors"));
+  AM_GO(done, save_network(env, st, d, out_dir, "discriminator.safetensors"));
   AM_GO(done, save_history(history, out_dir));
 done:
   am_history_free(history);
@@ -168,8 +211,8 @@ static am_err new_pipeline(const am_experiment *e, const am_node *augment, am_pi
   const am_split_cfg *data = &e->draw[0].split[0].cfg;
   float mean[MOST_CHANNELS], sd[MOST_CHANNELS];
   for (int64_t c = 0; c < data->channels; c++) {
-    mean[c] = (float)e->normalize.mean;
-    sd[c] = (float)e->normalize.sd;
+    mean[c] = (float)e->normalize.mean[c];
+    sd[c] = (float)e->normalize.sd[c];
   }
   return am_pipeline_new(augment, data->channels, data->size, data->size, mean, sd, out);
 }
@@ -232,7 +275,7 @@ static am_err run_train(const am_stage_env *env, const am_stage *st, const char 
   AM_GO(done, am_train_classifier(&job, &history));
   AM_GO(done, check_finite(m, st));
   if (!out_dir) goto done;
-  AM_GO(done, save_network(m, out_dir, "model.safetensors"));
+  AM_GO(done, save_network(env, st, m, out_dir, "model.safetensors"));
   AM_GO(done, save_history(history, out_dir));
 done:
   am_history_free(history);

@@ -125,6 +125,33 @@ failed:
   return err;
 }
 
+// A number where all channels have the same.
+static am_err put_channels(am_node *map, const char *key, const double *value, int64_t channels) {
+  am_err err = AM_OK;
+  am_node *list = NULL, *n = NULL;
+  char text[AM_NUMBER_TEXT];
+  bool alike = true;
+  for (int64_t c = 1; c < channels; c++) alike = alike && value[c] == value[0];
+  if (alike) return put_f64(map, key, value[0]);
+  AM_GO(failed, am_node_new_list("", &list));
+  for (int64_t c = 0; c < channels; c++) {
+    AM_GO(failed, am_node_new_scalar(am_number_text(value[c], text), false, &n));
+    AM_GO(failed, am_node_append(list, n));
+  }
+  return am_node_put(map, key, list);
+failed:
+  am_node_free(list);
+  return err;
+}
+
+static am_err put_normalize(am_node *config, const am_plan *p) {
+  am_node *n = NULL;
+  int64_t channels = p->e->draw[0].split[0].cfg.channels;
+  AM_TRY(put_map(config, "normalize", &n));
+  AM_TRY(put_channels(n, "mean", p->e->normalize.mean, channels));
+  return put_channels(n, "sd", p->e->normalize.sd, channels);
+}
+
 static am_err put_finetune(am_node *config, const am_finetune *f, const am_given *given) {
   am_node *n = NULL;
   if (!given->path && !f->frozen_count && !f->lr_count) return AM_OK;
@@ -225,7 +252,7 @@ static am_err describe_train(const am_plan *p, const am_stage *st, am_node *conf
   train.epochs = am_arm_epochs(p, st->arm, st->draw);
   AM_TRY(put_parts(p, config, arm));
   AM_TRY(put_augment(config, arm));
-  AM_TRY(put_bound(config, "normalize", &am_normalize_schema, &p->e->normalize, nothing));
+  AM_TRY(put_normalize(config, p));
   AM_TRY(put_network(config, "model", model->def, &model->network));
   AM_TRY(put_finetune(config, &model->finetune, &p->given[st->model]));
   AM_TRY(put_bound(config, "train", &am_train_schema, &train, without));

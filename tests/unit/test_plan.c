@@ -174,6 +174,8 @@ static void any_other_value_changes_the_address(void **state) {
       {"train.slices=2", false, false, false, true},
       {"train.optimizer={kind: sgd}", false, false, false, true},
       {"data.normalize={mean: 0.4}", false, false, false, true},
+      {"data.normalize={sd: [0.5, 0.5, 0.4]}", false, false, false, true},
+      {"data.normalize={mean: [0.5, 0.5, 0.5]}", false, false, false, false},
       {"models.net.width=16", false, false, false, true},
       {"models.net.zero_init_residual=true", false, false, false, true},
       {"models.net.weights=w.safetensors", false, false, false, true},
