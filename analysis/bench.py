@@ -48,6 +48,7 @@ ALONE_ROWS = {
     "shard-read": ("images/s", 1e6),
     "shard-write": ("of the disk's rate", 0.5),
     "loader": (None, None),
+    "loader-photos": (None, None),
     "sgd": (None, None),
     "adam": (None, None),
 }

@@ -208,7 +208,7 @@ static am_err run(am_app *app) {
       {"--list", AM_OPTION_FLAG, &c.list, NULL, "the rows there are"},
       {"--precision", AM_OPTION_TEXT, &c.precision, "TYPE", "fp32 or bf16: what networks compute in (fp32)"},
       {"--repeats", AM_OPTION_I64, &c.repeats, "R", "timed repeats of each row (5)"},
-      {"--images", AM_OPTION_TEXT, &c.images, "DIR", "photographs for the row decode (default: drawn)"},
+      {"--images", AM_OPTION_TEXT, &c.images, "DIR", "photographs for the rows decode and loader-photos (default: drawn)"},
       {"--profile", AM_OPTION_FLAG, &c.profile, NULL, "also where a step's time goes, beside its floor"},
       {"--json", AM_OPTION_TEXT, &c.json, "FILE", "write everything that was measured"},
       {"--against", AM_OPTION_TEXT, &c.against, "FILE", "ratios to an earlier --json FILE"},

@@ -47,6 +47,26 @@ done:
   return err;
 }
 
+am_err am_bench_pack_files(const char *path, char *const *file, int64_t count) {
+  static const char *const class_name[] = {"photograph"};
+  const am_shard_desc desc = {.encoding = AM_ENCODING_FILES, .class_count = 1, .class_name = class_name};
+  am_err err = AM_OK;
+  am_shard_writer *w = NULL;
+  AM_GO(done, am_shard_writer_new(&desc, &w));
+  for (int64_t i = 0; i < count; i++) {
+    char *bytes = NULL;
+    size_t size = 0;
+    AM_GO(done, am_file_read(file[i], AM_IMAGE_FILE_BYTES, &bytes, &size));
+    err = am_shard_add(w, bytes, size, 0, i, NULL);
+    free(bytes);
+    if (err) goto done;
+  }
+  AM_GO(done, am_shard_publish(w, path));
+done:
+  am_shard_writer_free(w);
+  return err;
+}
+
 // ---- photographs ----
 
 typedef struct {
@@ -97,8 +117,10 @@ done:
 static am_err open_data(const am_bench *b, const am_bench_images_cfg *cfg, am_dataset **out) {
   char *path = NULL;
   AM_TRY(am_str_format(&path, "%s/drawn.h5", b->scratch));
-  am_err err = am_bench_draw_shard(path, cfg->count, cfg->size, cfg->classes);
-  if (!err) err = am_dataset_from_shards(path, NULL, out);
+  am_image_fit fit = {.size = cfg->size, .channels = 3, .filter = AM_RESIZE_BILINEAR};
+  am_err err = cfg->file ? am_bench_pack_files(path, cfg->file, cfg->count)
+                         : am_bench_draw_shard(path, cfg->count, cfg->size, cfg->classes);
+  if (!err) err = am_dataset_from_shards(path, &fit, out);
   free(path);
   return err;
 }

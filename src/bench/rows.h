@@ -11,7 +11,7 @@ extern const am_bench_row am_row_dcgan_1, am_row_dcgan_64;
 // rows_predict.c: logits of images in memory
 extern const am_bench_row am_row_predict_16, am_row_predict_1;
 // rows_data.c: photographs, shards, the loader
-extern const am_bench_row am_row_decode, am_row_shard_read, am_row_shard_write, am_row_loader;
+extern const am_bench_row am_row_decode, am_row_shard_read, am_row_shard_write, am_row_loader, am_row_loader_photos;
 // rows_memory.c: passes over flat storage, and between ranks
 extern const am_bench_row am_row_sgd, am_row_adam, am_row_allreduce;
 
@@ -24,7 +24,10 @@ AM_MUST_USE am_err am_bench_draw_shard(const char *path, int64_t count, int64_t 
 // A JPEG that looks like a photograph to a decoder: smooth shapes, edges, some noise.
 AM_MUST_USE am_err am_bench_draw_jpeg(const char *path, uint64_t index, int64_t width, int64_t height);
 
-// Noise through a loader: `count` images as a data set in the row's scratch folder, in batches.
+// A shard of files as they are.
+AM_MUST_USE am_err am_bench_pack_files(const char *path, char *const *file, int64_t count);
+
+// Images through a loader: `count` of noise, or `file` over and over, as a data set in the row's scratch folder.
 typedef struct {
   am_dataset *data;  // owned, as all of it
   am_node *augment;
@@ -34,6 +37,7 @@ typedef struct {
 } am_bench_images;
 typedef struct {
   int64_t count, size, classes, batch;
+  char *const *file;  // borrowed: `count` photographs (one class); NULL: noise
   int workers;
   const char *augment;  // YAML of an experiment's `augment:`; NULL: none
 } am_bench_images_cfg;

@@ -278,11 +278,20 @@ const am_bench_row am_row_shard_write = {.name = "shard-write",
 
 // ---- the loader ----
 
-enum { LOADER_IMAGES = 20000, LOADER_BATCH = 128 };
+enum { LOADER_IMAGES = 20000 };
+
+// A step is many batches: the first ones are there already, because workers read ahead.
+typedef struct {
+  int64_t size, batch, batches;
+  bool photos;
+  const char *augment;
+} loader_variant;
 
 typedef struct {
   am_bench_images images;
   am_batch batch;
+  int64_t batches;
+  size_t batch_bytes;
 } loading;
 
 static void loader_close(void *self) {
@@ -292,40 +301,67 @@ static void loader_close(void *self) {
 }
 
 static am_err loader_open(const am_bench *b, const void *variant, am_bench_work *work, void **self) {
+  const loader_variant *v = variant;
   am_err err = AM_OK;
   loading *l = NULL;
+  void *photos = NULL;
   AM_GO(done, AM_NEW(&l));
   am_bench_images_cfg cfg = {.count = b->tiny ? 100 : LOADER_IMAGES,
-                             .size = SHARD_SIZE,
+                             .size = b->tiny ? SHARD_SIZE : v->size,
                              .classes = 10,
-                             .batch = b->tiny ? 8 : LOADER_BATCH,
+                             .batch = b->tiny ? 8 : v->batch,
                              .workers = b->threads,
-                             .augment = "[random_crop, horizontal_flip]"};
+                             .augment = v->augment};
+  *work = (am_bench_work){0};
+  if (v->photos) {
+    AM_GO(done, decode_open(b, NULL, work, &photos));  // lists them, or draws some
+    cfg.file = ((decode *)photos)->path;
+    cfg.count = ((decode *)photos)->count;
+    cfg.batch = am_min_i64(cfg.batch, cfg.count);
+  }
   AM_GO(done, am_bench_images_open(b, &cfg, &l->images));
-  *work = (am_bench_work){.items = (double)cfg.batch};
-  snprintf(work->note, sizeof work->note, "%d workers", cfg.workers);
+  l->batch_bytes = (size_t)(cfg.batch * 3 * cfg.size * cfg.size) * sizeof(float);
+  l->batches = b->tiny ? 1 : v->batches;
+  work->items = (double)(cfg.batch * l->batches);
+  snprintf(work->note + strlen(work->note), sizeof work->note - strlen(work->note), "%s%d workers",
+           work->note[0] ? ", " : "", cfg.workers);
   *self = l;
   l = NULL;
 done:
+  if (photos) decode_close(photos);
   if (l) loader_close(l);
   return err;
 }
 
 static am_err loader_step(void *self) {
   loading *l = self;
-  return am_loader_next(l->images.loader, &l->batch);
+  for (int64_t k = 0; k < l->batches; k++) AM_TRY(am_loader_next(l->images.loader, &l->batch));
+  return AM_OK;
 }
 
 static am_err loader_check(void *self, double *value) {
   const loading *l = self;
-  *value = am_crc32c(0, l->batch.image, (size_t)(l->batch.count * SHARD_IMAGE_BYTES) * sizeof *l->batch.image);
+  *value = am_crc32c(0, l->batch.image, l->batch_bytes);
   return AM_OK;
 }
+
+static const loader_variant small = {SHARD_SIZE, 128, 64, false, "[random_crop, horizontal_flip]"};
+static const loader_variant photographs = {CROP, 16, 16, true, "[random_resized_crop, horizontal_flip]"};
 
 const am_bench_row am_row_loader = {.name = "loader",
                                     .doc = "batches of 128 images, 32 px, cropped at random, flipped, normalised",
                                     .unit = "images/s",
+                                    .variant = &small,
                                     .open = loader_open,
                                     .step = loader_step,
                                     .check = loader_check,
                                     .close = loader_close};
+const am_bench_row am_row_loader_photos = {
+    .name = "loader-photos",
+    .doc = "batches of 16 photographs: random parts of the JPEG files to 224 px, flipped, normalised",
+    .unit = "images/s",
+    .variant = &photographs,
+    .open = loader_open,
+    .step = loader_step,
+    .check = loader_check,
+    .close = loader_close};
