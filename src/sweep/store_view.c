@@ -49,7 +49,7 @@ am_err am_store_view_find(am_store_view *v, const char *address, am_store_sight 
   for (int64_t i = lower_bound(list, address); i < list->count; i++) {
     if (!am_str_starts(list->name[i], address)) break;
     const char *suffix = list->name[i] + strlen(address);
-    out->done = out->done || !*suffix;
+    out->done = out->done || (!*suffix && am_store_has(v->store, address));
     out->failed = out->failed || strcmp(suffix, ".failed") == 0;
     out->leased = out->leased || strcmp(suffix, ".lease") == 0;
     out->part = out->part || am_str_starts(suffix, ".part.");

@@ -15,8 +15,7 @@ typedef struct {
   int64_t listings;  // made so far
 } am_store_view;
 
-// What there is of one address. An artefact gets its name by a rename when it is whole, so the name is
-// enough here (am_store_has looks for DONE as well, and `augmint verify` at everything).
+// What there is of one address. Only an artefact that is there costs a look of its own, for its DONE.
 typedef struct {
   bool done, failed, leased, part;
 } am_store_sight;
