@@ -11,7 +11,7 @@
 // Ops take and give floating point, one type throughout, but for i32 indices and for parameters beside images
 // of bf16, which are f32 with their gradients: kernels of convolutions (rounded to bf16 on the way in) and what
 // belongs to a channel (gamma, beta, mean, inv_std, scale, shift). In bf16 every sum is taken in f32 or wider
-// and a result is rounded once. fill, cast and reorder know every type (cast from float to integer truncates
+// and a result is rounded once (conv2d_affine's kernel is rounded after it was scaled). fill, cast and reorder know every type (cast from float to integer truncates
 // towards zero and saturates, NaN gives 0; to bf16 it rounds to the nearest even). Memory is aligned for its
 // type, not more: a view may start anywhere in flat storage. Row and pool indices are values, which
 // dispatch cannot see: a backend that reads them on the host checks them (AM_ERR_ARG).

@@ -59,6 +59,9 @@ static const conv_geometry convs[] = {
   {1, 3, 4, 4, 4, {KERNEL(3, 3), PAD(3, 3)}},                   // windows of nothing but padding
   {1, 3, 9, 9, 4, {KERNEL(2, 2), STRIDE(3, 3)}},                // pixels that no window sees
   {2, 3, 5, 5, 4, {KERNEL(5, 5), STRIDE(5, 5)}},
+  {9, 32, 17, 17, 32, {KERNEL(3, 3), STRIDE(2, 2), PAD(1, 1)}},  // more places than fit one pass
+  {3, 96, 5, 7, 32, {KERNEL(1, 1)}},
+  {2, 256, 3, 2, 256, {KERNEL(3, 3), PAD(1, 1)}},               // weights outweigh images
 };
 
 // Positions of a window; a stride or dilation of 0 is 1, as dispatch reads it.

@@ -95,15 +95,16 @@ static void blocked_convolutions_agree(void **state) {
 
 // ---- who carries them out ----
 
-static const char *impl_of(void *ctx, const conv_case *c) {
+static const char *impl_of(void *ctx, am_op op, am_dtype image, const conv_case *c) {
   const am_conv2d_desc d = desc_of(c);
   const char *name = NULL;
-  am_ok(am_cpu_conv_impl(ctx, AM_OP_conv2d, &d, AM_F32, AM_SHAPE(c->n, c->ci, c->size_h, c->size_w),
+  am_ok(am_cpu_conv_impl(ctx, op, &d, image, AM_SHAPE(c->n, c->ci, c->size_h, c->size_w),
                          AM_SHAPE(c->co, c->ci, c->kh, c->kw), &name));
   return name;
 }
 
-// With AVX-512 a large batch is oneDNN's, a batch of one small image is not; without, nothing is.
+// With AVX-512 a large batch is oneDNN's, a batch of one small image is not; without, nothing is. With AMX
+// the weight gradients that oneDNN is slow at are ours.
 static void shape_and_machine_decide(void **state) {
   const conv_case middle = {128, 128, 16, 16, 128, 3, 3, 1, 1, 1, 1},
                   dcgan = {1, 256, 8, 8, 512, 4, 4, 2, 1, 1, 1};
@@ -112,9 +113,15 @@ static void shape_and_machine_decide(void **state) {
   am_ok(am_backend_cpu.open(&(am_device_cfg){.kind = "cpu"}, &ctx));
   am_ok(am_backend_cpu.describe(ctx, text, sizeof text));
   const bool avx512 = strstr(text, "AVX-512") != NULL;
-  assert_int_equal(strcmp(impl_of(ctx, &middle), "gemm") == 0, !avx512);
-  assert_string_equal(impl_of(ctx, &dcgan), "gemm");
+  assert_int_equal(strcmp(impl_of(ctx, AM_OP_conv2d, AM_F32, &middle), "gemm") == 0, !avx512);
+  assert_string_equal(impl_of(ctx, AM_OP_conv2d, AM_F32, &dcgan), "gemm");
   assert_non_null(strstr(text, "1 thread)"));
+  if (strstr(text, "AMX")) {
+    const conv_case wide = {128, 256, 8, 8, 256, 3, 3, 1, 1, 1, 1};
+    assert_string_equal(impl_of(ctx, AM_OP_conv2d_grad_weight, AM_BF16, &wide), "amx");
+    assert_string_not_equal(impl_of(ctx, AM_OP_conv2d_grad_weight, AM_BF16, &middle), "amx");
+    assert_string_not_equal(impl_of(ctx, AM_OP_conv2d, AM_BF16, &wide), "amx");
+  }
   am_backend_cpu.close(ctx);
 }
 

@@ -35,6 +35,7 @@ static am_err cpu_open(const am_device_cfg *cfg, void **ctx) {
   cpu->threads = cfg->threads > 0 ? cfg->threads : 1;
   cpu->avx512 = has_isa(dnnl_cpu_isa_avx512_core);
   cpu->bf16 = has_isa(dnnl_cpu_isa_avx512_core_bf16);
+  cpu->amx = has_isa(dnnl_cpu_isa_avx512_core_amx) && am_cpu_amx_request();
   am_cpu_use_threads(cpu);
   AM_GO_DNNL(done, dnnl_engine_create(&cpu->engine, dnnl_cpu, 0));
   AM_GO_DNNL(done, dnnl_stream_create(&cpu->stream, cpu->engine, dnnl_stream_in_order));
@@ -169,6 +170,8 @@ static bool takes_bf16(am_op op, const void *desc, const am_view *in) {
     case AM_OP_conv2d:
     case AM_OP_conv2d_grad_input:
     case AM_OP_conv2d_grad_weight: return ((const am_conv2d_desc *)desc)->groups == 1;
+    case AM_OP_conv2d_affine:
+    case AM_OP_conv2d_affine_add: return ((const am_conv2d_affine_desc *)desc)->conv.groups == 1;
     case AM_OP_max_pool2d:
     case AM_OP_pool_scatter:
     case AM_OP_pool_gather:

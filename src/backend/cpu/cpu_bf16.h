@@ -91,6 +91,12 @@ void am_cpu_narrow_all(const am_cpu *cpu, const float *x, am_bf16 *y, int64_t co
 AM_MUST_USE am_err am_cpu_conv_plain_bf16(am_cpu *cpu, am_op op, const am_cpu_conv *c, am_bf16 *x, float *w,
                                           am_bf16 *y);
 
+// Those that our own AMX kernel carries out, and it (cpu_amx.c): dw is (co, kh, kw, ci).
+bool am_cpu_amx_request(void);  // whether this process may use AMX
+bool am_cpu_amx_suits(const am_cpu *cpu, am_op op, const am_cpu_conv *c);
+AM_MUST_USE am_err am_cpu_amx_grad_weight(am_cpu *cpu, const am_cpu_conv *c, const am_bf16 *x, const am_bf16 *dy,
+                                          float *dw);
+
 // Any shape and layout; kinds without a loop of their own run wide.
 am_err am_cpu_unary_bf16(am_cpu *cpu, const am_unary_desc *desc, const am_view *in, am_view *out);
 am_err am_cpu_binary_bf16(am_cpu *cpu, const am_binary_desc *desc, const am_view *in, am_view *out);
@@ -98,9 +104,9 @@ am_err am_cpu_binary_bf16(am_cpu *cpu, const am_binary_desc *desc, const am_view
 // Images that are rows (am_cpu_is_rows).
 am_err am_cpu_batch_norm_bf16(am_cpu *cpu, const am_norm_desc *desc, const am_view *in, const am_view *residual,
                               am_view *out);
-// act((x) * scale + shift); scale NULL: 1.
+// act(x * scale + shift [+ residual]); scale NULL: 1, residual may be NULL. out may be x.
 am_err am_cpu_scale_shift_bf16(am_cpu *cpu, const am_view *x, const am_view *scale, const am_view *shift,
-                               am_activation act, am_view *out);
+                               const am_bf16 *residual, am_activation act, am_view *out);
 am_err am_cpu_bias_act_grad_bf16(am_cpu *cpu, am_activation act, const am_view *in, am_view *out);
 // The operands of the two gradients: y and dresidual with a residual, else beta.
 typedef struct {

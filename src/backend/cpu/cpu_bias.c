@@ -65,7 +65,7 @@ static void grad_range(const void *arg, int64_t begin, int64_t end) {
 }
 
 am_err am_cpu_bias_act(void *ctx, const am_activation *desc, const am_view *in, am_view *out) {
-  if (in->dtype == AM_BF16) return am_cpu_scale_shift_bf16(ctx, &in[0], NULL, &in[1], *desc, out);
+  if (in->dtype == AM_BF16) return am_cpu_scale_shift_bf16(ctx, &in[0], NULL, &in[1], NULL, *desc, out);
   const bias_args k = {.im = am_cpu_image_of(&in[0]), .slope = am_cpu_slope(*desc), .x = in[0].data,
                        .bias = in[1].data, .out = out[0].data};
   am_cpu_for(ctx, k.im.n * k.im.blocks, am_cpu_grain(k.im.spatial * k.im.lanes), forward_range, &k);

@@ -1,6 +1,6 @@
 // Convolution with a channel's scale and shift, a residual and an activation behind it: evaluation's
 // convolution, normalisation and ReLU as one op.
-#include "backend/cpu/cpu_norm.h"
+#include "backend/cpu/cpu_bf16.h"
 
 typedef struct {
   am_cpu_image im;
@@ -61,12 +61,13 @@ static am_err run_finished(am_cpu *cpu, am_cpu_conv_plan *plan, const am_view *i
 static am_err affine(am_cpu *cpu, am_op op, const am_conv2d_affine_desc *desc, const am_view *in,
                      void *residual, am_view *out) {
   const am_cpu_conv c = am_cpu_conv_of(&desc->conv, in[0].shape, in[1].shape, out[0].shape, in[0].dtype);
-  const bool finishes = am_cpu_conv_is_blocked(cpu, AM_OP_conv2d, &c) &&
-                        !(residual && am_cpu_conv_suits_winograd(&c));
+  const bool finishes = c.bf16 || (am_cpu_conv_is_blocked(cpu, AM_OP_conv2d, &c) &&
+                                   !(residual && am_cpu_conv_suits_winograd(&c)));
   am_cpu_conv_plan *plan = NULL;
   if (finishes) AM_TRY(am_cpu_conv_plan_get(cpu, op, &c, desc->act, &plan));
   if (plan) return run_finished(cpu, plan, in, residual, out[0].data);
   AM_TRY(am_cpu_conv2d(cpu, &desc->conv, in, out));
+  if (c.bf16) return am_cpu_scale_shift_bf16(cpu, &out[0], &in[2], &in[3], residual, desc->act, &out[0]);
   const finish_args k = {.im = am_cpu_image_of(&out[0]), .scale = in[2].data, .shift = in[3].data,
                          .residual = residual, .y = out[0].data, .slope = am_cpu_slope(desc->act)};
   am_cpu_for(cpu, k.im.n * k.im.blocks, am_cpu_grain(k.im.spatial * k.im.lanes), finish_range, &k);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cpu/cpu_internal.h"
+#include "backend/cpu/cpu_bf16.h"
 #include "base/hash.h"
 #include "base/mem.h"
 
@@ -23,6 +23,7 @@ struct am_cpu_conv_plan {
   am_cpu_conv_plan *next;               // owned: same slot of the table
   char name[96];                        // "gemm" when the rule does not give it to oneDNN
   bool is_dnnl;                         // the rule gives it to oneDNN
+  bool is_amx;                          // to our own kernel; oneDNN only reorders the gradient
   bool runs;                            // which has more than reference loops
   dnnl_primitive_t conv, weights;       // weights: reorder from plain, or their gradient's to it; may be NULL
   dnnl_memory_t x, y, w_plain, w, pad;  // pad: oneDNN's scratch memory
@@ -108,17 +109,18 @@ static am_err memory_like(am_cpu *cpu, const_dnnl_primitive_desc_t pd, dnnl_quer
   return AM_OK;
 }
 
-// The reorder between plain weights and the layout that the convolution wants, if they differ.
-static am_err prepare_weights(am_cpu *cpu, am_cpu_conv_plan *p, const_dnnl_primitive_desc_t pd,
-                              bool gradient) {
-  const am_cpu_conv *c = &p->key.conv;
+static am_err plain_weights(am_cpu *cpu, const am_cpu_conv *c, dnnl_format_tag_t tag, dnnl_memory_t *out) {
   const dnnl_dims_t dims = {c->co, c->ci, c->kh, c->kw};
+  AM_TRY_DNNL(am_dnnl_memory(cpu->engine, 4, dims, tag, out));
+  return AM_OK;
+}
+
+// The reorder between plain weights and those that the convolution wants (p->w), if they differ.
+static am_err prepare_weights(am_cpu *cpu, am_cpu_conv_plan *p, bool gradient) {
   am_err err = AM_OK;
   am_dnnl_md plain = NULL, wanted = NULL;
   dnnl_primitive_desc_t reorder = NULL;
-  AM_TRY(memory_like(cpu, pd, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md, &p->w,
-                     &p->w_bytes));
-  AM_TRY_DNNL(am_dnnl_memory(cpu->engine, 4, dims, dnnl_oihw, &p->w_plain));
+  AM_TRY(plain_weights(cpu, &p->key.conv, dnnl_oihw, &p->w_plain));
   AM_TRY_DNNL(am_dnnl_memory_md(p->w_plain, &plain));
   AM_TRY_DNNL(am_dnnl_memory_md(p->w, &wanted));
   if (dnnl_memory_desc_equal(plain, wanted)) {
@@ -152,7 +154,21 @@ static am_err prepare(am_cpu *cpu, am_cpu_conv_plan *p, const_dnnl_primitive_des
   }
   if (op == AM_OP_conv2d_affine_add) AM_TRY(memory_like(cpu, pd, dnnl_query_dst_md, &p->residual, &bytes));
   AM_TRY(memory_like(cpu, pd, dnnl_query_scratchpad_md, &p->pad, &p->pad_bytes));
-  return prepare_weights(cpu, p, pd, op == AM_OP_conv2d_grad_weight);
+  const bool gradient = op == AM_OP_conv2d_grad_weight;
+  AM_TRY(memory_like(cpu, pd, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md, &p->w,
+                     &p->w_bytes));
+  return prepare_weights(cpu, p, gradient);
+}
+
+// Our own kernel writes (co, kh, kw, ci), which is plain where there is one tap.
+static am_err prepare_amx(am_cpu *cpu, am_cpu_conv_plan *p) {
+  const am_cpu_conv *c = &p->key.conv;
+  p->is_amx = p->runs = true;
+  snprintf(p->name, sizeof p->name, "amx");
+  if (c->kh * c->kw == 1) return AM_OK;
+  p->w_bytes = (size_t)(c->co * c->kh * c->kw * c->ci) * sizeof(float);
+  AM_TRY(plain_weights(cpu, c, dnnl_ohwi, &p->w));
+  return prepare_weights(cpu, p, true);
 }
 
 static am_err plan_new(am_cpu *cpu, const plan_key *key, am_cpu_conv_plan **out) {
@@ -161,10 +177,14 @@ static am_err plan_new(am_cpu *cpu, const plan_key *key, am_cpu_conv_plan **out)
   dnnl_primitive_desc_t pd = NULL;
   AM_GO(done, AM_NEW(&p));
   p->key = *key;
-  p->is_dnnl = key->conv.bf16 ? key->conv.groups == 1 : am_cpu_conv_is_blocked(cpu, (am_op)key->op, &key->conv);
-  snprintf(p->name, sizeof p->name, "%s", p->is_dnnl ? "nothing" : "gemm");
-  if (p->is_dnnl) AM_GO(done, choose_pd(cpu, key, &pd));
-  if (pd) AM_GO(done, prepare(cpu, p, pd));
+  if (am_cpu_amx_suits(cpu, (am_op)key->op, &key->conv)) {
+    AM_GO(done, prepare_amx(cpu, p));
+  } else {
+    p->is_dnnl = key->conv.bf16 ? key->conv.groups == 1 : am_cpu_conv_is_blocked(cpu, (am_op)key->op, &key->conv);
+    snprintf(p->name, sizeof p->name, "%s", p->is_dnnl ? "nothing" : "gemm");
+    if (p->is_dnnl) AM_GO(done, choose_pd(cpu, key, &pd));
+    if (pd) AM_GO(done, prepare(cpu, p, pd));
+  }
   *out = p;
   p = NULL;
 done:
@@ -247,7 +267,20 @@ static am_err reorder_weights(am_cpu *cpu, am_cpu_conv_plan *p, dnnl_memory_t fr
   return AM_OK;
 }
 
+static am_err run_amx(am_cpu *cpu, am_cpu_conv_plan *p, void *x, void *w, void *y) {
+  void *dw = w;
+  if (p->weights) AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_WEIGHTS, (int64_t)p->w_bytes, 1, &dw));
+  AM_TRY(am_cpu_amx_grad_weight(cpu, &p->key.conv, x, y, dw));
+  if (!p->weights) return AM_OK;
+  AM_TRY_DNNL(dnnl_memory_set_data_handle(p->w_plain, w));
+  AM_TRY_DNNL(dnnl_memory_set_data_handle(p->w, dw));
+  AM_TRY(reorder_weights(cpu, p, p->w, p->w_plain));
+  AM_TRY_DNNL(dnnl_stream_wait(cpu->stream));
+  return AM_OK;
+}
+
 am_err am_cpu_conv_plan_run(am_cpu *cpu, am_cpu_conv_plan *p, void *x, void *w, void *y) {
+  if (p->is_amx) return run_amx(cpu, p, x, w, y);
   return am_cpu_conv_plan_run_affine(cpu, p, x, w, NULL, NULL, y);
 }
 

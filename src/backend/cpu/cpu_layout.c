@@ -98,6 +98,11 @@ static bool choose_bf16(am_op op, const void *desc, am_view *in, am_view *out) {
       if (((const am_conv2d_desc *)desc)->groups > 1) return false;
       images_nhwc(op, in, out);
       return true;
+    case AM_OP_conv2d_affine:
+    case AM_OP_conv2d_affine_add:
+      if (((const am_conv2d_affine_desc *)desc)->conv.groups > 1) return false;
+      images_nhwc(op, in, out);
+      return true;
     case AM_OP_max_pool2d:
     case AM_OP_pool_scatter:
     case AM_OP_pool_gather:

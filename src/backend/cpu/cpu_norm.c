@@ -155,7 +155,7 @@ am_err am_cpu_batch_norm_add(void *ctx, const am_norm_desc *desc, const am_view 
 }
 
 am_err am_cpu_scale_shift(void *ctx, const am_no_desc *desc, const am_view *in, am_view *out) {
-  if (in->dtype == AM_BF16) return am_cpu_scale_shift_bf16(ctx, &in[0], &in[1], &in[2], (am_activation){0}, out);
+  if (in->dtype == AM_BF16) return am_cpu_scale_shift_bf16(ctx, &in[0], &in[1], &in[2], NULL, (am_activation){0}, out);
   const norm_args k = args_of((am_activation){0}, in, out);
   am_cpu_for(ctx, k.im.n * k.im.blocks, am_cpu_grain(k.im.spatial * k.im.lanes), scale_shift_range, &k);
   return AM_OK;

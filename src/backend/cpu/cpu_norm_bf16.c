@@ -180,7 +180,7 @@ am_err am_cpu_batch_norm_bf16(am_cpu *cpu, const am_norm_desc *desc, const am_vi
 }
 
 am_err am_cpu_scale_shift_bf16(am_cpu *cpu, const am_view *x, const am_view *scale, const am_view *shift,
-                               am_activation act, am_view *out) {
+                               const am_bf16 *residual, am_activation act, am_view *out) {
   rows_args k = rows_of(x);
   float *mean = NULL;
   AM_TRY(channel_rows(cpu, &k, 3, &mean));
@@ -195,8 +195,9 @@ am_err am_cpu_scale_shift_bf16(am_cpu *cpu, const am_view *x, const am_view *sca
   k.scale = factor;
   k.shift = term;
   k.slope = am_cpu_slope(act);
+  k.residual = residual;
   k.out = out->data;
-  am_cpu_for(cpu, k.chunks, rows_grain(&k), affine_range, &k);
+  am_cpu_for(cpu, k.chunks, rows_grain(&k), residual ? affine_add_range : affine_range, &k);
   return AM_OK;
 }
 
