@@ -39,7 +39,7 @@ ends_with() {
 
 # Hashes of everything in a store that must not depend on who made it: artefacts without their notes.
 store_digest() {
-  (cd "$1/store" && find . -type f ! -name provenance.json ! -name MANIFEST ! -name DONE ! -name '*.lease*' |
+  (cd "$1/store" && find . -type f ! -name provenance.json ! -name MANIFEST ! -name DONE ! -name '*.lease*' ! -path '*.part.*' |
     sort | xargs sha256sum)
 }
 
