@@ -38,6 +38,7 @@ static am_err pipeline_for(augmenter *a, const am_image *image) {
 // "cow/1.jpg" -> "cow/1-2.png"; the only copy keeps the plain name.
 static am_err copy_name(const char *path, int64_t copy, int64_t copies, char **out) {
   const char *dot = strrchr(path, '.');
+  if (dot && strpbrk(dot, "#/")) dot = NULL;  // "batch.bin#7" is image 7 of a packed file
   int stem = (int)(dot ? dot - path : (long)strlen(path));
   if (copies == 1) return am_str_format(out, "%.*s.png", stem, path);
   return am_str_format(out, "%.*s-%lld.png", stem, path, (long long)copy);
@@ -60,11 +61,10 @@ done:
   return err;
 }
 
-static am_err augment_one(augmenter *a, const am_image_files *files, const char *dir, int64_t i,
-                          const am_output *out) {
+static am_err augment_one(augmenter *a, const am_image_files *files, int64_t i, const am_output *out) {
   am_err err = AM_OK;
   am_image read = {0}, resized = {0};
-  AM_GO(done, am_image_files_read(files, dir, i, &read));
+  AM_GO(done, am_image_files_read(files, i, &read));
   const am_image *image = &read;
   if (a->size > 0) {
     AM_GO(done, am_image_resize(&read, a->size, a->size, AM_RESIZE_BILINEAR, &resized));
@@ -91,7 +91,8 @@ static am_err write_sheet(const augmenter *a, const am_output *out) {
 
 static am_err run(am_app *app) {
   am_err err = AM_OK;
-  const char *policy = NULL, *dir = NULL, *out_dir = NULL;
+  const char *policy = NULL, *out_dir = NULL;
+  am_image_choice images = {0};
   bool force = false, go = false;
   augmenter a = {.copies = 4};
   am_node *root = NULL;
@@ -100,7 +101,7 @@ static am_err run(am_app *app) {
   const am_option options[] = {
       {"--policy", AM_OPTION_TEXT, &policy, "POLICY.yaml",
        "list of transforms, or an arm with the key `augment`"},
-      {"--images", AM_OPTION_TEXT, &dir, "DIR", "images to transform (with everything below)"},
+      AM_IMAGE_OPTIONS(&images),
       {"--out", AM_OPTION_TEXT, &out_dir, "DIR", "folder that the results go to, with contact-sheet.png"},
       {"--copies", AM_OPTION_I64, &a.copies, "N", "results per image (4)"},
       {"--size", AM_OPTION_I64, &a.size, "PX", "resize to PX x PX first (default: their own size)"},
@@ -109,17 +110,16 @@ static am_err run(am_app *app) {
   };
   AM_TRY(am_command_begin(app, options, AM_COUNT_OF(options), 0, 0, &go));
   if (!go) return AM_OK;
-  AM_CHECK(policy && dir && out_dir, AM_ERR_CONFIG,
-           "augment needs --policy POLICY.yaml, --images DIR and --out DIR");
+  AM_CHECK(policy && out_dir, AM_ERR_CONFIG, "augment needs --policy POLICY.yaml and --out DIR");
   AM_CHECK(a.copies >= 1 && a.copies <= MOST_COPIES, AM_ERR_CONFIG, "--copies %lld, expected 1 to %d",
            (long long)a.copies, MOST_COPIES);
   AM_CHECK(a.size >= 0 && a.size <= 4096, AM_ERR_CONFIG, "--size %lld, expected 1 to 4096",
            (long long)a.size);
   AM_GO(done, am_yaml_read(policy, &root));
   AM_GO(done, find_list(root, &a.list));
-  AM_GO(done, am_image_files_find(dir, &files));
+  AM_GO(done, am_image_files_choose(app, &images, &files));
   AM_GO(done, am_output_begin(out_dir, force, &out));
-  for (int64_t i = 0; i < files.count; i++) AM_GO(done, augment_one(&a, &files, dir, i, &out));
+  for (int64_t i = 0; i < files.count; i++) AM_GO(done, augment_one(&a, &files, i, &out));
   AM_GO(done, write_sheet(&a, &out));
   AM_GO(done, am_output_commit(&out));
   fprintf(app->out, "wrote %lld images and contact-sheet.png to %s\n", (long long)(files.count * a.copies),
@@ -135,7 +135,8 @@ done:
 
 const am_command am_cmd_augment = {
     .name = "augment",
-    .usage = "--policy POLICY.yaml --images DIR --out DIR [--copies N] [--size PX] [--seed S]",
+    .usage =
+        "--policy POLICY.yaml --images DIR|--manifest NAME --out DIR [--copies N] [--size PX] [--seed S]",
     .doc = "show what a policy of online transforms does to images",
     .help =
         "A policy is what an arm has under `augment`:  [horizontal_flip, {rotation: {degrees: 15}}]\n"

@@ -21,7 +21,6 @@ typedef struct {
 } input;
 
 typedef struct {
-  const char *dir;  // borrowed
   am_preprocess preprocess;
   am_dtype compute;  // of the convolutions
   int64_t most_batch;
@@ -41,7 +40,7 @@ typedef struct {
 
 static am_err read_image(const predictor *p, int64_t i, am_image *out) {
   am_image read = {0};
-  AM_TRY(am_image_files_read(&p->files, p->dir, i, &read));
+  AM_TRY(am_image_files_read(&p->files, i, &read));
   am_err err = am_preprocess_image(&p->preprocess, &read, out);
   am_image_fini(&read);
   return err;
@@ -140,6 +139,20 @@ static am_err put_class_names(am_h5 *h, const predictor *p, char *names) {
   return err;
 }
 
+// A data set knows what its images show: numbers of its classes, which need not be those of the weights.
+static am_err put_labels(am_h5 *h, const predictor *p) {
+  const am_file_list *list = &p->files.list;
+  int32_t *label = NULL;
+  AM_TRY(AM_NEW_ARRAY(&label, list->count));
+  for (int64_t i = 0; i < list->count; i++) label[i] = list->entry[i].label;
+  am_err err = am_h5_put(h, "label", AM_H5_I32, 1, &list->count, label);
+  if (!err)
+    err = am_h5_put_attr_texts(h, "label", "class_names", (const char *const *)list->class_name,
+                               list->class_count);
+  free(label);
+  return err;
+}
+
 static am_err write_results(const predictor *p, const am_network_choice *net, const char *path) {
   am_err err = AM_OK;
   am_h5 *h = NULL;
@@ -150,6 +163,7 @@ static am_err write_results(const predictor *p, const am_network_choice *net, co
   AM_GO(done, am_h5_put_text(h, "file", (const char *const *)p->files.path, p->files.count));
   AM_GO(done, am_network_text(net, "classes", &classes));
   if (classes) AM_GO(done, put_class_names(h, p, classes));
+  if (p->files.manifest) AM_GO(done, put_labels(h, p));
   AM_GO(done, am_h5_put_attr_text(h, "", "model", p->model->def->name));
   AM_GO(done, am_sha256_file(net->weights, sha256));
   AM_GO(done, am_h5_put_attr_text(h, "", "weights_sha256", sha256));
@@ -167,6 +181,7 @@ done:
 // ---- the command ----
 
 typedef struct {
+  am_image_choice images;
   const char *out, *preprocess, *precision;
   int64_t size, batch, decoders;
 } predict_options;
@@ -188,9 +203,8 @@ done:
   return err;
 }
 
-static am_err check_options(const predict_options *o, const am_network_choice *net, const char *dir) {
-  AM_CHECK(net->weights && dir && o->out, AM_ERR_CONFIG,
-           "predict needs --weights FILE, --images DIR and --out F.h5");
+static am_err check_options(const predict_options *o, const am_network_choice *net) {
+  AM_CHECK(net->weights && o->out, AM_ERR_CONFIG, "predict needs --weights FILE and --out F.h5");
   AM_CHECK(o->size >= 0 && o->size <= 4096, AM_ERR_CONFIG, "--size %lld, expected 1 to 4096",
            (long long)o->size);
   AM_CHECK(o->batch >= 1 && o->batch <= 4096, AM_ERR_CONFIG, "--batch %lld, expected 1 to 4096",
@@ -223,7 +237,7 @@ static am_err predict(am_app *app, const predict_options *o, am_network_choice *
   AM_TRY(am_compute_type(device, o->precision, &p->compute));
   AM_TRY(am_network_find(net, &def));
   AM_TRY(find_preprocess(o, net, def, &p->preprocess));
-  AM_TRY(am_image_files_find(p->dir, &p->files));
+  AM_TRY(am_image_files_choose(app, &o->images, &p->files));
   AM_TRY(find_size(p, &net->cfg.size));
   AM_TRY(am_network_load(net, device, &p->model));
   p->classes = p->model->cfg.classes;
@@ -253,7 +267,7 @@ static am_err run(am_app *app) {
   const am_option options[] = {
       {"--model", AM_OPTION_TEXT, &net.model, "NAME", "classifier (default: what the weights say)"},
       {"--weights", AM_OPTION_TEXT, &net.weights, "FILE", "its weights, safetensors"},
-      {"--images", AM_OPTION_TEXT, &p.dir, "DIR", "images (with everything below)"},
+      AM_IMAGE_OPTIONS(&o.images),
       {"--out", AM_OPTION_TEXT, &o.out, "F.h5", "where logits and file names go"},
       {"--preprocess", AM_OPTION_TEXT, &o.preprocess, "WORDS",
        "what the network sees (default: what the weights say; else its usual)"},
@@ -267,7 +281,7 @@ static am_err run(am_app *app) {
   };
   AM_TRY(am_command_begin(app, options, AM_COUNT_OF(options), 0, 0, &go));
   if (!go) return AM_OK;
-  AM_TRY(check_options(&o, &net, p.dir));
+  AM_TRY(check_options(&o, &net));
   p.most_batch = o.batch;
   AM_GO(done, am_app_device(app, 0, &device));
   AM_GO(done, predict(app, &o, &net, device, &p));
@@ -279,15 +293,17 @@ done:
 
 const am_command am_cmd_predict = {
     .name = "predict",
-    .usage = "--weights FILE --images DIR --out F.h5 [--model NAME] [--preprocess WORDS] [--precision bf16]",
-    .doc = "logits of a folder of images, as HDF5",
+    .usage =
+        "--weights FILE --images DIR|--manifest NAME --out F.h5 [--model NAME] [--preprocess WORDS] "
+        "[--precision bf16]",
+    .doc = "logits of a folder of images or of a data set, as HDF5",
     .help =
         "F.h5 gets `logits` (images x classes, f32), `file` (path below DIR, in byte order), `class_name` "
         "where the\n"
-        "weights state the classes, and attributes model, weights_sha256, preprocess and precision. A "
-        "corrupt "
-        "image is\n"
-        "an error, and nothing is written then.\n"
+        "weights state the classes, of a data set also `label` with its own class names, and attributes "
+        "model,\n"
+        "weights_sha256, preprocess and precision. A corrupt image is an error, and nothing is written "
+        "then.\n"
         "\n"
         "WORDS, separated by commas, change what would be done without them; of two for one thing the later "
         "counts:\n"

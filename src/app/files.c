@@ -64,6 +64,7 @@ static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const 
 am_err am_image_files_find(const char *dir, am_image_files *out) {
   am_err err = AM_OK;
   am_image_files files = {0};
+  AM_GO(failed, am_mem_strdup(dir, &files.dir));
   AM_GO(failed, find_below(dir, "", 0, &files));
   AM_CHECK_GO(failed, files.count > 0, AM_ERR_DATA, "%s holds no image (.jpg, .jpeg or .png)", dir);
   qsort(files.path, (size_t)files.count, sizeof *files.path, by_bytes);
@@ -74,15 +75,43 @@ failed:
   return err;
 }
 
+static am_err list_set(const am_app *app, const am_image_choice *choice, am_image_files *out) {
+  am_err err = AM_OK;
+  am_image_files files = {0};
+  AM_GO(failed, am_manifest_load(choice->manifest, app->manifest_dir, &files.manifest));
+  AM_GO(failed, am_manifest_list(files.manifest, app->data_dir, &(am_selection){.split = choice->split},
+                                 &files.list));
+  AM_GO(failed, AM_NEW_ARRAY(&files.path, files.list.count));
+  for (; files.count < files.list.count; files.count++)
+    AM_GO(failed, am_mem_strdup(files.list.entry[files.count].path, &files.path[files.count]));
+  *out = files;
+  return AM_OK;
+failed:
+  am_image_files_fini(&files);
+  return err;
+}
+
+am_err am_image_files_choose(const am_app *app, const am_image_choice *choice, am_image_files *out) {
+  AM_CHECK(!choice->dir != !choice->manifest, AM_ERR_CONFIG,
+           "%s needs either --images DIR or --manifest NAME", app->command->name);
+  AM_CHECK(choice->manifest || !choice->split, AM_ERR_CONFIG,
+           "--split %s is of a data set: give --manifest too", choice->split);
+  return choice->dir ? am_image_files_find(choice->dir, out) : list_set(app, choice, out);
+}
+
 void am_image_files_fini(am_image_files *files) {
   for (int64_t i = 0; i < files->count; i++) free(files->path[i]);
   free(files->path);
+  free(files->dir);
+  am_file_list_fini(&files->list);
+  am_manifest_free(files->manifest);
   *files = (am_image_files){0};
 }
 
-am_err am_image_files_read(const am_image_files *files, const char *dir, int64_t i, am_image *out) {
+am_err am_image_files_read(const am_image_files *files, int64_t i, am_image *out) {
   char *path = NULL;
-  AM_TRY(am_path_join(dir, files->path[i], &path));
+  if (files->manifest) return am_manifest_image(files->manifest, &files->list, i, out);
+  AM_TRY(am_path_join(files->dir, files->path[i], &path));
   am_err err = am_image_read(path, out);
   free(path);
   return err;

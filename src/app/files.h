@@ -5,20 +5,36 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "app/command.h"
 #include "base/err.h"
-#include "data/image.h"
+#include "data/manifest.h"
 
-// The images below a folder (.jpg .jpeg .png, any case), as paths below it in byte order.
+// The images that a command works on: those below a folder (.jpg .jpeg .png, any case), as paths below it in
+// byte order, or those of a data set in the order of its listing.
 typedef struct {
   char **path;  // owned
   int64_t count, capacity;
+  char *dir;              // owned: the folder
+  am_manifest *manifest;  // owned: the data set, or NULL
+  am_file_list list;      // owned: its images
 } am_image_files;
 // Errors: AM_ERR_IO the folder cannot be read; AM_ERR_DATA no image in it.
 AM_MUST_USE am_err am_image_files_find(const char *dir, am_image_files *out);
+// What --images or --manifest and --split say; exactly one of the first two. Errors: AM_ERR_CONFIG; as
+// am_image_files_find and am_manifest_list.
+typedef struct {
+  const char *dir, *manifest, *split;
+} am_image_choice;
+#define AM_IMAGE_OPTIONS(c)                                                                                \
+  {"--images", AM_OPTION_TEXT, &(c)->dir, "DIR", "the images (with everything below)"},                    \
+      {"--manifest", AM_OPTION_TEXT, &(c)->manifest, "NAME", "or those of a data set, in DATA/<name>/"}, { \
+    "--split", AM_OPTION_TEXT, &(c)->split, "NAME", "only this split of the data set"                      \
+  }
+AM_MUST_USE am_err am_image_files_choose(const am_app *app, const am_image_choice *choice,
+                                         am_image_files *out);
 void am_image_files_fini(am_image_files *files);
 // Image i, RGB. Errors: AM_ERR_DATA naming the file.
-AM_MUST_USE am_err am_image_files_read(const am_image_files *files, const char *dir, int64_t i,
-                                       am_image *out);
+AM_MUST_USE am_err am_image_files_read(const am_image_files *files, int64_t i, am_image *out);
 
 // A folder that appears whole or not at all: it is filled beside its place and then renamed.
 // A folder with something in it is never overwritten; with force it is set aside as PATH.old.

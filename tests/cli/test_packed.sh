@@ -56,6 +56,13 @@ check "ImageNet's mean has three channels" 2 'are for images of 1 channels' "$AU
 rgb=$(find rgb/store -name model.safetensors)
 check "the others that they see RGB" 0 'wrote 6 x 2 logits' "$AUGMINT" predict --weights "$rgb" --images images --preprocess half --out rgb.h5
 
+check "logits of a data set" 0 'wrote 6 x 2 logits' "$AUGMINT" predict --weights "$weights" --manifest dots.yaml --split test --data sets --out set.h5
+check "neither a folder nor a set" 2 'either --images DIR or --manifest NAME' "$AUGMINT" predict --weights "$weights" --out x.h5
+check "a split of nothing" 2 'give --manifest too' "$AUGMINT" predict --weights "$weights" --images images --split test --out x.h5
+echo '[horizontal_flip]' >policy.yaml
+check "augment a data set" 0 'wrote 12 images' "$AUGMINT" augment --policy policy.yaml --manifest dots.yaml --split test --data sets --copies 2 --out seen
+check "by the numbers of its images" 0 'train-images#[0-9]{7}-1.png' ls seen
+
 gunzip sets/dots/train-images.gz
 check "unpacked, it is the same set" 0 'nothing to do' "$AUGMINT" run grey.yaml --data sets
 printf x >>sets/dots/train-images
