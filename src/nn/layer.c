@@ -7,7 +7,7 @@
 #include "nn/module.h"
 
 am_err am_pass_forget(am_pass *pass, int64_t mark, am_tensor *x) {
-  if (am_graph_recording(pass->graph)) return AM_OK;
+  if (am_graph_recording(pass->graph) && x->requires_grad) return AM_OK;
   return am_graph_release_to(pass->graph, mark, &x, 1);
 }
 
@@ -201,21 +201,33 @@ static am_err normalise_running(am_batch_norm_layer *m, am_pass *pass, am_tensor
   return AM_OK;
 }
 
+static bool normalises_by_batch(const am_batch_norm_layer *m, const am_pass *pass) {
+  return pass->train && !m->weight->hold_statistics;
+}
+
 am_err am_norm_act_forward(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor *residual,
                            am_activation act, am_tensor **y) {
-  bool by_batch = pass->train && !m->weight->hold_statistics;
-  return by_batch ? normalise_batch(m, pass, x, residual, act, y)
-                  : normalise_running(m, pass, x, residual, act, y);
+  return normalises_by_batch(m, pass) ? normalise_batch(m, pass, x, residual, act, y)
+                                      : normalise_running(m, pass, x, residual, act, y);
 }
 
 am_err am_batch_norm_forward(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor **y) {
   return am_norm_act_forward(m, pass, x, NULL, AM_NO_ACTIVATION, y);
 }
 
+// Whether a gradient could be asked for that passes here: not in parts that are frozen from the input on.
+static bool is_differentiated(const am_conv *conv, const am_batch_norm_layer *norm, const am_tensor *x,
+                              const am_tensor *residual) {
+  return x->requires_grad || conv->weight->value->requires_grad || norm->weight->value->requires_grad ||
+         norm->bias->value->requires_grad || (residual && residual->requires_grad);
+}
+
 am_err am_conv_norm_act_forward(am_conv *conv, am_batch_norm_layer *norm, am_pass *pass, am_tensor *x,
                                 am_tensor *residual, am_activation act, am_tensor **y) {
   am_graph *g = pass->graph;
-  if (pass->train || am_graph_recording(g) || conv->cfg.transposed || conv->bias) {
+  bool one_op = !normalises_by_batch(norm, pass) && !conv->cfg.transposed && !conv->bias &&
+                !(am_graph_recording(g) && is_differentiated(conv, norm, x, residual));
+  if (!one_op) {
     AM_TRY(am_conv_forward(conv, pass, x, &x));
     return am_norm_act_forward(norm, pass, x, residual, act, y);
   }

@@ -24,8 +24,8 @@ typedef struct am_pass {
   uint64_t draws;       // counts random layers within this pass; starts at 0
 } am_pass;
 
-// Evaluation remembers nothing: where no tape is recorded, gives back whatever the pass has made since `mark`
-// (am_graph_mark) except x. Networks call it between their blocks.
+// Evaluation remembers nothing: where no tape is recorded, and in parts that are frozen from the input on, gives
+// back whatever the pass has made since `mark` (am_graph_mark) except x. Networks call it between their blocks.
 AM_MUST_USE am_err am_pass_forget(am_pass *pass, int64_t mark, am_tensor *x);
 
 // The compute type that an experiment calls "fp32" or "bf16". Errors: AM_ERR_CONFIG another word;
@@ -67,8 +67,9 @@ AM_MUST_USE am_err am_batch_norm_init(am_batch_norm_layer *m, am_params *ps, con
 AM_MUST_USE am_err am_batch_norm_forward(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor **y);
 
 // y = act(norm(x) [+ residual]) and y = act(norm(conv(x)) [+ residual]); residual may be NULL. Training
-// uses ops that fuse the normalisation with what follows, an evaluation that records nothing one op for
-// the whole, an evaluation that is differentiated (a saliency map) primitive ops.
+// uses ops that fuse the normalisation with what follows, an evaluation that records nothing (or a frozen
+// part, with hold_statistics) one op for the whole, an evaluation that is differentiated (a saliency map)
+// primitive ops.
 #define AM_NO_ACTIVATION ((am_activation){0})
 #define AM_RELU ((am_activation){.on = true})
 #define AM_LEAKY_RELU(s) ((am_activation){.on = true, .slope = (s)})

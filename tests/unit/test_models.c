@@ -281,6 +281,49 @@ static void zero_init_residual_silences_the_last_batch_norm(void **state) {
   am_device_close(dev);
 }
 
+// Bytes that a training pass holds when it is through, and its logits (2, 10).
+static size_t training_pass(am_device *dev, am_model *m, bool train, float logits[20]) {
+  am_graph *g = NULL;
+  am_tensor *x = NULL, *y = NULL;
+  am_random_desc noise = {AM_RAND_NORMAL, AM_F32, AM_SHAPE(2, 3, 32, 32), 5, 0, 12};
+  am_ok(am_graph_new(dev, &g));
+  am_graph_record(g, train);
+  am_pass pass = {.graph = g, .train = train, .update_stats = train};
+  size_t before = am_device_memory_now(dev).live_bytes;
+  am_ok(am_random(g, noise, &x));
+  am_ok(am_model_forward(m, &pass, x, &y));
+  size_t held = am_device_memory_now(dev).live_bytes - before;
+  am_ok(am_tensor_to_host(y, logits));
+  am_graph_free(g);
+  return held;
+}
+
+// What is frozen from the input on, BatchNorm included, is evaluated: the same bits, and no memory.
+static void a_frozen_backbone_is_an_evaluation(void **state) {
+  static const char *const names[] = {"resnet18_cifar", "resnet50_cifar", "preact_resnet18"};
+  am_device *dev = device();
+  for (int k = 0; k < 3; k++) {
+    am_model *whole = NULL, *frozen = NULL;
+    char head[AM_MODEL_HEAD];
+    float logits[20], evaluated[20];
+    am_model_cfg cfg = {.width = 8};
+    am_ok(am_model_new(names[k], &cfg, dev, 1, &whole));
+    am_ok(am_model_declare(names[k], &cfg, &frozen));
+    assert_string_equal(am_model_head(frozen, head), k < 2 ? "fc" : "linear");
+    am_params_freeze(frozen->params, "conv1", true);
+    am_params_freeze(frozen->params, "bn1", true);
+    am_params_freeze(frozen->params, "layer?", true);
+    am_ok(am_params_commit(frozen->params, dev, AM_F32, 1));
+    size_t all = training_pass(dev, whole, true, logits), last = training_pass(dev, frozen, true, logits);
+    training_pass(dev, frozen, false, evaluated);
+    assert_memory_equal(logits, evaluated, sizeof logits);
+    if (last > all / 10) fail_msg("%s holds %zu bytes, %zu when all is trained", names[k], last, all);
+    am_model_free(whole);
+    am_model_free(frozen);
+  }
+  am_device_close(dev);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(parameter_counts),
@@ -289,6 +332,7 @@ int main(void) {
       cmocka_unit_test(refuses_what_a_model_cannot_have),
       cmocka_unit_test(generator_checks_its_latent),
       cmocka_unit_test(starts_as_the_references_do),
+      cmocka_unit_test(a_frozen_backbone_is_an_evaluation),
       cmocka_unit_test(zero_init_residual_silences_the_last_batch_norm),
   };
   return cmocka_run_group_tests_name("models", tests, NULL, NULL);
