@@ -2,10 +2,12 @@
 // a process for each row, and what is printed.
 #define _DEFAULT_SOURCE  // mkstemp
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "app/command.h"
@@ -72,11 +74,28 @@ static am_err measure_here(bench_command *c, const am_bench_row *row) {
   return AM_OK;
 }
 
-// Runs `augmint bench ROW --here --json FILE` and waits for it.
+// Waits for the process of a row. A signal that would stop this one stops it first.
+static am_err wait_for(pid_t child, const char *name) {
+  static const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+  int status = 0;
+  bool told = false;
+  pid_t ended;
+  while ((ended = waitpid(child, &status, WNOHANG)) == 0) {
+    nanosleep(&pause, NULL);
+    if (am_signal_seen() && !told) told = kill(child, SIGTERM) == 0;
+  }
+  AM_CHECK(ended == child, AM_ERR_IO, "the process of %s is lost", name);
+  AM_CHECK(!am_signal_seen(), AM_ERR_STOPPED, "stopped by a signal while %s was measured: nothing is kept", name);
+  AM_CHECK(WIFEXITED(status), AM_ERR_IO, "%s was ended by signal %d", name, WTERMSIG(status));
+  AM_CHECK(WEXITSTATUS(status) == 0, AM_ERR_IO, "%s ended with exit code %d", name, WEXITSTATUS(status));
+  return AM_OK;
+}
+
+// Runs `augmint bench ROW --here --json FILE`.
 static am_err spawn(const bench_command *c, const am_bench_row *row, const char *file) {
   char threads[24], repeats[24];
   const char *argv[ARGUMENTS_MAX];
-  int n = 0, status = 0;
+  int n = 0;
   pid_t child;
   posix_spawn_file_actions_t actions;
   snprintf(threads, sizeof threads, "%lld", (long long)c->app->threads);
@@ -97,10 +116,7 @@ static am_err spawn(const bench_command *c, const am_bench_row *row, const char 
   if (!failed) failed = posix_spawn(&child, "/proc/self/exe", &actions, NULL, (char *const *)argv, environ);
   posix_spawn_file_actions_destroy(&actions);
   AM_CHECK(!failed, AM_ERR_IO, "cannot start a process for %s: %s", row->name, strerror(failed));
-  AM_CHECK(waitpid(child, &status, 0) == child, AM_ERR_IO, "the process of %s is lost", row->name);
-  AM_CHECK(WIFEXITED(status), AM_ERR_IO, "%s was ended by signal %d", row->name, WTERMSIG(status));
-  AM_CHECK(WEXITSTATUS(status) == 0, AM_ERR_IO, "%s ended with exit code %d", row->name, WEXITSTATUS(status));
-  return AM_OK;
+  return wait_for(child, row->name);
 }
 
 static am_err measure_apart(bench_command *c, const am_bench_row *row) {
@@ -123,10 +139,10 @@ done:
 static am_err measure(bench_command *c, const am_bench_row *row) {
   if (c->here || c->paced || am_comm_size(c->app->world) > 1) return measure_here(c, row);
   AM_INFO("bench %s: %s", row->name, row->doc);
-  if (measure_apart(c, row) != AM_OK) {
-    AM_WARN("%s", am_err_last()->message);
-    c->failed++;
-  }
+  am_err err = measure_apart(c, row);
+  if (err == AM_OK || err == AM_ERR_STOPPED) return err;
+  AM_WARN("%s", am_err_last()->message);
+  c->failed++;
   return AM_OK;
 }
 

@@ -161,29 +161,55 @@ done:
   return err;
 }
 
+// Ranks must agree, which costs time: between repeats. One rank looks before every step.
+static am_err check_signals(const measurement *m, bool agree) {
+  bool stop = false;
+  if (am_comm_size(m->cfg->comm) == 1) stop = am_signal_seen();
+  else if (agree) AM_TRY(am_signal_agreed(m->cfg->comm, &stop));
+  AM_CHECK(!stop, AM_ERR_STOPPED, "%s was stopped by a signal: nothing is kept", m->row->name);
+  return AM_OK;
+}
+
 // Ranks begin together and end together.
 static am_err time_steps(measurement *m, am_err (*step)(void *), int64_t steps, double *wall, double *cpu) {
   AM_TRY(am_comm_barrier(m->cfg->comm));
   double began = am_clock_sec(), began_cpu = cpu_sec();
   am_err err = AM_OK;
-  for (int64_t i = 0; i < steps && !err; i++) err = step(m->self);
+  for (int64_t i = 0; i < steps && !err; i++) {
+    err = check_signals(m, false);
+    if (!err) err = step(m->self);
+  }
   *cpu = (cpu_sec() - began_cpu) / (double)steps;
   AM_TRY(am_agree(m->cfg->comm, err));
   *wall = (am_clock_sec() - began) / (double)steps;
   return AM_OK;
 }
 
+// How many steps a repeat has. One step says little about short ones (the loader's first batches, say, are ready
+// before they are asked for): they are run until they took a good part of a repeat.
+static am_err choose_steps(measurement *m, double step_sec, int64_t *steps) {
+  *steps = 1;
+  if (m->cfg->tiny) return AM_OK;
+  for (int64_t n = 1; step_sec * (double)n < MIN_SEC / 4 && n < STEPS_MAX; n *= 2) {
+    double cpu;
+    AM_TRY(time_steps(m, m->row->step, n, &step_sec, &cpu));
+    AM_TRY(am_comm_bcast(m->cfg->comm, &step_sec, sizeof step_sec, 0));
+  }
+  *steps = am_clamp_i64((int64_t)ceil(MIN_SEC / step_sec), 1, STEPS_MAX);
+  return AM_OK;
+}
+
 static am_err repeat(measurement *m, double step_sec) {
   am_bench_record *r = &m->record;
   double cpu = 0;
-  int64_t steps = m->cfg->tiny ? 1 : am_clamp_i64((int64_t)ceil(MIN_SEC / fmax(step_sec, 1e-9)), 1, STEPS_MAX);
-  AM_TRY(am_comm_bcast(m->cfg->comm, &steps, sizeof steps, 0));
-  r->steps = steps;
+  AM_TRY(am_comm_bcast(m->cfg->comm, &step_sec, sizeof step_sec, 0));
+  AM_TRY(choose_steps(m, step_sec, &r->steps));
   for (r->repeats = 0; r->repeats < m->cfg->repeats; r->repeats++) {
+    AM_TRY(check_signals(m, true));
     if (m->cfg->pace) AM_TRY(m->cfg->pace(m->cfg->pace_user, r->repeats));
-    AM_TRY(time_steps(m, m->row->step, steps, &r->sec[r->repeats], &r->cpu_sec[r->repeats]));
+    AM_TRY(time_steps(m, m->row->step, r->steps, &r->sec[r->repeats], &r->cpu_sec[r->repeats]));
     if (m->row->reference) {
-      AM_TRY(time_steps(m, m->row->reference, steps, &r->reference_sec[r->repeats], &cpu));
+      AM_TRY(time_steps(m, m->row->reference, r->steps, &r->reference_sec[r->repeats], &cpu));
     }
   }
   return sum_over_ranks(m->cfg->comm, peak_memory(), &r->peak_bytes);

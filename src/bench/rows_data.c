@@ -323,7 +323,7 @@ static am_err loader_open(const am_bench *b, const void *variant, am_bench_work 
   l->batch_bytes = (size_t)(cfg.batch * 3 * cfg.size * cfg.size) * sizeof(float);
   l->batches = b->tiny ? 1 : v->batches;
   work->items = (double)(cfg.batch * l->batches);
-  snprintf(work->note + strlen(work->note), sizeof work->note - strlen(work->note), "%s%d workers",
+  snprintf(work->note + strlen(work->note), sizeof work->note - strlen(work->note), "%sworkers: %d",
            work->note[0] ? ", " : "", cfg.workers);
   *self = l;
   l = NULL;
