@@ -4,37 +4,47 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "data/checksum.h"
 
 void am_data_report_fini(am_data_report *report) {
   for (int64_t i = 0; i < report->corrupt_count; i++) free(report->reason[i]);
   free(report->reason);
-  free(report->corrupt);
   free(report->twin);
   *report = (am_data_report){0};
 }
 
-static am_err add_corrupt(am_data_report *report, int64_t i, const char *reason) {
-  AM_TRY(AM_GROW(&report->corrupt, &report->capacity, report->corrupt_count + 1));
-  AM_TRY(AM_GROW(&report->reason, &report->reason_capacity, report->corrupt_count + 1));
-  AM_TRY(am_mem_strdup(reason, &report->reason[report->corrupt_count]));
-  report->corrupt[report->corrupt_count++] = i;
-  return AM_OK;
+typedef struct {
+  am_manifest *m;
+  const am_file_list *list;
+  char **reason;  // owned (count): why an image cannot be read, or NULL
+} reading;
+
+static am_err read_one(void *user, int64_t i) {
+  reading *r = user;
+  am_image image = {0};
+  am_err err = am_manifest_image(r->m, r->list, i, &image);
+  am_image_fini(&image);
+  if (err != AM_ERR_DATA && err != AM_ERR_IO) return err;
+  return am_mem_strdup(am_err_last()->message, &r->reason[i]);
 }
 
 static am_err read_all(am_manifest *m, const am_file_list *list, am_data_report *report) {
+  enum { READERS = 4 };
+  am_err err = AM_OK;
+  reading r = {.m = m, .list = list};
+  AM_TRY(AM_NEW_ARRAY(&r.reason, list->count));
+  AM_GO(done, am_parallel_for(READERS, list->count, read_one, &r));
   for (int64_t i = 0; i < list->count; i++) {
-    am_image image = {0};
-    am_err err = am_manifest_image(m, list, i, &image);
-    am_image_fini(&image);
-    if (err == AM_ERR_DATA || err == AM_ERR_IO) {
-      char reason[AM_ERR_MESSAGE_BYTES];
-      snprintf(reason, sizeof reason, "%s", am_err_last()->message);
-      err = add_corrupt(report, i, reason);
-    }
-    AM_TRY(err);
+    if (!r.reason[i]) continue;
+    AM_GO(done, AM_GROW(&report->reason, &report->capacity, report->corrupt_count + 1));
+    report->reason[report->corrupt_count++] = r.reason[i];
+    r.reason[i] = NULL;
   }
-  return AM_OK;
+done:
+  for (int64_t i = 0; i < list->count; i++) free(r.reason[i]);
+  free(r.reason);
+  return err;
 }
 
 // ---- files of equal bytes ----

@@ -6,9 +6,8 @@
 #include "data/manifest.h"
 
 typedef struct {
-  int64_t *corrupt;  // owned: indices into the list
-  char **reason;     // owned, with corrupt
-  int64_t corrupt_count, capacity, reason_capacity;
+  char **reason;  // owned: why an image cannot be read, naming it, in the order of the listing
+  int64_t corrupt_count, capacity;
   int64_t *twin;           // owned: for each file the first one with the same bytes, -1: itself
   int64_t count;           // files
   int64_t twin_count;      // files that repeat an earlier one
