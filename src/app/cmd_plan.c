@@ -54,7 +54,9 @@ static void print_kinds(FILE *out, const kind_sum sum[AM_STAGE_KINDS]) {
     am_clock_span(seconds, span);
     fprintf(out, "%-10s %8lld %8lld %8lld %8lld  %s\n", am_stage_name((am_stage_kind)k),
             (long long)sum[k].total, (long long)sum[k].state[AM_STATE_DONE],
-            (long long)sum[k].state[AM_STATE_FAILED], (long long)sum[k].state[AM_STATE_MISSING],
+            (long long)(sum[k].state[AM_STATE_FAILED] + sum[k].state[AM_STATE_PARKED]),
+            (long long)(sum[k].total - sum[k].state[AM_STATE_DONE] - sum[k].state[AM_STATE_FAILED] -
+                        sum[k].state[AM_STATE_PARKED]),
             mine ? span : "? (none is done yet)");
   }
   am_clock_span(total, span);
@@ -73,12 +75,9 @@ static am_err print_disk(const am_app *app, const am_plan *p) {
 }
 
 static void print_stages(FILE *out, const am_plan *p) {
-  static const char *const words[] = {
-      [AM_STATE_MISSING] = "missing", [AM_STATE_RUNNING] = "running", [AM_STATE_LATE] = "late",
-      [AM_STATE_FAILED] = "failed",   [AM_STATE_PARKED] = "parked",   [AM_STATE_DONE] = "done"};
   fprintf(out, "\n");
   for (int64_t i = 0; i < p->count; i++)
-    fprintf(out, "%.12s  %-7s  %s\n", p->stage[i].address, words[p->stage[i].state], p->stage[i].id);
+    fprintf(out, "%.12s  %-7s  %s\n", p->stage[i].address, am_state_name(p->stage[i].state), p->stage[i].id);
 }
 
 static void print_sources(FILE *out, const am_plan *p) {
