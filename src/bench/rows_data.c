@@ -68,16 +68,14 @@ done:
   return err;
 }
 
-// torchvision's Resize(256) and CenterCrop(224).
+// torchvision's Resize(256) and CenterCrop(224), as predict has them.
 static am_err prepare_photo(const char *path, am_image *out) {
-  am_err err = AM_OK;
-  am_image whole = {0}, small = {0};
-  AM_GO(done, am_image_read(path, &whole));
-  AM_GO(done, am_image_resize_short(&whole, SHORT_SIDE, AM_RESIZE_BILINEAR, &small));
-  AM_GO(done, am_image_center_crop(&small, CROP, CROP, out));
-done:
+  static const am_image_fit fit = {
+      .size = CROP, .short_side = SHORT_SIDE, .channels = 3, .filter = AM_RESIZE_BILINEAR, .kind = AM_FIT_CROP};
+  am_image whole = {0};
+  am_err err = am_image_read(path, &whole);
+  if (!err) err = am_fit_image(&whole, &fit, out);
   am_image_fini(&whole);
-  am_image_fini(&small);
   return err;
 }
 
