@@ -1,66 +1,110 @@
-// augmint status: done, running, failed and missing, from the store alone.
+// augmint status: what is done and who is at the rest, from the store alone.
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "app/session.h"
+#include "app/overview.h"
+#include "base/clock.h"
 
-enum { SHOWN_FAILURES = 20 };
+enum { SHOWN = 20 };
 
-static void print_counts(FILE *out, const am_session *s) {
-  fprintf(out, "%-10s %8s %8s %8s %8s\n", "stage", "done", "running", "failed", "missing");
-  for (int kind = 0; kind < AM_STAGE_KINDS; kind++) {
-    int64_t done = 0, running = 0, failed = 0, missing = 0;
-    for (int64_t i = 0; i < s->plan->count; i++) {
-      const am_stage *st = &s->plan->stage[i];
-      if ((int)st->kind != kind) continue;
-      if (st->state == AM_STATE_DONE)
-        done++;
-      else if (st->state == AM_STATE_RUNNING)
-        running++;
-      else if (st->state == AM_STATE_FAILED || st->state == AM_STATE_PARKED)
-        failed++;
-      else
-        missing++;
-    }
-    if (done + running + failed + missing == 0) continue;
-    fprintf(out, "%-10s %8lld %8lld %8lld %8lld\n", am_stage_name((am_stage_kind)kind), (long long)done,
-            (long long)running, (long long)failed, (long long)missing);
-  }
+// "  1h04m so far, about 20m left" or what its silence means.
+static void print_progress(FILE *out, const am_stage *st) {
+  const am_lease_holder *h = st->holder;
+  char so_far[32], left[32], silent[32];
+  double elapsed = difftime(time(NULL), (time_t)h->since);
+  am_clock_span(elapsed, so_far);
+  am_clock_span(h->silent_sec, silent);
+  am_clock_span(st->expected_sec / (h->ranks > 0 ? h->ranks : 1) - elapsed, left);
+  if (h->silent_sec > h->expiry_sec)
+    fprintf(out, "silent for %s: lost, it seems; the next augmint run takes it over\n", silent);
+  else if (st->expected_sec > 0)
+    fprintf(out, "%s so far, about %s left, on %d %s\n", so_far, left, h->ranks,
+            h->ranks == 1 ? "rank" : "ranks");
+  else
+    fprintf(out, "%s so far, on %d %s\n", so_far, h->ranks, h->ranks == 1 ? "rank" : "ranks");
 }
 
-// The last attempts that failed, each with its message.
-static void print_failures(FILE *out, const am_plan *p) {
-  int shown = 0;
-  for (int64_t i = 0; i < p->count; i++) {
-    if (!p->stage[i].error) continue;
-    if (shown++ == SHOWN_FAILURES) {
-      fprintf(out, "... and more\n");
-      return;
-    }
-    fprintf(out, "failed: %s\n", p->stage[i].error);
+static void print_running(const am_app *app, const am_outlook *o) {
+  int64_t shown = 0;
+  char who[AM_LEASE_TEXT];
+  for (int64_t i = 0; i < o->count; i++) {
+    const am_stage *st = o->stage[i].stage;
+    if (st->state != AM_STATE_RUNNING) continue;
+    if (shown++ == 0) fprintf(app->out, "\nrunning:\n");
+    if (shown > SHOWN) continue;
+    fprintf(app->out, "  %s: %s\n    ", st->id, am_lease_describe(st->holder, who));
+    print_progress(app->out, st);
   }
+  if (shown > SHOWN) fprintf(app->out, "  ... and %lld more\n", (long long)(shown - SHOWN));
+}
+
+// The stages of one state, each with the message of its last failure.
+static void print_failures(const am_app *app, const am_outlook *o, am_stage_state state, const char *title) {
+  int64_t shown = 0;
+  for (int64_t i = 0; i < o->count; i++) {
+    const am_stage *st = o->stage[i].stage;
+    if (st->state != state) continue;
+    if (shown++ == 0) fprintf(app->out, "\n%s\n", title);
+    if (shown > SHOWN) continue;
+    fprintf(app->out, "  %s\n", st->error);
+  }
+  if (shown > SHOWN) fprintf(app->out, "  ... and %lld more\n", (long long)(shown - SHOWN));
+}
+
+static int64_t ranks_at_work(const am_outlook *o) {
+  int64_t ranks = 0;
+  for (int64_t i = 0; i < o->count; i++)
+    if (o->stage[i].stage->state == AM_STATE_RUNNING) ranks += o->stage[i].stage->holder->ranks;
+  return ranks;
+}
+
+static void print_eta(const am_app *app, const am_outlook *o) {
+  int64_t ranks = ranks_at_work(o);
+  char span[32];
+  if (ranks == 0 || o->unknown) return;
+  double even = o->left_sec / (double)ranks;
+  am_clock_span(even > o->chain_sec ? even : o->chain_sec, span);
+  fprintf(app->out, "with the %lld ranks at work now: about %s more\n", (long long)ranks, span);
 }
 
 static am_err run(am_app *app) {
   am_err err = AM_OK;
   am_experiment_options options = {0};
-  am_session s = {0};
-  const am_option table[] = {AM_EXPERIMENT_OPTIONS(&options)};
+  const char *on = NULL;
+  am_sessions all = {0};
+  am_overview v = {0};
+  const am_option table[] = {AM_EXPERIMENT_OPTIONS(&options),
+                             {"--on", AM_OPTION_TEXT, &on, "DEVICE",
+                              "judge by what was measured on this kind of device (part of its name)"}};
   bool go = false;
-  AM_TRY(am_command_begin(app, table, AM_COUNT_OF(table), 1, 1, &go));
+  AM_TRY(am_command_begin(app, table, AM_COUNT_OF(table), 1, AM_WORDS_MAX, &go));
   if (!go) return AM_OK;
-  AM_GO(done, am_session_open(app, &options, false, NULL, &s));
-  fprintf(app->out, "%s%s\n", s.e->cfg.name, s.e->tiny ? " (tiny)" : "");
-  print_counts(app->out, &s);
-  print_failures(app->out, s.plan);
+  AM_GO(done, am_sessions_open(app, &options, false, &all));
+  AM_GO(done, am_overview_new(app, &all, on, NULL, &v));
+  for (int64_t i = 0; i < all.count; i++)
+    fprintf(app->out, "%s%s%s", i ? ", " : "", all.item[i].e->cfg.name, all.item[i].e->tiny ? " (tiny)" : "");
+  fprintf(app->out, "\n");
+  am_overview_print_kinds(app, &v);
+  print_running(app, &v.outlook);
+  print_failures(app, &v.outlook, AM_STATE_FAILED, "failed, tried again by the next run:");
+  print_failures(app, &v.outlook, AM_STATE_PARKED,
+                 "parked, failed three times in this way and not tried again until augmint retry:");
+  am_overview_print_time(app, &v);
+  print_eta(app, &v.outlook);
+  am_overview_print_next(app, &v);
 done:
-  am_session_close(&s);
+  am_overview_fini(&v);
+  am_sessions_close(&all);
   return err;
 }
 
 const am_command am_cmd_status = {
     .name = "status",
-    .usage = "EXPERIMENT.yaml [--tiny]",
-    .doc = "which stages are done, running, failed, missing",
+    .usage = "EXPERIMENT.yaml... [--tiny]",
+    .doc = "what is done, who is at the rest since when, what failed and why",
+    .help =
+        "Reads the store alone: no job is asked, so it works while they run, on any host that sees "
+        "RESULTS.\n",
     .run = run,
 };

@@ -48,7 +48,7 @@ am_err am_missing_do(const am_app *app, am_session *s, const am_missing *what, a
   if (!err) err = am_app_device(app, s->e->cfg.threads, &device);
   if (!err) err = check_precision(s->e, device);
   AM_GO(done, am_agree(app->world, err));
-  AM_GO(done, am_plan_weigh(s->plan, device, app->world));
+  AM_GO(done, am_plan_weigh(s->plan, device, s->rates, app->world));
   AM_INFO("device: %s", am_device_describe(device));
   am_runner runner = {.plan = s->plan,
                       .rates = s->rates,

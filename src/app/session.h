@@ -4,6 +4,7 @@
 
 #include "app/command.h"
 #include "sweep/plan.h"
+#include "sweep/rates.h"
 #include "sweep/store.h"
 
 typedef struct {
@@ -21,7 +22,7 @@ typedef struct {
   am_store *store;
   am_source_dirs dirs;
   char *cache_dir;  // owned
-  char *rates;      // owned: RESULTS/calibration.json
+  am_rates *rates;  // owned: RESULTS/calibration.json
 } am_session;
 
 // Reads the experiment file app->argv[0], looks at its data and at the store. `create`: the results
@@ -29,5 +30,15 @@ typedef struct {
 AM_MUST_USE am_err am_session_open(const am_app *app, const am_experiment_options *options, bool create,
                                    am_comm *comm, am_session *out);
 void am_session_close(am_session *s);
+
+// Several files at once, which share the store and what they have in common.
+typedef struct {
+  am_session *item;  // owned: one for each file
+  int64_t count;
+} am_sessions;
+// Opens each word of app->argv, on this rank alone. Errors: AM_ERR_CONFIG two files that write to one folder.
+AM_MUST_USE am_err am_sessions_open(const am_app *app, const am_experiment_options *options, bool create,
+                                    am_sessions *out);
+void am_sessions_close(am_sessions *all);
 
 #endif

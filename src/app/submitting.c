@@ -16,37 +16,6 @@ enum { LOCK_PATIENCE_SEC = 60, ENDING_PATIENCE_SEC = 90, ENDING_PAUSE_SEC = 2 };
 
 static void sleep_sec(int seconds) { nanosleep(&(struct timespec){.tv_sec = seconds}, NULL); }
 
-// ---- sessions ----
-
-am_err am_sessions_open(const am_app *app, const am_experiment_options *options, bool create,
-                        am_sessions *out) {
-  am_err err = AM_OK;
-  am_sessions all = {0};
-  AM_GO(done, AM_NEW_ARRAY(&all.item, app->argc));
-  for (int i = 0; i < app->argc; i++) {
-    am_app one = *app;
-    one.argv = app->argv + i;
-    one.argc = 1;
-    AM_GO(done, am_session_open(&one, options, create, NULL, &all.item[i]));
-    all.count++;
-    for (int k = 0; k < i; k++)
-      AM_CHECK_GO(done, strcmp(all.item[k].e->folder, all.item[i].e->folder) != 0, AM_ERR_CONFIG,
-                  "%s and %s are both called %s and would write to one folder", app->argv[k], app->argv[i],
-                  all.item[i].e->folder);
-  }
-  *out = all;
-  all = (am_sessions){0};
-done:
-  am_sessions_close(&all);
-  return err;
-}
-
-void am_sessions_close(am_sessions *all) {
-  for (int64_t i = 0; i < all->count; i++) am_session_close(&all->item[i]);
-  free(all->item);
-  *all = (am_sessions){0};
-}
-
 // ---- the lock ----
 
 am_err am_submit_lock(const am_app *app, am_lease **out) {

@@ -5,16 +5,6 @@
 #include "app/session.h"
 #include "sweep/lease.h"
 
-typedef struct {
-  am_session *item;  // one for each file
-  int64_t count;
-} am_sessions;
-
-// Opens each word of app->argv. Two files that write to the same folder are an error.
-AM_MUST_USE am_err am_sessions_open(const am_app *app, const am_experiment_options *options, bool create,
-                                    am_sessions *out);
-void am_sessions_close(am_sessions *all);
-
 // RESULTS/slurm/lease, held while jobs are submitted or cancelled, so that two users do not do it at once. Waits
 // a minute for another one. Errors: AM_ERR_BUSY names who holds it.
 AM_MUST_USE am_err am_submit_lock(const am_app *app, am_lease **out);

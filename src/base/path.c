@@ -28,8 +28,9 @@ static void describe_owner(const char *path, char *out, size_t bytes) {
     *slash = 0;
   }
   const struct passwd *who = getpwuid(st.st_uid);
-  snprintf(out, bytes, " (%s belongs to %s, mode %04o: its owner can let you in with chmod, or use other folders)",
-           at, who ? who->pw_name : "another user", (unsigned)(st.st_mode & 07777));
+  snprintf(out, bytes,
+           " (%s belongs to %s, mode %04o: its owner can let you in with chmod, or use other folders)", at,
+           who ? who->pw_name : "another user", (unsigned)(st.st_mode & 07777));
 }
 
 am_err am_path_fail(const char *what, const char *path) {
@@ -211,6 +212,27 @@ am_err am_path_remove_tree(const char *path) {
   }
   if (remove(path) != 0 && errno != ENOENT) return FAIL_ERRNO("cannot remove", path);
   return AM_OK;
+}
+
+am_err am_path_tree_bytes(const char *path, int64_t *bytes) {
+  am_err err = AM_OK;
+  am_dir_list list = {0};
+  struct stat st;
+  *bytes = 0;
+  if (lstat(path, &st) != 0) return errno == ENOENT ? AM_OK : FAIL_ERRNO("cannot stat", path);
+  *bytes = S_ISREG(st.st_mode) ? st.st_size : 0;
+  if (!S_ISDIR(st.st_mode)) return AM_OK;
+  AM_TRY(am_dir_read(path, &list));
+  for (int64_t i = 0; i < list.count && !err; i++) {
+    char *child = NULL;
+    int64_t inside = 0;
+    err = am_path_join(path, list.name[i], &child);
+    if (!err) err = am_path_tree_bytes(child, &inside);
+    *bytes += inside;
+    free(child);
+  }
+  am_dir_list_fini(&list);
+  return err;
 }
 
 am_err am_file_size(const char *path, int64_t *bytes) {

@@ -11,25 +11,11 @@
 #include <jpeglib.h>
 
 #include "base/num.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "base/version.h"
 
 enum { LINE_BYTES = 8192 };
-
-// The value of the first line "key : value" of a /proc file; "" when there is none.
-static void proc_value(const char *file, const char *key, char *out, size_t bytes) {
-  char line[LINE_BYTES];
-  FILE *f = fopen(file, "r");
-  out[0] = '\0';
-  while (f && fgets(line, sizeof line, f)) {
-    char *colon = strchr(line, ':');
-    if (!am_str_starts(line, key) || !colon) continue;
-    colon += 1 + strspn(colon + 1, " \t");
-    snprintf(out, bytes, "%.*s", (int)strcspn(colon, "\n"), colon);
-    break;
-  }
-  if (f) fclose(f);
-}
 
 // ---- instruction sets ----
 
@@ -53,7 +39,7 @@ static bool has_word(const char *words, const char *word) {
 static void read_isa(char out[AM_MACHINE_TEXT]) {
   char flags[LINE_BYTES];
   size_t used = 0;
-  proc_value("/proc/cpuinfo", "flags", flags, sizeof flags);
+  am_proc_value("/proc/cpuinfo", "flags", flags, sizeof flags);
   out[0] = '\0';
   for (int64_t i = AM_COUNT_OF(isa) - 1; i >= 0; i--) {
     if (!has_word(flags, isa[i].flag)) continue;
@@ -77,7 +63,7 @@ bool am_machine_has_bf16(const am_machine *m) {
 // What the kernel says under this key, or what a container or a job may take where that is less.
 static double memory_gib(const char *key) {
   char text[64];
-  proc_value("/proc/meminfo", key, text, sizeof text);
+  am_proc_value("/proc/meminfo", key, text, sizeof text);
   double gib = strtod(text, NULL) / (1 << 20);
   FILE *f = fopen("/sys/fs/cgroup/memory.max", "r");
   double limit = 0;
@@ -88,7 +74,7 @@ static double memory_gib(const char *key) {
 
 // ---- libraries ----
 
-#define TEXT_OF(x) TEXT_OF_(x)
+#define TEXT_OF(x)  TEXT_OF_(x)
 #define TEXT_OF_(x) #x
 #ifdef LIBJPEG_TURBO_VERSION
 static const char jpeg_version[] = "libjpeg-turbo " TEXT_OF(LIBJPEG_TURBO_VERSION);
@@ -115,16 +101,16 @@ void am_machine_read(am_machine *out) {
   *out = (am_machine){.cores = sysconf(_SC_NPROCESSORS_ONLN),
                       .memory_gib = memory_gib("MemTotal"),
                       .available_gib = memory_gib("MemAvailable")};
-  proc_value("/proc/cpuinfo", "model name", out->cpu, sizeof out->cpu);
+  am_proc_value("/proc/cpuinfo", "model name", out->cpu, sizeof out->cpu);
   read_isa(out->isa);
   read_libraries(out);
 }
 
 am_err am_machine_to_json(const am_machine *m, json_t **out) {
-  json_t *j = json_pack("{s:s, s:s, s:I, s:f, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "cpu", m->cpu, "isa", m->isa,
-                        "cores", (json_int_t)m->cores, "memory_gib", m->memory_gib, "mpi", m->mpi, "hdf5", m->hdf5,
-                        "onednn", m->onednn, "blas", m->blas, "jpeg", m->jpeg, "augmint", AM_VERSION, "commit",
-                        am_commit, "build", am_build);
+  json_t *j = json_pack("{s:s, s:s, s:I, s:f, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "cpu", m->cpu, "isa",
+                        m->isa, "cores", (json_int_t)m->cores, "memory_gib", m->memory_gib, "mpi", m->mpi,
+                        "hdf5", m->hdf5, "onednn", m->onednn, "blas", m->blas, "jpeg", m->jpeg, "augmint",
+                        AM_VERSION, "commit", am_commit, "build", am_build);
   AM_CHECK(j, AM_ERR_NOMEM, "out of memory for the machine's description");
   *out = j;
   return AM_OK;

@@ -79,34 +79,36 @@ static am_err time_all(const am_stage_env *env, network_times t) {
   return AM_OK;
 }
 
-static double cost_of(const am_plan *p, const am_stage *st, network_times t) {
-  const am_experiment *e = p->e;
+// Seconds for a unit of work.
+static double unit_cost(const am_stage *st, network_times t) {
   switch (st->kind) {
     case AM_STAGE_PREPARE:
-      return PREPARE_SEC * (double)am_plan_source(p, st->draw, st->split)->images;
+      return PREPARE_SEC;
     case AM_STAGE_GENERATE:
-      return (double)st->count * t.generator[st->generator];
-    case AM_STAGE_FIT: {
-      double step = FIT_GENERATOR_PASSES * t.generator[st->generator] +
-                    FIT_DISCRIMINATOR_PASSES * t.discriminator[st->generator];
-      double images = (double)am_plan_source(p, st->draw, 0)->per_class[st->class_index];
-      return images * (double)e->generator[st->generator].fit.epochs * step;
-    }
-    case AM_STAGE_TRAIN: {
-      double images = TRAIN_PASSES * (double)am_arm_images(p, st->arm, st->draw);
-      if (e->watch) images += (double)am_plan_source(p, st->draw, e->watch)->images;
-      return images * (double)am_arm_epochs(p, st->arm, st->draw) * t.model[st->model];
-    }
-    case AM_STAGE_EVALUATE: {
-      int64_t images =
-          st->split ? am_plan_source(p, st->draw, st->split)->images : am_arm_images(p, st->arm, st->draw);
-      return (double)images * t.model[st->model];
-    }
+      return t.generator[st->generator];
+    case AM_STAGE_FIT:
+      return FIT_GENERATOR_PASSES * t.generator[st->generator] +
+             FIT_DISCRIMINATOR_PASSES * t.discriminator[st->generator];
+    case AM_STAGE_TRAIN:
+      return TRAIN_PASSES * t.model[st->model];
+    case AM_STAGE_EVALUATE:
+      return t.model[st->model];
   }
   return 0;
 }
 
-am_err am_plan_weigh(am_plan *p, am_device *device, am_comm *comm) {
+// Rank 0 knows the costs; everybody gets them.
+static am_err share_costs(am_plan *p, am_comm *comm) {
+  double *cost = NULL;
+  AM_TRY(AM_NEW_ARRAY(&cost, p->count));
+  for (int64_t i = 0; i < p->count; i++) cost[i] = p->stage[i].cost;
+  am_err err = am_comm_bcast(comm, cost, (size_t)p->count * sizeof *cost, 0);
+  for (int64_t i = 0; i < p->count && !err; i++) p->stage[i].cost = p->stage[i].expected_sec = cost[i];
+  free(cost);
+  return err;
+}
+
+am_err am_plan_weigh(am_plan *p, am_device *device, const am_rates *rates, am_comm *comm) {
   am_err err = AM_OK;
   am_stage_env env = {.plan = p, .device = device};
   const am_experiment *e = p->e;
@@ -116,8 +118,13 @@ am_err am_plan_weigh(am_plan *p, am_device *device, am_comm *comm) {
   network_times t = {seconds, seconds + e->generator_count, seconds + 2 * e->generator_count};
   if (!err) err = time_all(&env, t);
   AM_GO(done, am_agree(comm, err));
-  AM_GO(done, am_comm_bcast(comm, seconds, (size_t)count * sizeof *seconds, 0));
-  for (int64_t i = 0; i < p->count; i++) p->stage[i].cost = cost_of(p, &p->stage[i], t);
+  char type[AM_DEVICE_TYPE];
+  if (rates) am_plan_expect(p, rates, am_device_type(device, type));
+  for (int64_t i = 0; i < p->count; i++) {
+    am_stage *st = &p->stage[i];
+    st->cost = st->expected_sec > 0 ? st->expected_sec : am_stage_units(p, st) * unit_cost(st, t);
+  }
+  AM_GO(done, share_costs(p, comm));
 done:
   free(seconds);
   return err;

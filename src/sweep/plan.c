@@ -403,15 +403,16 @@ am_err am_plan_look(am_plan *p, const am_store *store) {
   return err;
 }
 
-int64_t am_plan_bytes(const am_plan *p) {
+int64_t am_stage_bytes(const am_plan *p, const am_stage *st) {
   const am_split_cfg *data = &p->e->draw[0].split[0].cfg;
-  int64_t image_bytes = data->size * data->size * data->channels, bytes = 0;
-  for (int64_t i = 0; i < p->count; i++) {
-    const am_stage *st = &p->stage[i];
-    if (st->state == AM_STATE_DONE) continue;
-    if (st->kind == AM_STAGE_PREPARE)
-      bytes += am_plan_source(p, st->draw, st->split)->images * image_bytes;
-    if (st->kind == AM_STAGE_GENERATE) bytes += st->count * image_bytes;
-  }
+  int64_t image_bytes = data->size * data->size * data->channels;
+  if (st->kind == AM_STAGE_PREPARE) return am_plan_source(p, st->draw, st->split)->images * image_bytes;
+  return st->kind == AM_STAGE_GENERATE ? st->count * image_bytes : 0;
+}
+
+int64_t am_plan_bytes(const am_plan *p) {
+  int64_t bytes = 0;
+  for (int64_t i = 0; i < p->count; i++)
+    if (p->stage[i].state != AM_STATE_DONE) bytes += am_stage_bytes(p, &p->stage[i]);
   return bytes;
 }

@@ -55,11 +55,11 @@ typedef struct {
   // Where it stands in the experiment; -1 where it does not apply.
   int64_t draw, split, generator, class_index, run, pool, arm, model;
   int64_t first, count;  // generate: sample indices within class and run
-  char rate[96];        // key of what a unit of its work costs (sweep/rates.h): "train resnet18 32 px 4f1c09aa"
+  char rate[96];  // key of what a unit of its work costs (sweep/rates.h): "train resnet18 32 px 4f1c09aa"
   double expected_sec;  // on one rank; 0: unknown
   am_stage_state state;
-  int64_t failures;  // the same way, one after the other
-  char *error;       // owned: of the last one
+  int64_t failures;         // the same way, one after the other
+  char *error;              // owned: of the last one
   am_lease_holder *holder;  // owned: of a running one
 } am_stage;
 
@@ -93,9 +93,9 @@ typedef struct {
   int64_t fit_count, fit_capacity;
   am_block *block;
   int64_t block_count, block_capacity;
-  int64_t *index;          // owned: stages by address, an open hash table; -1: empty
-  int64_t index_capacity;  // a power of two
-  int64_t index_probes;    // made so far
+  int64_t *index;               // owned: stages by address, an open hash table; -1: empty
+  int64_t index_capacity;       // a power of two
+  int64_t index_probes;         // made so far
   char address[AM_SHA256_HEX];  // of the whole experiment: every stage, and what tables say
 } am_plan;
 
@@ -111,7 +111,8 @@ AM_MUST_USE am_err am_plan_look(am_plan *p, const am_store *store);
 // The same for several plans that share a view.
 AM_MUST_USE am_err am_plan_look_at(am_plan *p, am_store_view *view);
 const char *am_state_name(am_stage_state state);  // "waiting"
-// Bytes of image data that missing stages will write.
+// Bytes of image data that a stage writes, and that missing stages will write.
+int64_t am_stage_bytes(const am_plan *p, const am_stage *st);
 int64_t am_plan_bytes(const am_plan *p);
 static inline const am_source *am_plan_source(const am_plan *p, int64_t draw, int64_t split) {
   return &p->source[draw * p->split_count + split];

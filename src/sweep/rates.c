@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/proc.h"
 #include "sweep/stage_text.h"
 
 enum { KEYS_MAX = 5000 };
@@ -14,29 +15,15 @@ enum { KEYS_MAX = 5000 };
 static const double WORTH_WRITING = 0.2;
 
 struct am_rates {
+  char *path;     // owned
   am_node *tree;  // owned
 };
 
 // ---- devices ----
 
-// "model name : Intel(R) Xeon(R) Gold 6230 CPU @ 2.10GHz"
-static void cpu_model(char *out, size_t bytes) {
-  char line[256];
-  FILE *file = fopen("/proc/cpuinfo", "r");
-  snprintf(out, bytes, "unknown processor");
-  while (file && fgets(line, sizeof line, file)) {
-    if (!am_str_starts(line, "model name")) continue;
-    const char *colon = strchr(line, ':');
-    line[strcspn(line, "\n")] = 0;
-    if (colon) snprintf(out, bytes, "%s", colon + 1 + strspn(colon + 1, " "));
-    break;
-  }
-  if (file) fclose(file);
-}
-
 const char *am_device_type(const am_device *device, char text[AM_DEVICE_TYPE]) {
   char cpu[128];
-  cpu_model(cpu, sizeof cpu);
+  am_proc_value("/proc/cpuinfo", "model name", cpu, sizeof cpu);
   bool host = strcmp(am_device_kind(device), "cuda") != 0;
   snprintf(text, AM_DEVICE_TYPE, "%.120s%s%s", am_device_describe(device), host ? ", " : "", host ? cpu : "");
   return text;
@@ -44,19 +31,27 @@ const char *am_device_type(const am_device *device, char text[AM_DEVICE_TYPE]) {
 
 // ---- the file ----
 
+// What the file says, or nothing.
+static am_err read_tree(const char *path, am_node **out) {
+  am_node *tree = NULL;
+  if (am_path_exists(path) && am_yaml_read(path, &tree) != AM_OK) {
+    AM_WARN("%s; it counts for nothing", am_err_last()->message);
+    am_err_clear();
+  }
+  if (tree && tree->kind == AM_NODE_MAP) {
+    *out = tree;
+    return AM_OK;
+  }
+  am_node_free(tree);
+  return am_node_new_map("", out);
+}
+
 am_err am_rates_load(const char *path, am_rates **out) {
   am_err err = AM_OK;
   am_rates *r = NULL;
   AM_GO(done, AM_NEW(&r));
-  if (am_path_exists(path) && am_yaml_read(path, &r->tree) != AM_OK) {
-    AM_WARN("%s; it counts for nothing", am_err_last()->message);
-    am_err_clear();
-  }
-  if (r->tree && r->tree->kind != AM_NODE_MAP) {
-    am_node_free(r->tree);
-    r->tree = NULL;
-  }
-  if (!r->tree) AM_GO(done, am_node_new_map("", &r->tree));
+  AM_GO(done, am_mem_strdup(path, &r->path));
+  AM_GO(done, read_tree(path, &r->tree));
   *out = r;
   r = NULL;
 done:
@@ -67,12 +62,20 @@ done:
 void am_rates_free(am_rates *r) {
   if (!r) return;
   am_node_free(r->tree);
+  free(r->path);
   free(r);
 }
 
-int64_t am_rates_devices(const am_rates *r, const char *const **name) {
-  *name = (const char *const *)r->tree->key;
-  return r->tree->count;
+const char *am_rates_device(const am_rates *r, const char *part) {
+  const char *best = NULL;
+  int64_t most = 0;
+  for (int64_t i = 0; i < r->tree->count; i++) {
+    bool fits = strcmp(r->tree->key[i], AM_RATES_BYTES) != 0 && strstr(r->tree->key[i], part);
+    if (!fits || r->tree->item[i]->count <= most) continue;
+    best = r->tree->key[i];
+    most = r->tree->item[i]->count;
+  }
+  return best;
 }
 
 bool am_rates_find(const am_rates *r, const char *device, const char *key, double *sec) {
@@ -80,38 +83,45 @@ bool am_rates_find(const am_rates *r, const char *device, const char *key, doubl
   return n && n->kind == AM_NODE_SCALAR && am_text_is_number(n->text, sec) && *sec >= 0;
 }
 
-static am_err note(const char *path, const char *device, const char *key, double sec) {
-  am_err err = AM_OK;
-  am_rates *r = NULL;
-  am_node *map = NULL, *n = NULL;
-  am_str text = {0};
+static bool says_about(const am_rates *r, const char *device, const char *key, double value, double *before) {
+  *before = value;
+  return am_rates_find(r, device, key, before) && fabs(value - *before) <= WORTH_WRITING * *before;
+}
+
+static am_err put(am_node *tree, const char *device, const char *key, double value) {
+  am_node *n = NULL;
   char number[AM_NUMBER_TEXT];
-  double before = 0;
-  AM_GO(done, am_rates_load(path, &r));
-  if (am_rates_find(r, device, key, &before)) {
-    if (fabs(sec - before) <= WORTH_WRITING * before) goto done;
-    sec = (sec + before) / 2;
-  }
-  map = am_node_get(r->tree, device);
+  const am_node *map = am_node_get(tree, device);
   if (!map || map->kind != AM_NODE_MAP || map->count >= KEYS_MAX) {
-    AM_GO(done, am_node_new_map("", &n));
-    AM_GO(done, am_node_put(r->tree, device, n));
-    map = am_node_get(r->tree, device);
+    AM_TRY(am_node_new_map("", &n));
+    AM_TRY(am_node_put(tree, device, n));
   }
-  AM_GO(done, am_node_new_scalar(am_number_text(sec, number), false, &n));
-  AM_GO(done, am_node_put(map, key, n));
+  AM_TRY(am_node_new_scalar(am_number_text(value, number), false, &n));
+  return am_node_put(am_node_get(tree, device), key, n);
+}
+
+static am_err note(am_rates *r, const char *device, const char *key, double value) {
+  am_err err = AM_OK;
+  am_node *tree = NULL;
+  am_str text = {0};
+  double before = 0;
+  if (says_about(r, device, key, value, &before)) return AM_OK;
+  AM_TRY(read_tree(r->path, &tree));
+  am_node_free(r->tree);
+  r->tree = tree;
+  if (says_about(r, device, key, value, &before)) return AM_OK;
+  AM_GO(done, put(r->tree, device, key, (value + before) / 2));
   AM_GO(done, am_node_canonical(r->tree, &text));
   AM_GO(done, am_str_printf(&text, "\n"));
-  AM_GO(done, am_file_write(path, text.text, (size_t)text.length));
+  AM_GO(done, am_file_write(r->path, text.text, (size_t)text.length));
 done:
   am_str_fini(&text);
-  am_rates_free(r);
   return err;
 }
 
-void am_rates_note(const char *path, const char *device, const char *key, double sec) {
+void am_rates_note(am_rates *r, const char *device, const char *key, double value) {
   am_err_record record = *am_err_last();
-  if (note(path, device, key, sec) != AM_OK) AM_WARN("%s", am_err_last()->message);
+  if (note(r, device, key, value) != AM_OK) AM_WARN("%s", am_err_last()->message);
   am_err_restore(&record);
 }
 
@@ -138,6 +148,10 @@ double am_stage_units(const am_plan *p, const am_stage *st) {
                                 : am_arm_images(p, st->arm, st->draw));
   }
   return 0;
+}
+
+double am_stage_size_units(const am_plan *p, const am_stage *st) {
+  return st->kind == AM_STAGE_FIT || st->kind == AM_STAGE_TRAIN ? 1 : am_stage_units(p, st);
 }
 
 int64_t am_plan_expect(am_plan *p, const am_rates *r, const char *device) {

@@ -12,6 +12,7 @@
 #ifndef AM_SWEEP_RUNNER_H
 #define AM_SWEEP_RUNNER_H
 
+#include "sweep/rates.h"
 #include "sweep/stage_run.h"
 
 typedef struct {
@@ -23,7 +24,7 @@ typedef struct {
   // Stages of the plan that are this job's to do; NULL: all. The others are left to whoever does them, but
   // are waited for when one that is wanted needs them and somebody is at work on them.
   const bool *wanted;
-  const char *rates;  // file in which the cost of what was made is kept (sweep/rates.h); NULL: none
+  am_rates *rates;  // borrowed: where the cost of what was made is kept; NULL: nowhere
   // am_clock_sec() at which this job ends; 0: never. A stage that is expected to take longer than what is
   // left does not start, unless at least half of the job's time is left: expectations can be wrong, and
   // what saves checkpoints need not fit. (start_sec: when the job began.)

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/version.h"
-#include "sweep/rates.h"
 #include "sweep/runner_internal.h"
 
 // These say that this configuration cannot be computed; anything else concerns the whole job.
@@ -97,23 +96,31 @@ static am_err begin(const am_runner *r, const am_stage_env *env, const am_stage 
   return *found ? AM_OK : am_comm_bcast(env->group, path, PATH_MAX, 0);
 }
 
+static void note_cost(const am_runner *r, const am_stage *st, double rank_sec, int64_t bytes) {
+  char device[AM_DEVICE_TYPE];
+  double units = am_stage_units(r->plan, st), size_units = am_stage_size_units(r->plan, st);
+  if (!r->rates || units <= 0) return;
+  am_rates_note(r->rates, am_device_type(r->device, device), st->rate, rank_sec / units);
+  am_rates_note(r->rates, AM_RATES_BYTES, st->rate, (double)bytes / size_units);
+}
+
 static am_err publish(const am_runner *r, const am_stage_env *env, const am_stage *st, am_artefact *a_take,
                       double seconds, bool *published) {
+  am_err err = AM_OK;
   char *why = NULL;
+  int64_t bytes = 0;
   int ranks = am_comm_size(env->group);
   seconds += am_artefact_spent(a_take) / ranks;
-  am_err err = provenance(r, env, st, seconds, &why);
-  if (!err)
-    err = am_artefact_commit(a_take, st->text, why, published);
-  else
-    am_artefact_abandon(a_take);
-  if (!err && *published) {
-    char device[AM_DEVICE_TYPE];
-    double units = am_stage_units(r->plan, st);
-    AM_DEBUG("made %s in %.1f s", st->id, seconds);
-    if (r->rates && units > 0)
-      am_rates_note(r->rates, am_device_type(r->device, device), st->rate, seconds * ranks / units);
-  }
+  AM_GO(done, am_artefact_bytes(a_take, &bytes));
+  AM_GO(done, provenance(r, env, st, seconds, &why));
+  am_artefact *a = a_take;
+  a_take = NULL;  // the commit frees it
+  AM_GO(done, am_artefact_commit(a, st->text, why, published));
+  if (!*published) goto done;
+  AM_DEBUG("made %s in %.1f s", st->id, seconds);
+  note_cost(r, st, seconds * ranks, bytes);
+done:
+  am_artefact_abandon(a_take);
   free(why);
   return err;
 }

@@ -107,7 +107,8 @@ am_err am_store_failure(const am_store *s, const char *address, int64_t *count, 
   if (!am_path_exists(path)) goto done;
   AM_GO(done, am_file_read(path, SMALL_FILE_BYTES, &all, &bytes));
   char *message = strchr(all, '\n');
-  bool fine = message && am_str_starts(all, FAILURES) && sscanf(all + strlen(FAILURES), "%9" SCNd64, count) == 1;
+  bool fine =
+      message && am_str_starts(all, FAILURES) && sscanf(all + strlen(FAILURES), "%9" SCNd64, count) == 1;
   AM_CHECK_GO(done, fine && *count > 0, AM_ERR_DATA, "%s is not a record of failures: remove it", path);
   AM_GO(done, am_mem_strdup(message + 1, text));
 done:
@@ -402,6 +403,7 @@ done:
 
 const char *am_artefact_dir(const am_artefact *a) { return a->out; }
 const char *am_artefact_checkpoint(const am_artefact *a) { return a->checkpoint; }
+am_err am_artefact_bytes(const am_artefact *a, int64_t *bytes) { return am_path_tree_bytes(a->out, bytes); }
 double am_artefact_spent(const am_artefact *a) { return a->spent; }
 bool am_artefact_held(const am_artefact *a) { return am_lease_held(a->lease); }
 

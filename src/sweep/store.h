@@ -43,7 +43,8 @@ AM_MUST_USE am_err am_store_failure(const am_store *s, const char *address, int6
 AM_MUST_USE am_err am_store_add_failure(am_store *s, const char *address, const char *text);
 AM_MUST_USE am_err am_store_forgive(am_store *s, const char *address);
 // Who is making it; *held is false when nobody is, as far as one look can tell.
-AM_MUST_USE am_err am_store_holder(const am_store *s, const char *address, am_lease_holder *holder, bool *held);
+AM_MUST_USE am_err am_store_holder(const am_store *s, const char *address, am_lease_holder *holder,
+                                   bool *held);
 // The same for an observer that looks again and again: *held turns false when the holder has been silent
 // for too long, and am_artefact_begin would take over. *seen: what this store has seen of the lease, for
 // am_store_set_watch of another rank's store; its since_sec is an age, as clocks differ between hosts.
@@ -66,6 +67,8 @@ const char *am_artefact_dir(const am_artefact *a);         // files for the arte
 const char *am_artefact_checkpoint(const am_artefact *a);  // kept until the commit
 // Rank-seconds that went into the checkpoint before this claim: what a resumed stage cost others.
 double am_artefact_spent(const am_artefact *a);
+// Of the files written so far.
+AM_MUST_USE am_err am_artefact_bytes(const am_artefact *a, int64_t *bytes);
 // Adds stage.json, provenance.json, MANIFEST, DONE; publishes by rename. Frees a in any case. *published
 // is false when somebody took over while this process was stopped: the artefact is theirs to finish.
 AM_MUST_USE am_err am_artefact_commit(am_artefact *a, const char *stage_text, const char *provenance,

@@ -38,7 +38,7 @@ check "a second run does nothing and says so" ends_with 0 "nothing to do: all" "
 check "it prints the table again" grep -q "sliced" "$scratch/out"
 on_one() { "$AUGMINT" "$1" "$experiment" --results "$scratch/one" "${@:2}"; }
 check "verify finds nothing wrong" ends_with 0 " 0 bad" on_one verify
-check "plan knows that all is done" ends_with 0 "device time left: 0" on_one plan
+check "plan knows that all is done" ends_with 0 "device time left: none, all" on_one plan
 check "status lists no failure" ends_with 0 "evaluate" on_one status
 check "a tiny run is stored and marked apart" ends_with 0 "TINY" on_one run --tiny
 check "the tiny table has a folder of its own" test -s "$scratch/one/$name-tiny/table.csv"

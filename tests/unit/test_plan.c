@@ -84,6 +84,27 @@ static int64_t count_kind(const am_plan *p, am_stage_kind kind) {
   return n;
 }
 
+// A thousand cells: the work of planning and of looking is counted, not timed.
+static void plans_and_looks_in_proportion(void **state) {
+  am_store *store = NULL;
+  am_store_view view;
+  planned a = plan_of(BASE, "seeds=334", false, '0');
+  assert_int_equal(a.p->cell_count, 3 * 334);
+  assert_true(a.p->index_probes < 2 * a.p->count);
+  for (int64_t i = 0; i < a.p->count; i++) assert_int_equal(am_plan_find(a.p, a.p->stage[i].address), i);
+  assert_int_equal(am_plan_find(a.p, "00000000000000000000000000000000"), -1);
+  am_ok(am_store_open(am_test_dir(), true, &store));
+  am_store_view_init(&view, store);
+  am_ok(am_plan_look_at(a.p, &view));
+  am_ok(am_plan_look_at(a.p, &view));  // another plan would read nothing again
+  assert_true(view.listings <= AM_STORE_FOLDERS);
+  assert_int_equal(a.p->stage[0].state, AM_STATE_MISSING);
+  assert_int_equal(a.p->stage[a.p->count - 1].state, AM_STATE_WAITING);
+  am_store_view_fini(&view);
+  am_store_close(store);
+  planned_fini(&a);
+}
+
 static void counts_the_stages(void **state) {
   planned a = plan_of(BASE, NULL, false, '0');
   assert_int_equal(count_kind(a.p, AM_STAGE_PREPARE), 2);
@@ -287,6 +308,7 @@ static void equal_draws_are_done_once(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(counts_the_stages),
+      cmocka_unit_test(plans_and_looks_in_proportion),
       cmocka_unit_test(pools_are_dealt_to_runs),
       cmocka_unit_test(names_and_notation_change_no_address),
       cmocka_unit_test(any_other_value_changes_the_address),
