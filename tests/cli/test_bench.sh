@@ -34,6 +34,12 @@ cp output table
 check "a row without a peer says so" 0 'no peer' cat table
 holds "its file has the rows" "[r['name'] for r in d['rows']] == ['resnet18-32', 'predict-1', 'decode', 'shard-read', 'shard-write', 'sgd']"
 check "ours can be compared later" 0 'ratio' "$AUGMINT" bench sgd --tiny --repeats 1 --threads 1 --against out/ours.json
+if command -v hyperfine >/dev/null; then
+  check "commands over a thousand cells" 0 '1000 cells done' python3 "$root/analysis/bench.py" --program "$AUGMINT" --out out --rows status-1000
+  holds "of which nothing, and everything, is done" "list(d['rows'][0]['times']) == ['augmint status, 1000 cells ' + w for w in ('missing', 'done')]"
+else
+  echo "ok $((++count)) - commands over a thousand cells # SKIP skipped: no hyperfine here (.ci/install bench)"
+fi
 check "an unknown row" 2 'there is no row resnet19' python3 "$root/analysis/bench.py" --rows resnet19
 
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
