@@ -6,19 +6,35 @@ experiment=tests/cli/base.yaml
 
 "$AUGMINT" run "$experiment" --results "$scratch/whole" >/dev/null 2>&1
 
+is_whole() {
+  diff <(store_digest "$scratch/whole") <(store_digest "$scratch/hurt")
+}
+
 fails_cleanly() {  # fails_cleanly FAULT MESSAGE
   AUGMINT_FAULT=$1 ends_with 1 "$2" "$AUGMINT" run "$experiment" --results "$scratch/hurt" || return 1
   ! grep -E 'Sanitizer|runtime error' "$scratch/out" || return 1
   "$AUGMINT" run "$experiment" --results "$scratch/hurt" || return 1
-  diff <(store_digest "$scratch/whole") <(store_digest "$scratch/hurt") || return 1
+  is_whole || return 1
+  rm -r "$scratch/hurt"
+}
+
+# What stages cost is written down by the clock: when it differs from what is known. A run that cannot do that says so and
+# goes on, so from the first finished stage on it depends on the machine's load which of the two a number hits.
+fails_cleanly_or_goes_on() {  # fails_cleanly_or_goes_on FAULT
+  AUGMINT_FAULT=$1 ends_with 0 "calibration.json: " "$AUGMINT" run "$experiment" --results "$scratch/hurt" ||
+    { rm -rf "$scratch/hurt" && fails_cleanly "$1" "error: "; return; }
+  is_whole || return 1
   rm -r "$scratch/hurt"
 }
 
 for n in 1 60 400 1500 4000 9000; do
   check "allocation $n fails" fails_cleanly "alloc:$n" "memory"
 done
-for n in 1 4 9 17 30 47 66 90 121; do
+for n in 1 4 9 17; do  # of the first stage
   check "input or output $n fails" fails_cleanly "io:$n" "error: "
+done
+for n in 30 47 66 90 121; do
+  check "input or output $n fails" fails_cleanly_or_goes_on "io:$n"
 done
 check "two ranks, one of which cannot write, end with one error" ends_with 1 "rank 1" \
   env AUGMINT_FAULT=io:12@1 mpirun -n 2 "$AUGMINT" run "$experiment" --results "$scratch/two"
