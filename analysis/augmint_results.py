@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-FORMAT = "augmint-results-1"
+FORMAT = "augmint-results-2"
 TABLES = ("cells", "metrics", "history", "fits", "fit_history", "pools", "rows", "published")
 
 

@@ -1,4 +1,4 @@
-// Means over seeds with their spread and the interval of Student's t.
+// Means over seeds and draws with their spread and the interval of Student's t.
 #include <float.h>
 #include <math.h>
 
@@ -67,20 +67,14 @@ double am_student_quantile(double probability, double degrees) {
 
 // ---- summaries ----
 
-static double value_at(const double *a, const double *b, int64_t i) { return b ? a[i] - b[i] : a[i]; }
-
-// Of a[i] - b[i], or of a[i] alone when b is NULL.
-static am_summary summarise(const double *a, const double *b, int64_t n) {
+am_summary am_summarise(const double *x, int64_t n) {
   am_summary s = {.n = n, .mean = NAN, .sd = NAN, .lo = NAN, .hi = NAN};
   if (n < 1) return s;
   double sum = 0, squares = 0;
-  for (int64_t i = 0; i < n; i++) sum += value_at(a, b, i);
+  for (int64_t i = 0; i < n; i++) sum += x[i];
   s.mean = sum / (double)n;
   if (n < 2) return s;
-  for (int64_t i = 0; i < n; i++) {
-    double gap = value_at(a, b, i) - s.mean;
-    squares += gap * gap;
-  }
+  for (int64_t i = 0; i < n; i++) squares += (x[i] - s.mean) * (x[i] - s.mean);
   s.sd = sqrt(squares / (double)(n - 1));
   double half = am_student_quantile(0.975, (double)(n - 1)) * s.sd / sqrt((double)n);
   s.lo = s.mean - half;
@@ -88,6 +82,54 @@ static am_summary summarise(const double *a, const double *b, int64_t n) {
   return s;
 }
 
-am_summary am_summarise(const double *x, int64_t n) { return summarise(x, NULL, n); }
+// ---- draws and the trainings on them ----
 
-am_summary am_summarise_paired(const double *a, const double *b, int64_t n) { return summarise(a, b, n); }
+// Sums over the trainings of one draw, x[first, end).
+typedef struct {
+  int64_t end;
+  double n, mean, squares;  // squares: of what differs from the mean
+} draw_sums;
+
+static draw_sums sum_draw(const am_sample *x, int64_t n, int64_t first) {
+  draw_sums d = {.end = first};
+  double sum = 0;
+  for (; d.end < n && x[d.end].draw == x[first].draw; d.end++) sum += x[d.end].value;
+  d.n = (double)(d.end - first);
+  d.mean = sum / d.n;
+  for (int64_t i = first; i < d.end; i++) d.squares += (x[i].value - d.mean) * (x[i].value - d.mean);
+  return d;
+}
+
+am_spread am_summarise_draws(const am_sample *x, int64_t n) {
+  am_spread s = {.mean = NAN, .sd_training = NAN, .sd_draw = NAN, .t_lo = NAN, .t_hi = NAN};
+  double within = 0, means = 0, total = 0, squared_counts = 0, between = 0, of_means = 0;
+  draw_sums d;
+  for (int64_t first = 0; first < n; first = d.end) {
+    d = sum_draw(x, n, first);
+    s.draws++;
+    if (d.end - first > s.trainings) s.trainings = d.end - first;
+    within += d.squares;
+    means += d.mean;
+    total += d.n * d.mean;
+    squared_counts += d.n * d.n;
+  }
+  if (n == 0) return s;
+  double all = (double)n, k = (double)s.draws, freedom = all - k, mean_square = freedom > 0 ? within / freedom : 0;
+  s.mean = means / k;
+  if (freedom > 0) s.sd_training = sqrt(mean_square);
+  for (int64_t first = 0; first < n; first = d.end) {
+    d = sum_draw(x, n, first);
+    between += d.n * (d.mean - total / all) * (d.mean - total / all);
+    of_means += (d.mean - s.mean) * (d.mean - s.mean);
+  }
+  double units = s.draws > 1 ? k : all, spread = s.draws > 1 ? of_means : within;
+  if (s.draws > 1) {
+    double component = (between / (k - 1) - mean_square) * (k - 1) / (all - squared_counts / all);
+    s.sd_draw = sqrt(component < 0 ? 0 : component);
+  }
+  if (units < 2) return s;
+  double half = am_student_quantile(0.975, units - 1) * sqrt(spread / (units - 1) / units);
+  s.t_lo = s.mean - half;
+  s.t_hi = s.mean + half;
+  return s;
+}

@@ -23,7 +23,7 @@ const am_frame_def am_frame_defs[AM_RESULTS_FRAMES] = {
      "published:f64 "
      "difference:f64 verdict:text n_draws:i64 sd_draws:f64 vs_reference:f64 ci_lo:f64 ci_hi:f64 "
      "reference:text "
-     "note:text"},
+     "note:text n_pairs:i64 t_lo:f64 t_hi:f64 p:f64 p_min:f64 p_method:text"},
     {"published", "arm:text split:text metric:text value:f64 tolerance:f64 reason:text"},
 };
 

@@ -1,6 +1,6 @@
 // results/<experiment>/results.h5: everything an experiment showed, readable with h5py alone.
 //
-// Attributes of /: format "augmint-results-1", name, question, paper_id, paper_where, tiny (0|1),
+// Attributes of /: format "augmint-results-2", name, question, paper_id, paper_where, tiny (0|1),
 // config (canonical text), provenance (JSON text), devices (text), reference (arm), notes (one a
 // line). Tables are groups of equally long one-dimensional data sets (columns); text columns are
 // fixed-length UTF-8, zero-padded. Missing numbers are NaN. Contiguous, unfiltered, no timestamps.
@@ -14,7 +14,8 @@
 //   /pools     id generator draw seed(i64) address status images(i64) seconds(f64)
 //   /rows      the result table, as table.csv: arm model split metric unit n_seeds(i64) ours_mean(f64)
 //              ours_sd(f64) published(f64) difference(f64) verdict then n_draws(i64) sd_draws(f64)
-//              vs_reference(f64) ci_lo(f64) ci_hi(f64) reference note
+//              vs_reference(f64) ci_lo(f64) ci_hi(f64) reference note n_pairs(i64) t_lo(f64) t_hi(f64)
+//              p(f64) p_min(f64) p_method("exact"|"random")
 //   /published arm split metric value(f64) tolerance(f64) reason("" or why it cannot be reproduced)
 //   /predictions/<cell row>/<split>/{logits (n, k) f32, label (n) i32}
 //   /confusion/<cell row>/<split>   (k, k) i64, [true][predicted]; attribute class_names (texts)
@@ -63,11 +64,12 @@ AM_MUST_USE am_err am_results_read(const char *path, am_results **out);  // fore
 
 // Fills /rows from cells, metrics and published, one row for each arm, model, split and metric:
 //   n_seeds, n_draws   seeds of a draw (the most any draw has) and draws that gave a value
-//   ours_mean          mean of the draws' means; ours_sd: over the seeds of a draw, pooled over
-//                      draws; sd_draws: of the draws' means
+//   ours_mean          mean of the draws' means; ours_sd: between trainings on one draw; sd_draws: between
+//                      draws (variance components, am_spread; NaN where there is one draw)
 //   difference         ours_mean - published
-//   vs_reference       mean difference to the reference arm on the same (draw, seed), with a 95 %
-//                      interval of Student's t over draws, or over seeds when there is one draw
+//   vs_reference       mean difference to the reference arm over n_pairs pairs of the same draw and seed
+//     ci_lo, ci_hi     its 95 % bootstrap interval; p, p_min, p_method: its sign-flip test (am_comparison)
+//     t_lo, t_hi       Student's 95 % interval, over draws, or over seeds when there is one draw
 //   verdict            where a number was published: `reproduced` (|difference| <= tolerance),
 //                      `differs`, `not reproducible` (note says why), `not run`, or `tiny`
 // reference_arm "" or NULL: the first arm. Errors: AM_ERR_CONFIG no such arm.

@@ -9,7 +9,7 @@
 #include "data/h5.h"
 #include "report/results_internal.h"
 
-static const char FORMAT[] = "augmint-results-1";
+static const char FORMAT[] = "augmint-results-2";
 // Groups below which the arrays are.
 static const char *const array_groups[] = {"predictions", "confusion", "samples", "real"};
 enum { ARRAY_DEPTH = 4, PATH_BYTES = 1024 };
@@ -235,7 +235,8 @@ static am_err get_attributes(reader *in) {
   int64_t tiny = 0;
   AM_TRY(am_h5_get_attr_text(in->h, "", "format", &text));
   am_err err = strcmp(text, FORMAT)
-                   ? AM_FAIL(AM_ERR_DATA, "%s: the format is \"%s\", expected \"%s\"", in->path, text, FORMAT)
+                   ? AM_FAIL(AM_ERR_DATA, "%s: the format is \"%s\", expected \"%s\"; `augmint report EXPERIMENT.yaml` writes it anew",
+                             in->path, text, FORMAT)
                    : AM_OK;
   free(text);
   AM_TRY(err);

@@ -20,13 +20,9 @@ typedef struct {
   const char *split, *metric;
 } measure;
 
-// One value: of a line and a measure, in one draw under one seed.
+// Of a line and a measure.
 typedef struct {
-  int64_t draw, seed;
-  double value;
-} sample;
-typedef struct {
-  sample *item;  // owned
+  am_sample *item;  // owned
   int64_t count, capacity;
 } samples;
 
@@ -106,7 +102,7 @@ static am_err survey(pivot *p) {
 }
 
 static int by_draw_and_seed(const void *a, const void *b) {
-  const sample *x = a, *y = b;
+  const am_sample *x = a, *y = b;
   if (x->draw != y->draw) return x->draw < y->draw ? -1 : 1;
   return x->seed < y->seed ? -1 : x->seed > y->seed;
 }
@@ -118,7 +114,7 @@ static am_err collect(const pivot *p, int64_t l, int64_t m, samples *out) {
     int64_t cell = am_frame_i64(p->metrics, i, "cell");
     if (p->line_of_cell[cell] != l) continue;
     AM_TRY(AM_GROW(&out->item, &out->capacity, out->count + 1));
-    out->item[out->count++] = (sample){p->draw_of_cell[cell], am_frame_i64(p->cells, cell, "seed"),
+    out->item[out->count++] = (am_sample){p->draw_of_cell[cell], am_frame_i64(p->cells, cell, "seed"),
                                        am_frame_f64(p->metrics, i, "value")};
   }
   if (out->count) qsort(out->item, (size_t)out->count, sizeof *out->item, by_draw_and_seed);
@@ -126,43 +122,6 @@ static am_err collect(const pivot *p, int64_t l, int64_t m, samples *out) {
 }
 
 // ---- numbers ----
-
-typedef struct {
-  int64_t seeds, draws;
-  double mean, sd, sd_draws;
-  am_summary of_draws;  // of the draws' means; of the single values when there is one draw
-} spread;
-
-// Mean of the draws' means, so that a draw with a missing seed weighs as much as the others.
-static am_err measure_spread(const samples *s, spread *out) {
-  *out = (spread){.mean = NAN, .sd = NAN, .sd_draws = NAN};
-  if (s->count == 0) return AM_OK;
-  double *mean = NULL, squares = 0;
-  int64_t freedom = 0;
-  AM_TRY(AM_NEW_ARRAY(&mean, s->count));
-  for (int64_t first = 0, end; first < s->count; first = end) {
-    double sum = 0;
-    for (end = first; end < s->count && s->item[end].draw == s->item[first].draw; end++)
-      sum += s->item[end].value;
-    double centre = sum / (double)(end - first);
-    for (int64_t i = first; i < end; i++)
-      squares += (s->item[i].value - centre) * (s->item[i].value - centre);
-    freedom += end - first - 1;
-    if (end - first > out->seeds) out->seeds = end - first;
-    mean[out->draws++] = centre;
-  }
-  am_summary draws = am_summarise(mean, out->draws);
-  out->mean = draws.mean;
-  out->sd_draws = draws.sd;
-  if (freedom > 0) out->sd = sqrt(squares / (double)freedom);
-  if (out->draws == 1) {
-    for (int64_t i = 0; i < s->count; i++) mean[i] = s->item[i].value;
-    draws = am_summarise(mean, s->count);
-  }
-  out->of_draws = draws;
-  free(mean);
-  return AM_OK;
-}
 
 // a[i] - b[i] where both have the draw and the seed.
 static am_err subtract(const samples *a, const samples *b, samples *out) {
@@ -207,7 +166,7 @@ static am_err add_note(am_str *note, const char *text) {
   return *text ? am_str_printf(note, "%s%s", note->length ? "; " : "", text) : AM_OK;
 }
 
-static am_err set_note(const pivot *p, int64_t row, int64_t l, int64_t published, const spread *ours) {
+static am_err set_note(const pivot *p, int64_t row, int64_t l, int64_t published, const am_spread *ours) {
   am_err err = AM_OK;
   am_str note = {0};
   if (p->tiny) AM_GO(done, add_note(&note, "tiny run"));
@@ -233,25 +192,42 @@ static const char *unit_of(const pivot *p, int64_t m) {
   return metric ? metric->unit : "";
 }
 
-static am_err add_row(pivot *p, int64_t l, int64_t m, const samples *ours, const samples *pairs,
-                      bool is_reference) {
+static void set_ours(am_frame *rows, int64_t row, const am_spread *s) {
+  am_frame_set_i64(rows, row, "n_seeds", s->trainings);
+  am_frame_set_i64(rows, row, "n_draws", s->draws);
+  am_frame_set_f64(rows, row, "ours_mean", s->mean);
+  am_frame_set_f64(rows, row, "ours_sd", s->sd_training);
+  am_frame_set_f64(rows, row, "sd_draws", s->sd_draw);
+}
+
+static am_err set_versus(const pivot *p, int64_t row, const samples *pairs) {
+  am_spread s = am_summarise_draws(pairs->item, pairs->count);
+  am_comparison c;
+  AM_TRY(am_compare_pairs(pairs->item, pairs->count, &c));
+  am_frame_set_i64(p->rows, row, "n_pairs", c.pairs);
+  am_frame_set_f64(p->rows, row, "vs_reference", s.mean);
+  am_frame_set_f64(p->rows, row, "ci_lo", c.lo);
+  am_frame_set_f64(p->rows, row, "ci_hi", c.hi);
+  am_frame_set_f64(p->rows, row, "t_lo", s.t_lo);
+  am_frame_set_f64(p->rows, row, "t_hi", s.t_hi);
+  am_frame_set_f64(p->rows, row, "p", c.p);
+  am_frame_set_f64(p->rows, row, "p_min", c.p_min);
+  AM_TRY(am_frame_set_text(p->rows, row, "p_method", c.exact ? "exact" : "random"));
+  return am_frame_set_text(p->rows, row, "reference", p->reference);
+}
+
+static am_err add_row(pivot *p, int64_t l, int64_t m, const samples *ours, const samples *pairs) {
   const line *on = &p->line[l];
   const measure *of = &p->measure[m];
   int64_t row, published = find_published(p, on, of);
-  spread s, versus;
-  AM_TRY(measure_spread(ours, &s));
-  AM_TRY(measure_spread(pairs, &versus));
+  am_spread s = am_summarise_draws(ours->item, ours->count);
   AM_TRY(am_frame_add(p->rows, &row));
   AM_TRY(am_frame_set_text(p->rows, row, "arm", on->arm));
   AM_TRY(am_frame_set_text(p->rows, row, "model", on->model));
   AM_TRY(am_frame_set_text(p->rows, row, "split", of->split));
   AM_TRY(am_frame_set_text(p->rows, row, "metric", of->metric));
   AM_TRY(am_frame_set_text(p->rows, row, "unit", unit_of(p, m)));
-  am_frame_set_i64(p->rows, row, "n_seeds", s.seeds);
-  am_frame_set_i64(p->rows, row, "n_draws", s.draws);
-  am_frame_set_f64(p->rows, row, "ours_mean", s.mean);
-  am_frame_set_f64(p->rows, row, "ours_sd", s.sd);
-  am_frame_set_f64(p->rows, row, "sd_draws", s.sd_draws);
+  set_ours(p->rows, row, &s);
   double difference = NAN;
   if (published >= 0) {
     double value = am_frame_f64(p->published, published, "value");
@@ -260,12 +236,7 @@ static am_err add_row(pivot *p, int64_t l, int64_t m, const samples *ours, const
     am_frame_set_f64(p->rows, row, "difference", difference);
   }
   AM_TRY(am_frame_set_text(p->rows, row, "verdict", verdict_of(p, published, difference, ours->count)));
-  if (!is_reference && pairs->count > 0) {
-    am_frame_set_f64(p->rows, row, "vs_reference", versus.mean);
-    am_frame_set_f64(p->rows, row, "ci_lo", versus.of_draws.lo);
-    am_frame_set_f64(p->rows, row, "ci_hi", versus.of_draws.hi);
-    AM_TRY(am_frame_set_text(p->rows, row, "reference", p->reference));
-  }
+  if (pairs->count > 0) AM_TRY(set_versus(p, row, pairs));
   return set_note(p, row, l, published, &s);
 }
 
@@ -299,7 +270,7 @@ static am_err add_all_rows(pivot *p) {
         AM_GO(done, collect(p, reference, m, &theirs));
         AM_GO(done, subtract(&ours, &theirs, &pairs));
       }
-      AM_GO(done, add_row(p, l, m, &ours, &pairs, reference == l));
+      AM_GO(done, add_row(p, l, m, &ours, &pairs));
     }
   }
 done:

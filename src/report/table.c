@@ -6,6 +6,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "metrics/metrics.h"
+
+// Pairs below which a table says what they cannot show.
+enum { FEW_PAIRS = 10 };
 
 // ---- lists of text, each on one line ----
 
@@ -73,7 +77,8 @@ static void put_spread(double x, char out[AM_TABLE_CELL]) {
 }
 
 typedef struct {
-  int64_t most_seeds, most_draws;
+  int64_t most_seeds, most_draws, most_pairs;
+  bool random;  // some test took random flips
 } design;
 
 static void put_ours(const am_frame *rows, int64_t i, design most, char out[AM_TABLE_CELL]) {
@@ -96,13 +101,13 @@ static void put_ours(const am_frame *rows, int64_t i, design most, char out[AM_T
 
 static void put_versus(const am_frame *rows, int64_t i, char out[AM_TABLE_CELL]) {
   double mean = am_frame_f64(rows, i, "vs_reference"), lo = am_frame_f64(rows, i, "ci_lo"),
-         hi = am_frame_f64(rows, i, "ci_hi");
+         hi = am_frame_f64(rows, i, "ci_hi"), p = am_frame_f64(rows, i, "p");
   out[0] = '\0';
   if (isnan(mean)) return;
-  if (isnan(lo)) {
+  if (isnan(lo)) {  // one pair: nothing to judge it by
     snprintf(out, AM_TABLE_CELL, "%+.3f", mean);
   } else {
-    snprintf(out, AM_TABLE_CELL, "%+.3f [%+.3f, %+.3f]", mean, lo, hi);
+    snprintf(out, AM_TABLE_CELL, "%+.3f [%+.3f, %+.3f] p=%.3g", mean, lo, hi, p);
   }
 }
 
@@ -114,6 +119,8 @@ static design largest_design(const am_frame *rows) {
     int64_t seeds = am_frame_i64(rows, i, "n_seeds"), draws = am_frame_i64(rows, i, "n_draws");
     if (seeds > most.most_seeds) most.most_seeds = seeds;
     if (draws > most.most_draws) most.most_draws = draws;
+    if (am_frame_i64(rows, i, "n_pairs") > most.most_pairs) most.most_pairs = am_frame_i64(rows, i, "n_pairs");
+    most.random |= !strcmp(am_frame_text(rows, i, "p_method"), "random");
   }
   return most;
 }
@@ -148,7 +155,7 @@ static am_err add_line(am_table_block *b, const am_frame *rows, int64_t i, desig
 
 static am_err add_blocks(am_table *t, const am_frame *rows) {
   design most = largest_design(rows);
-  t->ours_head = most.most_draws > 1 ? "ours ± seeds | draws" : most.most_seeds > 1 ? "ours ± sd" : "ours";
+  t->ours_head = most.most_draws > 1 ? "ours ± trainings | draws" : most.most_seeds > 1 ? "ours ± sd" : "ours";
   // Rows with a model open the blocks; the others find one, or open one of their own at the end.
   for (int pass = 0; pass < 2; pass++) {
     for (int64_t i = 0; i < am_frame_rows(rows); i++) {
@@ -203,18 +210,41 @@ static am_err add_trouble(am_table *t, am_results *r) {
                   (long long)missing, (long long)failed);
 }
 
+// What the numbers behind ± are of.
+static const char *spread_words(design most) {
+  if (most.most_draws > 1) {
+    return most.most_seeds > 1 ? "± is the deviation between trainings on one draw | between draws (variance components)"
+                               : "the deviation between draws holds that between trainings, which one seed cannot show";
+  }
+  return most.most_seeds > 1 ? "± is the deviation between trainings; what other draws would give is not in it"
+                             : "one training says nothing about spread";
+}
+
+static am_err add_versus_facts(am_table *t, design most, const char *reference) {
+  char many[64] = "";
+  if (most.random) snprintf(many, sizeof many, "; %d random flips above %d pairs", AM_RANDOM_FLIPS, AM_EXACT_PAIRS);
+  AM_TRY(list_add(&t->facts,
+                  "differences to the arm `%s` are paired on the same %s: 95 %% bootstrap intervals (percentile, %d "
+                  "resamples%s), p of the sign-flip test (exact%s), not adjusted for the number of arms",
+                  reference, most.most_draws > 1 ? "draws and seeds" : "seeds", AM_RESAMPLES,
+                  most.most_draws > 1 ? " of draws, then of seeds" : "", many));
+  if (most.most_pairs >= FEW_PAIRS) return AM_OK;
+  double least = ldexp(1, (int)(1 - most.most_pairs));
+  char floor[64] = "";
+  if (least > 0.05) snprintf(floor, sizeof floor, "p cannot be below %.4g, and ", least);
+  return list_add(&t->facts, "with %lld pair%s %sbootstrap intervals are too narrow: Student's are in table.csv",
+                  (long long)most.most_pairs, most.most_pairs == 1 ? "" : "s", floor);
+}
+
 static am_err add_facts(am_table *t, am_results *r) {
   design most = largest_design(am_results_frame(r, "rows"));
   const char *reference = am_results_attr(r, "reference");
   if (most.most_seeds > 0) {
-    AM_TRY(list_add(&t->facts, "%lld seed%s, %lld draw%s of the data", (long long)most.most_seeds,
+    AM_TRY(list_add(&t->facts, "%lld seed%s, %lld draw%s of the data: %s", (long long)most.most_seeds,
                     most.most_seeds == 1 ? "" : "s", (long long)most.most_draws,
-                    most.most_draws == 1 ? "" : "s"));
+                    most.most_draws == 1 ? "" : "s", spread_words(most)));
   }
-  if (t->has_versus) {
-    AM_TRY(list_add(&t->facts, "differences to the arm `%s` are paired on the same %s, with 95 %% intervals",
-                    reference, most.most_draws > 1 ? "draws and seeds" : "seeds"));
-  }
+  if (t->has_versus) AM_TRY(add_versus_facts(t, most, reference));
   return am_str_format(&t->versus_head, "vs %s [95 %%]", reference);
 }
 

@@ -74,7 +74,8 @@ static void paired_interval_agrees(void **state) {
     am_ok(am_node_f64(a->item[i], &x[i]));
     am_ok(am_node_f64(b->item[i], &y[i]));
   }
-  am_summary s = am_summarise_paired(x, y, 6);
+  for (int i = 0; i < 6; i++) x[i] -= y[i];
+  am_summary s = am_summarise(x, 6);
   double got[4] = {s.mean, s.sd, s.lo, s.hi};
   double want[4] = {number(paired, "mean"), number(paired, "sd"), number(paired, "lo"), number(paired, "hi")};
   am_close(got, want, 4, 1e-12, 1e-14);

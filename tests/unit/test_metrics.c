@@ -124,6 +124,57 @@ static void summaries(void **state) {
   close_to(am_student_quantile(0.5, 3), 0, 1e-15);
 }
 
+// ---- draws and pairs ----
+
+static void draws_of_any_size(void **state) {
+  (void)state;
+  const am_sample x[] = {{0, 0, 1}, {0, 1, 3}, {1, 0, 6}, {2, 0, NAN}};
+  assert_true(isnan(am_summarise_draws(x, 0).mean));
+  am_spread s = am_summarise_draws(x, 1);
+  assert_true(s.mean == 1 && isnan(s.sd_training) && isnan(s.sd_draw) && isnan(s.t_lo));
+  s = am_summarise_draws(x, 2);
+  assert_true(s.draws == 1 && s.trainings == 2 && isnan(s.sd_draw));
+  close_to(s.sd_training, sqrt(2), 1e-15);
+  close_to(s.t_hi, am_summarise((const double[]){1, 3}, 2).hi, 1e-12);
+  s = am_summarise_draws(x, 3);  // the second draw lacks a training
+  assert_true(s.draws == 2 && s.mean == 4);
+  // mean of all 10/3; MSB = 2 (4/3)^2 + (8/3)^2 = 32/3, MSW = 2, n0 = 3 - 5/3
+  close_to(s.sd_draw, sqrt((32.0 / 3 - 2) / (4.0 / 3)), 1e-12);
+  const am_sample apart[] = {{0, 0, 1}, {1, 0, 2}, {4, 0, 6}};  // one training a draw
+  s = am_summarise_draws(apart, 3);
+  assert_true(isnan(s.sd_training));
+  close_to(s.sd_draw, sqrt(7), 1e-12);
+  assert_true(isnan(am_summarise_draws(x, 4).mean));
+}
+
+static void pairs_of_any_number(void **state) {
+  (void)state;
+  am_sample x[32];
+  am_comparison c;
+  for (int i = 0; i < 32; i++) x[i] = (am_sample){0, i, 0.1 * (i + 1)};
+  am_ok(am_compare_pairs(x, 0, &c));
+  assert_true(c.pairs == 0 && isnan(c.p) && isnan(c.lo) && isnan(c.p_min));
+  am_ok(am_compare_pairs(x, 1, &c));
+  assert_true(c.p == 1 && c.p_min == 1 && isnan(c.lo));
+  am_ok(am_compare_pairs(x, 2, &c));
+  assert_true(c.p == 0.5 && c.p_min == 0.5);
+  close_to(c.lo, 0.1, 1e-15);
+  close_to(c.hi, 0.2, 1e-15);
+  for (int n = 3; n <= 21; n++) {  // all of one sign: as small as it gets
+    am_ok(am_compare_pairs(x, n, &c));
+    assert_true(c.exact == (n <= 20));
+    assert_true(c.p == c.p_min);
+    assert_true(c.p_min == (n <= 20 ? ldexp(1, 1 - n) : 1e-5));
+  }
+  x[1].value = 0;
+  x[0].value = -0.3;  // -0.3, 0, 0.3: every arrangement reaches a sum of 0
+  am_ok(am_compare_pairs(x, 3, &c));
+  close_to(c.p, 1, 0);
+  x[2].value = NAN;
+  am_ok(am_compare_pairs(x, 3, &c));
+  assert_true(isnan(c.p) && isnan(c.lo));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(paper_confusions_give_the_printed_scores),
@@ -133,6 +184,8 @@ int main(void) {
       cmocka_unit_test(refuses_bad_input),
       cmocka_unit_test(logits_that_are_no_numbers_show),
       cmocka_unit_test(summaries),
+      cmocka_unit_test(draws_of_any_size),
+      cmocka_unit_test(pairs_of_any_number),
   };
   return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
 }

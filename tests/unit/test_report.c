@@ -83,7 +83,14 @@ static void means_and_paired_differences(void **state) {
   assert_true(isnan(am_frame_f64(rows, real, "vs_reference")));
   close_to(am_frame_f64(rows, gan, "vs_reference"), 0.11);
   // differences 0.11, 0.10, 0.12: sd 0.01, t(2) = 4.302652729911275
-  close_to(am_frame_f64(rows, gan, "ci_hi"), 0.11 + 4.302652729911275 * 0.01 / sqrt(3));
+  close_to(am_frame_f64(rows, gan, "t_hi"), 0.11 + 4.302652729911275 * 0.01 / sqrt(3));
+  // Of the 27 resamples one each is all least and all most: 3.7 %, more than the 2.5 % that are cut off.
+  close_to(am_frame_f64(rows, gan, "ci_lo"), 0.10);
+  close_to(am_frame_f64(rows, gan, "ci_hi"), 0.12);
+  assert_int_equal(am_frame_i64(rows, gan, "n_pairs"), 3);
+  close_to(am_frame_f64(rows, gan, "p"), 0.25);
+  close_to(am_frame_f64(rows, gan, "p_min"), 0.25);
+  assert_string_equal(am_frame_text(rows, gan, "p_method"), "exact");
   assert_string_equal(am_frame_text(rows, gan, "reference"), "real");
   assert_string_equal(am_frame_text(rows, gan, "verdict"), "");
   am_ok(am_results_compute_rows(r, "gan"));  // again, against the other arm
@@ -114,9 +121,13 @@ static void draws_and_seeds_are_kept_apart(void **state) {
   assert_int_equal(am_frame_i64(rows, real, "n_draws"), 2);
   close_to(am_frame_f64(rows, real, "ours_mean"), (0.6 + 0.85) / 2);
   close_to(am_frame_f64(rows, real, "ours_sd"), sqrt((0.02 + 0.005) / 2));
-  close_to(am_frame_f64(rows, real, "sd_draws"), 0.25 / sqrt(2));
+  // MSW 0.0125, MSB 2 * 0.25^2 / 2 = 0.0625, two trainings a draw
+  close_to(am_frame_f64(rows, real, "sd_draws"), sqrt((0.0625 - 0.0125) / 2));
   close_to(am_frame_f64(rows, gan, "vs_reference"), 0.2);
-  close_to(am_frame_f64(rows, gan, "ci_lo"), 0.2 - 12.706204736174707 * 0.1);  // over the two draws
+  close_to(am_frame_f64(rows, gan, "t_lo"), 0.2 - 12.706204736174707 * 0.1);  // over the two draws
+  close_to(am_frame_f64(rows, gan, "ci_lo"), 0.1);  // a quarter of the resamples takes the first draw twice
+  assert_int_equal(am_frame_i64(rows, gan, "n_pairs"), 4);
+  close_to(am_frame_f64(rows, gan, "p"), 0.125);
   am_results_free(r);
 }
 
@@ -173,7 +184,9 @@ static void text_shows_what_is_missing(void **state) {
   const char *const parts[] = {"TINY RUN",
                                "INCOMPLETE: of 8 cells 1 are missing and 1 failed",
                                "0.6000 ± 0.1000",
-                               "+0.110 [+0.085, +0.135]",
+                               "+0.110 [+0.100, +0.120] p=0.25",
+                               "3 seeds, 1 draw of the data: ± is the deviation between trainings; what other draws",
+                               "with 3 pairs p cannot be below 0.25, and bootstrap intervals are too narrow",
                                "failed: gan, cnn, draw all, seed 7: x.png: truncated",
                                "note: second note",
                                "test, cnn",
