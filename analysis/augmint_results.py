@@ -6,8 +6,8 @@
     logits, label = r.predictions(cell=0, split="test")
 
 Frames: cells, metrics and history (both joined with their cell's arm, model, draw, seed), fits, fit_history
-(joined with its fit), pools, rows (the result table), published. Attributes of the file are in r.attrs. The
-layout of the file is documented in src/report/results.h. Every figure script stands on this module.
+(joined with its fit), pools, rows (the result table), published, spent, splits. Attributes of the file are in
+r.attrs. The layout of the file is documented in src/report/results.h. Every figure script stands on this module.
 """
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 
 FORMAT = "augmint-results-2"
-TABLES = ("cells", "metrics", "history", "fits", "fit_history", "pools", "rows", "published")
+TABLES = ("cells", "metrics", "history", "fits", "fit_history", "pools", "rows", "published", "spent",
+          "splits")
 
 
 def _text(value):
@@ -49,6 +50,8 @@ class Results:
     pools: pd.DataFrame
     rows: pd.DataFrame
     published: pd.DataFrame
+    spent: pd.DataFrame
+    splits: pd.DataFrame
     samples: dict = field(default_factory=dict)  # pool -> (images u8 (n, h, w, 3 or 1), label (n) or None)
     real: dict = field(default_factory=dict)     # split -> likewise
 

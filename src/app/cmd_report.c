@@ -51,7 +51,7 @@ static am_err run(am_app *app) {
   const char *what = app->argv[0];
   bool finished = am_path_is_dir(what) || am_str_ends(what, ".h5");
   AM_GO(done, finished ? render_again(what, &text, &where) : collect_again(app, &experiment, &text, &where));
-  fprintf(app->out, "%s\nwritten to %s: table.txt .md .csv .tex, report.html\n", am_str_get(&text), where);
+  fprintf(app->out, "%s\nwritten to %s: table.txt .md .csv .tex, spent.csv, report.html\n", am_str_get(&text), where);
 done:
   free(where);
   am_str_fini(&text);
@@ -66,5 +66,5 @@ const am_command am_cmd_report = {
         "With an experiment: collects what the store has, finished or not, into RESULTS/<name>/results.h5 "
         "and\n"
         "renders it. With a folder of results or a results.h5: renders that file, which needs nothing else.\n"
-        "Writes table.txt, table.md, table.csv, table.tex and report.html beside results.h5.\n",
+        "Writes table.txt, table.md, table.csv, table.tex, spent.csv and report.html beside results.h5.\n",
     .run = run};

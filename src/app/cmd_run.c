@@ -62,7 +62,7 @@ static am_err say_end(const am_app *app, const am_session *s, const am_run_summa
   char span[32];
   am_clock_span(summary->seconds, span);
   fprintf(app->out, "%s\n", table);
-  fprintf(app->out, "results: %s/%s/ (table.txt .md .csv .tex, report.html, results.h5)\n", app->results_dir,
+  fprintf(app->out, "results: %s/%s/ (table.txt .md .csv .tex, spent.csv, report.html, results.h5)\n", app->results_dir,
           s->e->folder);
   if (summary->made == 0 && !fell_short(summary)) {
     fprintf(app->out, "nothing to do: all %lld stages were done already\n", (long long)s->plan->count);

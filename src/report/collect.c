@@ -201,11 +201,12 @@ static am_err add_cell(am_collector *c, const am_cell *cell) {
   AM_TRY(am_frame_set_text(f, row, "status", state_word(cell_state(p, cell))));
   AM_TRY(am_frame_set_text(f, row, "error", cell_error(p, cell)));
   AM_TRY(am_frame_set_text(f, row, "stand_in", e->arm[cell->arm].stand_in));
+  AM_TRY(am_frame_set_text(f, row, "loss", strcmp(e->arm[cell->arm].train.loss, "double_softmax") == 0
+                                               ? "double_softmax_loss"
+                                               : "loss"));
   am_frame_set_i64(f, row, "train_images", cell->train_images);
   if (st->state != AM_STATE_DONE) return AM_OK;
-  double seconds = am_store_number(c->store, st->address, "seconds");
-  am_frame_set_f64(f, row, "seconds", seconds);
-  am_frame_set_f64(f, row, "device_seconds", seconds * am_store_number(c->store, st->address, "ranks"));
+  AM_TRY(am_collect_cell_cost(c, cell, row));
   int64_t history_first = am_frame_rows(am_results_frame(c->results, "history"));
   int64_t metric_first = am_frame_rows(am_results_frame(c->results, "metrics"));
   AM_TRY(add_history(c, cell->train, "history", "cell", row));
@@ -233,6 +234,7 @@ static am_err add_fit(am_collector *c, const am_fit *fit) {
   am_frame_set_i64(f, row, "images", am_plan_source(p, fit->draw, 0)->per_class[fit->class_index]);
   if (st->state != AM_STATE_DONE) return AM_OK;
   am_frame_set_f64(f, row, "seconds", am_store_number(c->store, st->address, "seconds"));
+  am_frame_set_f64(f, row, "device_seconds", am_collect_device_seconds(c, fit->stage));
   return add_history(c, fit->stage, "fit_history", "fit", row);
 }
 
@@ -240,7 +242,7 @@ static am_err add_pool(am_collector *c, int64_t pool, int64_t draw) {
   const am_plan *p = c->plan;
   am_frame *f = am_results_frame(c->results, "pools");
   int64_t row = 0, images = 0;
-  double seconds = 0;
+  double seconds = 0, device_seconds = 0;
   am_stage_state state = AM_STATE_DONE;
   am_str addresses = {0};
   char id[256], address[AM_SHA256_HEX];
@@ -256,6 +258,7 @@ static am_err add_pool(am_collector *c, int64_t pool, int64_t draw) {
     }
     images += st->count;
     seconds += am_store_number(c->store, st->address, "seconds");
+    device_seconds += am_collect_device_seconds(c, b->stage);
   }
   snprintf(id, sizeof id, "%s/%s", p->e->pool[pool].name, p->e->draw[draw].name);
   AM_GO(done, am_sha256_bytes(am_str_get(&addresses), (size_t)addresses.length, address));
@@ -268,6 +271,7 @@ static am_err add_pool(am_collector *c, int64_t pool, int64_t draw) {
   am_frame_set_i64(f, row, "seed", p->e->cfg.seed);
   am_frame_set_i64(f, row, "images", images);
   am_frame_set_f64(f, row, "seconds", seconds);
+  am_frame_set_f64(f, row, "device_seconds", device_seconds);
 done:
   am_str_fini(&addresses);
   return err;
@@ -288,6 +292,28 @@ static am_err add_published(am_collector *c) {
     AM_TRY(am_frame_set_text(f, row, "reason", d->reason));
     am_frame_set_f64(f, row, "value", d->value);
     am_frame_set_f64(f, row, "tolerance", d->tolerance);
+  }
+  return AM_OK;
+}
+
+// Which images each evaluated split is in each draw, by the address of their stage. Not the training split, which is
+// another for each arm.
+static am_err add_splits(am_collector *c) {
+  const am_plan *p = c->plan;
+  am_frame *f = am_results_frame(c->results, "splits");
+  for (int64_t i = 0; i < p->cell_count; i++) {
+    const am_cell *cell = &p->cell[i];
+    if (i > 0 && cell->draw == p->cell[i - 1].draw) continue;  // cells stand draw by draw
+    for (int64_t k = 0; k < p->e->evaluated_count; k++) {
+      int64_t split = p->e->evaluated[k], row = 0;
+      if (split == 0) continue;
+      const am_stage *prepared = &p->stage[p->stage[cell->evaluate[k]].input[1]];
+      AM_TRY(am_frame_add(f, &row));
+      AM_TRY(am_frame_set_text(f, row, "draw", p->e->draw[cell->draw].name));
+      AM_TRY(am_frame_set_text(f, row, "split", p->e->draw[cell->draw].split[split].name));
+      AM_TRY(am_frame_set_text(f, row, "address", prepared->address));
+      am_frame_set_i64(f, row, "images", am_plan_source(p, cell->draw, split)->images);
+    }
   }
   return AM_OK;
 }
@@ -315,6 +341,7 @@ static am_err add_attributes(am_collector *c) {
   AM_GO(done, am_results_set_attr(c->results, "question", e->cfg.question));
   AM_GO(done, am_results_set_attr(c->results, "paper_id", e->paper.id));
   AM_GO(done, am_results_set_attr(c->results, "paper_where", e->paper.where));
+  AM_GO(done, am_results_set_attr(c->results, "watch", e->cfg.watch));
   AM_GO(done, am_results_set_attr(c->results, "tiny", e->tiny ? "1" : "0"));
   AM_GO(done, am_node_canonical(e->tree, &text));
   AM_GO(done, am_results_set_attr(c->results, "config", am_str_get(&text)));
@@ -344,16 +371,24 @@ static am_err class_names(am_collector *c) {
   return AM_OK;
 }
 
+static am_err forget_times(am_collector *c) {
+  AM_TRY(AM_NEW_ARRAY(&c->device_seconds, c->plan->count));
+  for (int64_t i = 0; i < c->plan->count; i++) c->device_seconds[i] = -1;
+  return AM_OK;
+}
+
 am_err am_collect(const am_plan *plan, const am_store *store, am_results **out) {
   am_err err = AM_OK;
   am_collector c = {.plan = plan, .store = store};
   AM_GO(done, am_results_new(&c.results));
   AM_GO(done, class_names(&c));
+  AM_GO(done, forget_times(&c));
   AM_GO(done, add_attributes(&c));
   for (int64_t i = 0; i < plan->cell_count; i++) AM_GO(done, add_cell(&c, &plan->cell[i]));
   for (int64_t i = 0; i < plan->fit_count; i++) AM_GO(done, add_fit(&c, &plan->fit[i]));
   for (int64_t pool = 0; pool < plan->e->pool_count; pool++)
     for (int64_t draw = 0; draw < plan->e->draw_count; draw++) AM_GO(done, add_pool(&c, pool, draw));
+  AM_GO(done, add_splits(&c));
   AM_GO(done, add_published(&c));
   AM_GO(done, am_collect_samples(&c));
   *out = c.results;
@@ -361,6 +396,7 @@ am_err am_collect(const am_plan *plan, const am_store *store, am_results **out) 
 done:
   am_results_free(c.results);
   free(c.class_name);
+  free(c.device_seconds);
   return err;
 }
 

@@ -92,6 +92,22 @@ static am_err put_table(am_str *out, am_results *r, const am_table *t) {
   return AM_OK;
 }
 
+static am_err put_spent(am_str *out, const am_table *t) {
+  if (t->spent_count == 0) return AM_OK;
+  AM_TRY(am_str_printf(out, "<h2>Spent by each training</h2>\n<p class=\"muted\">Means over the trained cells of an arm, in "
+                            "device-hours; "
+                            "fits and generation count whole for each.</p>\n<div class=\"scroll\"><table><tr>"
+                            "<th>arm</th><th>model</th>"));
+  for (int c = 0; c < t->spent_columns; c++) AM_TRY(put_escaped(out, "<th class=\"num\">", am_spent_head[c], "</th>"));
+  for (int64_t i = 0; i < t->spent_count; i++) {
+    AM_TRY(put_escaped(out, "</tr>\n<tr><td class=\"name\">", t->spent[i].arm, "</td>"));
+    AM_TRY(put_escaped(out, "<td>", t->spent[i].model, "</td>"));
+    for (int c = 0; c < t->spent_columns; c++)
+      AM_TRY(put_escaped(out, "<td class=\"num\">", t->spent[i].cell[c], "</td>"));
+  }
+  return am_str_printf(out, "</tr>\n</table></div>\n");
+}
+
 static am_err put_list(am_str *out, const char *head, const am_text_list *list) {
   if (list->count == 0) return AM_OK;
   AM_TRY(am_str_printf(out, "<h2>%s</h2>\n<ul>\n", head));
@@ -102,6 +118,7 @@ static am_err put_list(am_str *out, const char *head, const am_text_list *list) 
 am_err am_results_to_html(am_results *r, const am_table *t, am_str *out) {
   AM_TRY(put_head(out, r, t));
   AM_TRY(put_table(out, r, t));
+  AM_TRY(put_spent(out, t));
   AM_TRY(put_list(out, "Cells that are not done", &t->trouble));
   AM_TRY(put_list(out, "Notes", &t->notes));
   AM_TRY(am_html_overview(r, out));

@@ -66,8 +66,8 @@ am_err am_html_cost(am_results *r, am_str *out) {
                        "<h2>Cost</h2>\n<div class=\"scroll\"><table><tr><th>stage</th><th>what</th>"
                        "<th class=\"num\">done</th><th class=\"num\">images</th><th class=\"num\">each</th>"
                        "<th class=\"num\">all</th><th class=\"num\">device-hours</th></tr>\n"));
-  AM_TRY(put_costs(out, fits, "fit", "generator", "images", "seconds"));
-  AM_TRY(put_costs(out, pools, "generate", "generator", "images", "seconds"));
+  AM_TRY(put_costs(out, fits, "fit", "generator", "images", "device_seconds"));
+  AM_TRY(put_costs(out, pools, "generate", "generator", "images", "device_seconds"));
   AM_TRY(put_costs(out, cells, "train", "arm", "train_images", "device_seconds"));
   return am_str_printf(out, "</table></div>\n");
 }

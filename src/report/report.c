@@ -38,6 +38,9 @@ am_err am_report_write(am_results *r, const char *dir) {
   AM_GO(done, am_rows_to_csv(am_results_frame(r, "rows"), &text));
   AM_GO(done, write_text(dir, "table.csv", &text));
   am_str_clear(&text);
+  AM_GO(done, am_rows_to_csv(am_results_frame(r, "spent"), &text));
+  AM_GO(done, write_text(dir, "spent.csv", &text));
+  am_str_clear(&text);
   AM_GO(done, am_results_to_html(r, t, &text));
   AM_GO(done, write_text(dir, "report.html", &text));
 done:

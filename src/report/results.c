@@ -10,14 +10,16 @@
 const am_frame_def am_frame_defs[AM_RESULTS_FRAMES] = {
     {"cells",
      "id:text arm:text model:text draw:text seed:i64 address:text status:text error:text train_images:i64 "
-     "seconds:f64 device_seconds:f64 stand_in:text"},
+     "seconds:f64 device_seconds:f64 stand_in:text epochs:i64 steps:i64 fit_device_seconds:f64 "
+     "generate_device_seconds:f64 loss:text"},
     {"metrics", "cell:i64 split:text metric:text unit:text better:text value:f64 n:i64"},
     {"history", "cell:i64 epoch:i64 column:text value:f64"},
     {"fits",
      "id:text generator:text class_name:text run:i64 draw:text seed:i64 address:text status:text error:text "
-     "seconds:f64 images:i64"},
+     "seconds:f64 images:i64 device_seconds:f64"},
     {"fit_history", "fit:i64 epoch:i64 column:text value:f64"},
-    {"pools", "id:text generator:text draw:text seed:i64 address:text status:text images:i64 seconds:f64"},
+    {"pools", "id:text generator:text draw:text seed:i64 address:text status:text images:i64 seconds:f64 "
+     "device_seconds:f64"},
     {"rows",
      "arm:text model:text split:text metric:text unit:text n_seeds:i64 ours_mean:f64 ours_sd:f64 "
      "published:f64 "
@@ -25,10 +27,15 @@ const am_frame_def am_frame_defs[AM_RESULTS_FRAMES] = {
      "reference:text "
      "note:text n_pairs:i64 t_lo:f64 t_hi:f64 p:f64 p_min:f64 p_method:text"},
     {"published", "arm:text split:text metric:text value:f64 tolerance:f64 reason:text"},
+    {"spent",
+     "arm:text model:text cells:i64 epochs:f64 steps:f64 train_device_sec:f64 fit_device_sec:f64 "
+     "generate_device_sec:f64 taken_at:f64"},
+    {"splits", "draw:text split:text address:text images:i64"},
 };
 
 const char *const am_results_text_attrs[] = {"name",       "question", "paper_id",  "paper_where", "config",
-                                             "provenance", "devices",  "reference", "notes",       NULL};
+                                             "provenance", "devices",  "reference", "notes",       "watch",
+                                             "budget",     NULL};
 
 am_err am_results_new(am_results **out) {
   am_err err = AM_OK;

@@ -2,21 +2,30 @@
 //
 // Attributes of /: format "augmint-results-2", name, question, paper_id, paper_where, tiny (0|1),
 // config (canonical text), provenance (JSON text), devices (text), reference (arm), notes (one a
-// line). Tables are groups of equally long one-dimensional data sets (columns); text columns are
+// line), watch (the split that histories watch), budget (of a comparison: what was made equal). Tables are groups of equally long one-dimensional data sets (columns); text columns are
 // fixed-length UTF-8, zero-padded. Missing numbers are NaN. Contiguous, unfiltered, no timestamps.
 //
 //   /cells     id arm model draw seed(i64) address status("done"|"failed"|"missing") error
 //              train_images(i64) seconds(f64) device_seconds(f64) stand_in("" or what stands for what)
+//              epochs(i64) steps(i64: updates of the optimiser) fit_device_seconds(f64)
+//              generate_device_seconds(f64): of the generators and pools that it learned from, whole
+//              loss("loss"|"double_softmax_loss": the metric that watch_loss is)
 //   /metrics   cell(i64: row of /cells) split metric unit better("higher"|"lower") value(f64) n(i64)
 //   /history   cell(i64) epoch(i64) column value(f64)                       long form
 //   /fits      id generator class_name run(i64) draw seed(i64) address status error seconds(f64) images(i64)
+//              device_seconds(f64)
 //   /fit_history  fit(i64: row of /fits) epoch(i64) column value(f64)
 //   /pools     id generator draw seed(i64) address status images(i64) seconds(f64)
+//              device_seconds(f64)
 //   /rows      the result table, as table.csv: arm model split metric unit n_seeds(i64) ours_mean(f64)
 //              ours_sd(f64) published(f64) difference(f64) verdict then n_draws(i64) sd_draws(f64)
 //              vs_reference(f64) ci_lo(f64) ci_hi(f64) reference note n_pairs(i64) t_lo(f64) t_hi(f64)
 //              p(f64) p_min(f64) p_method("exact"|"random")
 //   /published arm split metric value(f64) tolerance(f64) reason("" or why it cannot be reproduced)
+//   /spent     arm model cells(i64) epochs(f64) steps(f64) train_device_sec(f64) fit_device_sec(f64)
+//              generate_device_sec(f64): means over trained cells; taken_at(f64): comparisons only, where
+//              in units of the budget values were taken before the end; NaN: at the end
+//   /splits    draw split address images(i64)                               which images a split is
 //   /predictions/<cell row>/<split>/{logits (n, k) f32, label (n) i32}
 //   /confusion/<cell row>/<split>   (k, k) i64, [true][predicted]; attribute class_names (texts)
 //   /samples/<pool id, '/' as ':'>  (n, h, w, 3 or 1) u8, the first images of each class; attribute label (n, i64)
@@ -76,7 +85,7 @@ AM_MUST_USE am_err am_results_read(const char *path, am_results **out);  // fore
 AM_MUST_USE am_err am_results_compute_rows(am_results *r, const char *reference_arm);
 // The result table for a terminal, at most 110 columns: what `augmint run` ends with.
 AM_MUST_USE am_err am_report_text(am_results *r, am_str *out);
-// Renders /rows as table.txt .md .csv .tex and report.html into dir. Tiny runs, missing and failed
+// Renders /rows as table.txt .md .csv .tex and report.html, and /spent as spent.csv, into dir. Tiny runs, missing and failed
 // cells are marked in each.
 AM_MUST_USE am_err am_report_write(am_results *r, const char *dir);
 

@@ -2,9 +2,12 @@
 #ifndef AM_REPORT_RESULTS_INTERNAL_H
 #define AM_REPORT_RESULTS_INTERNAL_H
 
+#include <stdbool.h>
+
+#include "base/num.h"
 #include "report/results.h"
 
-enum { AM_RESULTS_FRAMES = 8 };
+enum { AM_RESULTS_FRAMES = 10 };
 typedef struct {
   const char *name, *columns;
 } am_frame_def;
@@ -28,6 +31,12 @@ struct am_results {
 AM_MUST_USE am_err am_results_clear_frame(am_results *r, const char *name);
 // Rows that name rows of other tables name some that exist, epochs are epochs. Errors: AM_ERR_DATA.
 AM_MUST_USE am_err am_results_check(am_results *r, const char *name);
+// /spent from /cells (spent.c).
+AM_MUST_USE am_err am_results_compute_spent(am_results *r);
+// Status of a cell of a comparison whose values are those of an earlier epoch, or none.
+#define AM_CELL_CUT "cut"
+// Whether a cell was trained: done, or cut.
+bool am_cell_is_trained(const am_frame *cells, int64_t cell);
 size_t am_array_type_size(am_array_type type);
 // *out = product of the dimensions. Errors: AM_ERR_ARG rank or size that cannot be.
 AM_MUST_USE am_err am_array_elements(int ndim, const int64_t *dim, int64_t *out);

@@ -295,6 +295,7 @@ am_err am_results_compute_rows(am_results *r, const char *reference_arm) {
   AM_CHECK_GO(done, p.reference, AM_ERR_CONFIG, "the reference arm `%s` is not an arm", reference_arm);
   AM_GO(done, am_results_set_attr(r, "reference", p.reference));
   AM_GO(done, add_all_rows(&p));
+  AM_GO(done, am_results_compute_spent(r));
 done:
   free(p.line);
   free(p.measure);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "metrics/metrics.h"
+#include "report/results_internal.h"
 
 // Pairs below which a table says what they cannot show.
 enum { FEW_PAIRS = 10 };
@@ -46,6 +47,7 @@ void am_table_free(am_table *t) {
   if (!t) return;
   for (int64_t b = 0; b < t->block_count; b++) free(t->block[b].line);
   free(t->block);
+  free(t->spent);
   free(t->title);
   free(t->versus_head);
   list_fini(&t->facts);
@@ -175,6 +177,36 @@ static am_err add_blocks(am_table *t, const am_frame *rows) {
   return AM_OK;
 }
 
+// ---- what was spent ----
+
+const char *const am_spent_head[AM_SPENT_COLUMNS] = {
+    "epochs", "steps", "training h", "fit h", "generation h", "taken at"};
+
+static void put_price(double x, double unit, char out[AM_TABLE_CELL]) {
+  out[0] = '\0';
+  if (!isnan(x)) snprintf(out, AM_TABLE_CELL, unit > 1 ? "%.3g" : "%.7g", x / unit);
+}
+
+static am_err add_spent(am_table *t, const am_frame *spent) {
+  static const struct {
+    const char *column;
+    double unit;
+  } from[AM_SPENT_COLUMNS] = {{"epochs", 1},           {"steps", 1},
+                              {"train_device_sec", 3600}, {"fit_device_sec", 3600},
+                              {"generate_device_sec", 3600}, {"taken_at", 1}};
+  t->spent_columns = AM_SPENT_TAKEN;
+  for (int64_t i = 0; i < am_frame_rows(spent); i++) {
+    if (am_frame_i64(spent, i, "cells") == 0) continue;
+    AM_TRY(AM_GROW(&t->spent, &t->spent_capacity, t->spent_count + 1));
+    am_spent_line *l = &t->spent[t->spent_count++];
+    l->arm = am_frame_text(spent, i, "arm");
+    l->model = am_frame_text(spent, i, "model");
+    for (int c = 0; c < AM_SPENT_COLUMNS; c++) put_price(am_frame_f64(spent, i, from[c].column), from[c].unit, l->cell[c]);
+    if (*l->cell[AM_SPENT_TAKEN]) t->spent_columns = AM_SPENT_COLUMNS;
+  }
+  return AM_OK;
+}
+
 // ---- what stands around them ----
 
 static am_err add_title(am_table *t, const am_results *r) {
@@ -196,7 +228,7 @@ static am_err add_trouble(am_table *t, am_results *r) {
   int64_t total = am_frame_rows(cells), failed = 0, missing = 0;
   for (int64_t i = 0; i < total; i++) {
     const char *status = am_frame_text(cells, i, "status"), *error = am_frame_text(cells, i, "error");
-    if (!strcmp(status, "done")) continue;
+    if (am_cell_is_trained(cells, i)) continue;
     bool is_failed = !strcmp(status, "failed");
     failed += is_failed;
     missing += !is_failed;
@@ -238,7 +270,8 @@ static am_err add_versus_facts(am_table *t, design most, const char *reference) 
 
 static am_err add_facts(am_table *t, am_results *r) {
   design most = largest_design(am_results_frame(r, "rows"));
-  const char *reference = am_results_attr(r, "reference");
+  const char *reference = am_results_attr(r, "reference"), *budget = am_results_attr(r, "budget");
+  if (*budget) AM_TRY(list_add(&t->facts, "%s", budget));
   if (most.most_seeds > 0) {
     AM_TRY(list_add(&t->facts, "%lld seed%s, %lld draw%s of the data: %s", (long long)most.most_seeds,
                     most.most_seeds == 1 ? "" : "s", (long long)most.most_draws,
@@ -298,6 +331,7 @@ am_err am_table_new(am_results *r, am_table **out) {
   t->question = am_results_attr(r, "question");
   AM_GO(failed, add_title(t, r));
   AM_GO(failed, add_blocks(t, am_results_frame(r, "rows")));
+  AM_GO(failed, add_spent(t, am_results_frame(r, "spent")));
   AM_GO(failed, add_trouble(t, r));
   AM_GO(failed, add_facts(t, r));
   AM_GO(failed, add_notes(t, r));

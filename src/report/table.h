@@ -23,6 +23,15 @@ typedef struct {
   int64_t count, capacity;
 } am_table_block;
 
+// What an arm spent, a mean over its trained cells: epochs, steps, device-hours of training, of the
+// generators it needs, of their pools; in a comparison where its values were taken ("" : at the end).
+enum { AM_SPENT_EPOCHS, AM_SPENT_STEPS, AM_SPENT_TRAIN, AM_SPENT_FIT, AM_SPENT_GENERATE, AM_SPENT_TAKEN, AM_SPENT_COLUMNS };
+extern const char *const am_spent_head[AM_SPENT_COLUMNS];
+typedef struct {
+  const char *arm, *model;  // borrowed
+  char cell[AM_SPENT_COLUMNS][AM_TABLE_CELL];
+} am_spent_line;
+
 typedef struct {
   char **text;  // owned
   int64_t count, capacity;
@@ -37,6 +46,9 @@ typedef struct {
   char *versus_head;      // owned: "vs original [95 %]"
   am_table_block *block;  // owned
   int64_t block_count, block_capacity;
+  am_spent_line *spent;  // owned: arms with trained cells
+  int64_t spent_count, spent_capacity;
+  int spent_columns;     // AM_SPENT_COLUMNS, or one less where nothing was taken early
   am_text_list facts;    // seeds, draws, cells missing and failed
   am_text_list trouble;  // one line for each cell that is not done
   am_text_list notes;    // of the experiment, then of arms

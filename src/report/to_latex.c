@@ -61,9 +61,28 @@ static am_err put_block(am_str *out, const am_table *t, const am_table_block *b)
   return am_str_printf(out, "\\bottomrule\n\\end{tabular}\n\\end{table}\n");
 }
 
+static am_err put_spent(am_str *out, const am_table *t) {
+  if (t->spent_count == 0) return AM_OK;
+  AM_TRY(am_str_printf(out, "\\begin{table}\n\\centering\n\\caption{"));
+  AM_TRY(put_escaped(out, t->title));
+  AM_TRY(am_str_printf(out, ": spent by each training (means; device-hours).}\n\\begin{tabular}{ll"));
+  for (int c = 0; c < t->spent_columns; c++) AM_TRY(am_str_printf(out, "r"));
+  AM_TRY(am_str_printf(out, "}\n\\toprule\narm & model"));
+  for (int c = 0; c < t->spent_columns; c++) AM_TRY(put_cell(out, " & ", am_spent_head[c]));
+  AM_TRY(am_str_printf(out, " \\\\\n\\midrule\n"));
+  for (int64_t i = 0; i < t->spent_count; i++) {
+    AM_TRY(put_cell(out, "", t->spent[i].arm));
+    AM_TRY(put_cell(out, " & ", t->spent[i].model));
+    for (int c = 0; c < t->spent_columns; c++) AM_TRY(put_cell(out, " & ", t->spent[i].cell[c]));
+    AM_TRY(am_str_printf(out, " \\\\\n"));
+  }
+  return am_str_printf(out, "\\bottomrule\n\\end{tabular}\n\\end{table}\n");
+}
+
 am_err am_table_to_latex(const am_table *t, am_str *out) {
   AM_TRY(am_str_printf(out, "%% needs \\usepackage{booktabs}\n"));
   for (int64_t b = 0; b < t->block_count; b++) AM_TRY(put_block(out, t, &t->block[b]));
+  AM_TRY(put_spent(out, t));
   for (int64_t i = 0; i < t->trouble.count; i++) AM_TRY(am_str_printf(out, "%% %s\n", t->trouble.text[i]));
   for (int64_t i = 0; i < t->notes.count; i++) AM_TRY(am_str_printf(out, "%% note: %s\n", t->notes.text[i]));
   return AM_OK;

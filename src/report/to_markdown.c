@@ -51,6 +51,21 @@ static am_err put_block(am_str *out, const am_table *t, const am_table_block *b)
   return AM_OK;
 }
 
+static am_err put_spent(am_str *out, const am_table *t) {
+  if (t->spent_count == 0) return AM_OK;
+  AM_TRY(am_str_printf(out, "\n### spent by each training (means; device-hours)\n\n| arm | model |"));
+  for (int c = 0; c < t->spent_columns; c++) AM_TRY(put_cell(out, am_spent_head[c]));
+  AM_TRY(am_str_printf(out, "\n|---|---|"));
+  for (int c = 0; c < t->spent_columns; c++) AM_TRY(am_str_printf(out, "---:|"));
+  for (int64_t i = 0; i < t->spent_count; i++) {
+    AM_TRY(am_str_printf(out, "\n|"));
+    AM_TRY(put_cell(out, t->spent[i].arm));
+    AM_TRY(put_cell(out, t->spent[i].model));
+    for (int c = 0; c < t->spent_columns; c++) AM_TRY(put_cell(out, t->spent[i].cell[c]));
+  }
+  return am_str_printf(out, "\n");
+}
+
 am_err am_table_to_markdown(const am_table *t, am_str *out) {
   AM_TRY(am_str_printf(out, "## "));
   AM_TRY(put_escaped(out, t->title));
@@ -60,6 +75,7 @@ am_err am_table_to_markdown(const am_table *t, am_str *out) {
   AM_TRY(put_list(out, "Design:", &t->facts));
   for (int64_t b = 0; b < t->block_count; b++) AM_TRY(put_block(out, t, &t->block[b]));
   if (t->block_count == 0) AM_TRY(am_str_printf(out, "\nNothing has been measured yet.\n"));
+  AM_TRY(put_spent(out, t));
   AM_TRY(put_list(out, "Cells that are not done:", &t->trouble));
   return put_list(out, "Notes:", &t->notes);
 }

@@ -1,6 +1,7 @@
 // The result table for a terminal.
 #include <string.h>
 
+#include "base/num.h"
 #include "report/table.h"
 
 enum { ARM, METRIC, PUBLISHED, OURS, VERSUS, VERDICT, COLUMNS };
@@ -105,6 +106,41 @@ static am_err put_block(am_str *out, const am_table_block *b, const char *const 
   return AM_OK;
 }
 
+static int price_width(int column) { return (int)am_max_i64(7, width_of(am_spent_head[column])); }
+
+// A line of the table of prices; its head where l is NULL. Arm and model stand above where they are too wide.
+static am_err put_prices(am_str *out, const am_spent_line *l, int columns, int arm, int model) {
+  int width = arm + model + 2 * GAP;
+  for (int c = 0; c < columns; c++) width += GAP + price_width(c);
+  AM_TRY(am_str_printf(out, "%*s", GAP, ""));
+  AM_TRY(put_cell(out, l ? l->arm : "arm", arm, false));
+  AM_TRY(am_str_printf(out, "%*s", GAP, ""));
+  AM_TRY(put_cell(out, l ? l->model : "model", model, false));
+  if (width > LINE) {
+    trim_right(out);
+    AM_TRY(am_str_printf(out, "\n%*s", GAP, ""));
+  }
+  for (int c = 0; c < columns; c++) {
+    AM_TRY(am_str_printf(out, "%*s", GAP, ""));
+    AM_TRY(put_cell(out, l ? l->cell[c] : am_spent_head[c], price_width(c), true));
+  }
+  trim_right(out);
+  return am_str_printf(out, "\n");
+}
+
+static am_err put_spent(am_str *out, const am_table *t) {
+  int64_t arm = 0, model = 0;
+  if (t->spent_count == 0) return AM_OK;
+  for (int64_t i = 0; i < t->spent_count; i++) {
+    arm = am_max_i64(arm, width_of(t->spent[i].arm));
+    model = am_max_i64(model, width_of(t->spent[i].model));
+  }
+  AM_TRY(am_str_printf(out, "\nspent by each training (means; device-hours)\n"));
+  for (int64_t i = -1; i < t->spent_count; i++)
+    AM_TRY(put_prices(out, i < 0 ? NULL : &t->spent[i], t->spent_columns, (int)arm, (int)model));
+  return AM_OK;
+}
+
 am_err am_table_to_text(const am_table *t, am_str *out) {
   const char *head[COLUMNS] = {"arm", "metric", "published", t->ours_head, t->versus_head, "verdict"};
   layout l = measure(t, head);
@@ -114,6 +150,7 @@ am_err am_table_to_text(const am_table *t, am_str *out) {
   for (int64_t i = 0; i < t->facts.count; i++) AM_TRY(put_paragraph(out, "", t->facts.text[i]));
   for (int64_t b = 0; b < t->block_count; b++) AM_TRY(put_block(out, &t->block[b], head, &l));
   if (t->block_count == 0) AM_TRY(am_str_printf(out, "\nnothing has been measured yet\n"));
+  AM_TRY(put_spent(out, t));
   if (t->trouble.count + t->notes.count) AM_TRY(am_str_printf(out, "\n"));
   for (int64_t i = 0; i < t->trouble.count && i < MOST_TROUBLE; i++) {
     AM_TRY(put_paragraph(out, "  ! ", t->trouble.text[i]));

@@ -354,3 +354,10 @@ int64_t am_arm_epochs(const am_plan *p, int64_t arm, int64_t draw) {
          mine = (double)am_arm_images(p, arm, draw);
   return am_max_i64(1, (int64_t)((double)epochs * reference / mine + 0.5));
 }
+
+int64_t am_arm_updates(const am_plan *p, int64_t arm, int64_t draw) {
+  const am_train_cfg *train = &p->e->arm[arm].train;
+  int64_t images = am_arm_images(p, arm, draw);
+  int64_t batches = train->drop_last ? images / train->batch_size : am_ceil_div(images, train->batch_size);
+  return am_ceil_div(batches, train->accumulate);
+}

@@ -11,6 +11,8 @@ AM_MUST_USE am_err am_stage_describe(const am_plan *p, am_stage *st);
 // Epochs of an arm whose training set has `images`: those of the recipe, or as many as give the
 // steps of the reference arm.
 int64_t am_arm_epochs(const am_plan *p, int64_t arm, int64_t draw);
+// Updates of the optimiser in one epoch of an arm.
+int64_t am_arm_updates(const am_plan *p, int64_t arm, int64_t draw);
 // Images of an arm's training set in one draw.
 int64_t am_arm_images(const am_plan *p, int64_t arm, int64_t draw);
 

@@ -109,7 +109,8 @@ static bool is_tidy(const char *dir) {
   if (am_dir_read(dir, &list)) return false;
   bool tidy = true;
   for (int64_t i = 0; i < list.count; i++) {
-    tidy = tidy && (am_str_starts(list.name[i], "table.") || !strcmp(list.name[i], "report.html") ||
+    tidy = tidy && (am_str_starts(list.name[i], "table.") || !strcmp(list.name[i], "spent.csv") ||
+                    !strcmp(list.name[i], "report.html") ||
                     !strcmp(list.name[i], "results.h5"));
   }
   am_dir_list_fini(&list);

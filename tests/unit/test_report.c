@@ -131,6 +131,54 @@ static void draws_and_seeds_are_kept_apart(void **state) {
   am_results_free(r);
 }
 
+static void read_file(const char *dir, const char *name, char **text) {
+  char *path = NULL;
+  size_t bytes = 0;
+  am_ok(am_path_join(dir, name, &path));
+  am_ok(am_file_read(path, 1 << 24, text, &bytes));
+  free(path);
+}
+
+static void prices_stand_beside_the_numbers(void **state) {
+  (void)state;
+  am_results *r = two_arms();
+  am_frame *cells = am_results_frame(r, "cells");
+  for (int64_t i = 0; i < am_frame_rows(cells); i++) {
+    bool gan = i >= 3;
+    am_frame_set_i64(cells, i, "epochs", 10);
+    am_frame_set_i64(cells, i, "steps", gan ? 400 : 200);
+    am_frame_set_f64(cells, i, "device_seconds", 1800 + 3600.0 * (double)(i % 3));  // mean 1.5 h
+    am_frame_set_f64(cells, i, "fit_device_seconds", gan ? 7200 : 0);
+    am_frame_set_f64(cells, i, "generate_device_seconds", gan ? 360 : 0);
+  }
+  add_cell(r, "gan", "all", 9, "missing");  // is not in the means
+  add_cell(r, "vae", "all", 9, "missing");
+  am_ok(am_results_compute_rows(r, "real"));
+  const am_frame *spent = am_results_frame(r, "spent");
+  assert_int_equal(am_frame_rows(spent), 3);
+  assert_int_equal(am_frame_i64(spent, 1, "cells"), 3);
+  close_to(am_frame_f64(spent, 1, "steps"), 400);
+  close_to(am_frame_f64(spent, 1, "train_device_sec"), 5400);
+  close_to(am_frame_f64(spent, 1, "fit_device_sec"), 7200);
+  assert_int_equal(am_frame_i64(spent, 2, "cells"), 0);
+  assert_true(isnan(am_frame_f64(spent, 2, "epochs")));
+  am_ok(am_report_write(r, am_test_dir()));
+  const struct {
+    const char *file, *line;
+  } shown[] = {{"table.txt", "  gan   cnn       10      400         1.5        2           0.1\n"},
+               {"table.md", "| gan | cnn | 10 | 400 | 1.5 | 2 | 0.1 |"},
+               {"table.tex", "gan & cnn & 10 & 400 & 1.5 & 2 & 0.1 \\\\"},
+               {"spent.csv", "gan,cnn,3,10,400,5400,7200,360,"},
+               {"report.html", "<td class=\"num\">400</td><td class=\"num\">1.5</td><td class=\"num\">2</td>"}};
+  for (int i = 0; i < AM_COUNT_OF(shown); i++) {
+    char *text = NULL;
+    read_file(am_test_dir(), shown[i].file, &text);
+    if (!strstr(text, shown[i].line)) fail_msg("\"%s\" is not in %s:\n%s", shown[i].line, shown[i].file, text);
+    free(text);
+  }
+  am_results_free(r);
+}
+
 static void verdicts(void **state) {
   (void)state;
   am_results *r = two_arms();
@@ -196,16 +244,9 @@ static void text_shows_what_is_missing(void **state) {
     if (!strstr(am_str_get(&text), parts[i])) fail_msg("\"%s\" is not in:\n%s", parts[i], am_str_get(&text));
   }
   assert_true(widest_line(am_str_get(&text)) <= 110);
+  assert_null(strstr(am_str_get(&text), "taken at"));
   am_str_fini(&text);
   am_results_free(r);
-}
-
-static void read_file(const char *dir, const char *name, char **text) {
-  char *path = NULL;
-  size_t bytes = 0;
-  am_ok(am_path_join(dir, name, &path));
-  am_ok(am_file_read(path, 1 << 24, text, &bytes));
-  free(path);
 }
 
 static void files_hold_the_contract(void **state) {
@@ -265,6 +306,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(means_and_paired_differences),
       cmocka_unit_test(draws_and_seeds_are_kept_apart),
+      cmocka_unit_test(prices_stand_beside_the_numbers),
       cmocka_unit_test(verdicts),
       cmocka_unit_test(text_shows_what_is_missing),
       cmocka_unit_test(files_hold_the_contract),
