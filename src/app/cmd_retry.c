@@ -22,7 +22,7 @@ static am_err forgive_all(const am_app *app, const am_experiment_options *option
 }
 
 static am_err run(am_app *app) {
-  am_experiment_options experiment = {0};
+  am_experiment_options experiment = {.noted = true};
   const char *profile = NULL;
   bool go = false;
   int64_t count = 0;

@@ -92,7 +92,7 @@ done:
 
 static am_err run(am_app *app) {
   am_err err = AM_OK;
-  am_experiment_options options = {0};
+  am_experiment_options options = {.noted = true};
   am_session s = {0};
   am_run_summary summary = {0};
   int64_t lease_sec = (int64_t)AM_LEASE_EXPIRY_SEC;

@@ -2,7 +2,7 @@
 #include "app/submitting.h"
 
 static am_err run(am_app *app) {
-  am_experiment_options experiment = {0};
+  am_experiment_options experiment = {.noted = true};
   const char *profile = NULL;
   bool dry_run = false, go = false;
   const am_option options[] = {

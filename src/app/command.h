@@ -57,6 +57,7 @@ struct am_command {
   X(submit)                \
   X(cancel)                \
   X(retry)                 \
+  X(gc)                    \
   X(report)                \
   X(verify)                \
   X(schema)                \

@@ -8,27 +8,6 @@
 
 // ---- choosing ----
 
-// "90" minutes, "M:S", "H:M:S", "D-H", "D-H:M", "D-H:M:S" as Slurm has them; "90m", "2h", "1d", "30s".
-static bool parse_limit(const char *text, double *sec) {
-  double part[3] = {0};
-  char unit = 0, extra = 0;
-  int days = 0, used = 0;
-  bool has_days = sscanf(text, "%9d-%n", &days, &used) == 1 && used > 0;
-  if (!has_days) used = 0;
-  int n = sscanf(text + used, "%lf:%lf:%lf%c", &part[0], &part[1], &part[2], &extra);
-  if (has_days) {
-    *sec = 86400.0 * days + 3600 * part[0] + 60 * part[1] + part[2];
-    return days >= 0 && n >= 1 && n <= 3;
-  }
-  if (n == 3) *sec = 3600 * part[0] + 60 * part[1] + part[2];
-  if (n == 2) *sec = 60 * part[0] + part[1];
-  if (n == 2 || n == 3) return *sec > 0;
-  n = sscanf(text, "%lf%c%c", &part[0], &unit, &extra);
-  double scale = n == 1 || unit == 'm' ? 60 : unit == 's' ? 1 : unit == 'h' ? 3600 : unit == 'd' ? 86400 : 0;
-  *sec = part[0] * scale;
-  return n >= 1 && n <= 2 && *sec > 0;
-}
-
 static am_err choose_device(const am_app *app, const am_rates *rates, const char *on,
                             char out[AM_DEVICE_TYPE]) {
   am_device *device = NULL;
@@ -54,7 +33,7 @@ am_err am_overview_new(const am_app *app, const am_sessions *all, const char *on
   am_err err = AM_OK;
   am_overview v = {0};
   am_plan **plan = NULL;
-  AM_CHECK(!limit || parse_limit(limit, &v.limit_sec), AM_ERR_CONFIG,
+  AM_CHECK(!limit || am_clock_parse_span(limit, &v.limit_sec), AM_ERR_CONFIG,
            "--time-limit is minutes, H:M:S, D-H:M:S, 90m or 2h, not \"%s\"", limit);
   const am_rates *rates = all->item[0].rates;
   AM_GO(done, AM_NEW_ARRAY(&plan, all->count));

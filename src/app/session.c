@@ -5,6 +5,15 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "sweep/references.h"
+
+static am_err note_references(const am_app *app, const am_session *s) {
+  char *dir = NULL;
+  AM_TRY(am_path_join(app->results_dir, s->e->folder, &dir));
+  am_err err = am_references_note(dir, (const am_plan *const[]){s->plan}, 1);
+  free(dir);
+  return err;
+}
 
 // Everything but the look at the store.
 static am_err open_file(const am_app *app, const char *file, const am_experiment_options *options,
@@ -37,6 +46,9 @@ static am_err open_file(const am_app *app, const char *file, const am_experiment
   if (err) am_sources_free(source, s.e->draw_count * s.e->draw[0].split_count);
   AM_GO(done, err);
   AM_GO(done, am_plan_new(s.e, source, given, &s.plan));
+  err = first && create && options->noted ? note_references(app, &s) : AM_OK;
+  if (comm) err = am_agree(comm, err);
+  AM_GO(done, err);
   *out = s;
   s = (am_session){0};
 done:

@@ -10,6 +10,7 @@
 typedef struct {
   bool tiny;
   am_words set;
+  bool noted;  // RESULTS/<name>/stages.txt shall say what it refers to (sweep/references.h)
 } am_experiment_options;
 #define AM_EXPERIMENT_OPTIONS(e)                                                                            \
   {"--tiny", AM_OPTION_FLAG, &(e)->tiny, NULL, "with the small overrides of the file's `tiny:` section"}, { \

@@ -132,6 +132,23 @@ static void close_old(am_queue *q) {
   }
 }
 
+am_err am_submit_close_old(const am_app *app) {
+  am_err err = AM_OK;
+  am_lease *lock = NULL;
+  am_submissions open = {0};
+  am_queue queue = {0};
+  AM_GO(done, am_submissions_read(app->results_dir, &open));
+  if (open.count == 0) goto done;
+  AM_GO(done, am_submit_lock(app, &lock));
+  AM_GO(done, am_queue_look(app->results_dir, &queue));
+  close_old(&queue);
+done:
+  am_lease_release(lock);
+  am_queue_fini(&queue);
+  am_submissions_fini(&open);
+  return err;
+}
+
 static void say_count(FILE *out, const am_sessions *all, const am_submit_count *c) {
   for (int64_t i = 0; i < all->count; i++) fprintf(out, "%s%s", i ? ", " : "", all->item[i].e->folder);
   fprintf(out, ": %lld stages done, %lld in the queue", (long long)c->done, (long long)c->queued);

@@ -9,6 +9,10 @@
 // a minute for another one. Errors: AM_ERR_BUSY names who holds it.
 AM_MUST_USE am_err am_submit_lock(const am_app *app, am_lease **out);
 
+// Asks Slurm about the submissions in RESULTS and marks those that have no job in the queue any more as closed.
+// Does nothing where there are none. Errors: as am_queue_look.
+AM_MUST_USE am_err am_submit_close_old(const am_app *app);
+
 // Submits what the files of app->argv are missing, and says what it did. profile: a path, or a name in
 // slurm/profiles. dry_run: only says what it would do.
 AM_MUST_USE am_err am_submit_files(const am_app *app, const am_experiment_options *options,

@@ -35,3 +35,23 @@ void am_clock_span(double sec, char out[32]) {
     snprintf(out, 32, "%dh%02dm", (int)(sec / 3600), (int)(sec / 60) % 60);
   }
 }
+
+bool am_clock_parse_span(const char *text, double *sec) {
+  double part[3] = {0};
+  char unit = 0, extra = 0;
+  int days = 0, used = 0;
+  bool has_days = sscanf(text, "%9d-%n", &days, &used) == 1 && used > 0;
+  if (!has_days) used = 0;
+  int n = sscanf(text + used, "%lf:%lf:%lf%c", &part[0], &part[1], &part[2], &extra);
+  if (has_days) {
+    *sec = 86400.0 * days + 3600 * part[0] + 60 * part[1] + part[2];
+    return days >= 0 && n >= 1 && n <= 3;
+  }
+  if (n == 3) *sec = 3600 * part[0] + 60 * part[1] + part[2];
+  if (n == 2) *sec = 60 * part[0] + part[1];
+  if (n == 2 || n == 3) return *sec > 0;
+  n = sscanf(text, "%lf%c%c", &part[0], &unit, &extra);
+  double scale = n == 1 || unit == 'm' ? 60 : unit == 's' ? 1 : unit == 'h' ? 3600 : unit == 'd' ? 86400 : 0;
+  *sec = part[0] * scale;
+  return n >= 1 && n <= 2 && *sec > 0;
+}

@@ -214,25 +214,34 @@ am_err am_path_remove_tree(const char *path) {
   return AM_OK;
 }
 
-am_err am_path_tree_bytes(const char *path, int64_t *bytes) {
+am_err am_path_tree_facts(const char *path, int64_t *bytes, double *newest_sec) {
   am_err err = AM_OK;
   am_dir_list list = {0};
   struct stat st;
   *bytes = 0;
+  *newest_sec = 0;
   if (lstat(path, &st) != 0) return errno == ENOENT ? AM_OK : FAIL_ERRNO("cannot stat", path);
   *bytes = S_ISREG(st.st_mode) ? st.st_size : 0;
+  *newest_sec = (double)st.st_mtime;
   if (!S_ISDIR(st.st_mode)) return AM_OK;
   AM_TRY(am_dir_read(path, &list));
   for (int64_t i = 0; i < list.count && !err; i++) {
     char *child = NULL;
     int64_t inside = 0;
+    double newest = 0;
     err = am_path_join(path, list.name[i], &child);
-    if (!err) err = am_path_tree_bytes(child, &inside);
+    if (!err) err = am_path_tree_facts(child, &inside, &newest);
     *bytes += inside;
+    if (newest > *newest_sec) *newest_sec = newest;
     free(child);
   }
   am_dir_list_fini(&list);
   return err;
+}
+
+am_err am_path_tree_bytes(const char *path, int64_t *bytes) {
+  double newest = 0;
+  return am_path_tree_facts(path, bytes, &newest);
 }
 
 am_err am_file_size(const char *path, int64_t *bytes) {

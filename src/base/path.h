@@ -34,6 +34,8 @@ AM_MUST_USE am_err am_path_rename(const char *from, const char *to);  // then sy
 AM_MUST_USE am_err am_path_remove_tree(const char *path);  // missing is fine; links are not followed
 // *bytes = sum of the sizes of all files below a folder (of the file itself); 0 when there is nothing.
 AM_MUST_USE am_err am_path_tree_bytes(const char *path, int64_t *bytes);
+// The same, and *newest_sec = when anything of it last changed, in seconds since 1970.
+AM_MUST_USE am_err am_path_tree_facts(const char *path, int64_t *bytes, double *newest_sec);
 AM_MUST_USE am_err am_file_size(const char *path, int64_t *bytes);
 AM_MUST_USE am_err am_path_free_bytes(const char *dir, int64_t *bytes);  // of the file system of dir
 

@@ -12,6 +12,7 @@
 #include "data/shard.h"
 #include "metrics/metrics.h"
 #include "report/collect_internal.h"
+#include "sweep/references.h"
 #include "sweep/stage_history.h"
 
 // ---- words ----
@@ -406,7 +407,7 @@ am_err am_collect_and_write(const am_plan *plan, const am_store *store, const ch
   am_results *r = NULL;
   char *dir = NULL, *path = NULL;
   AM_GO(done, am_path_join(results_dir, plan->e->folder, &dir));
-  AM_GO(done, am_path_mkdirs(dir));
+  AM_GO(done, am_references_note(dir, &plan, 1));
   AM_GO(done, am_collect(plan, store, &r));
   AM_GO(done, am_results_compute_rows(r, plan->e->arm[plan->e->reference].name));
   AM_GO(done, am_path_join(dir, "results.h5", &path));

@@ -10,6 +10,8 @@
 //                                checkpoint/ survives it and is taken by its successor, with the cost
 //                                of it (spent: rank-seconds)
 //   store/<aa>/<address>.failed  why the last attempt failed
+//   store/<aa>/<address>.gone.<token>/   what gc is removing (sweep/gc.h)
+//   store/gc.lease               held by the gc that is removing
 //
 // A store may be shared by several users: when the group may write its folder (chmod g+ws
 // RESULTS/store), the group may write all that is made in it, whatever the umask says.

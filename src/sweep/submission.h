@@ -3,6 +3,7 @@
 //
 //   RESULTS/slurm/<id>/submission.json    this struct
 //                     /experiment-0.yaml  each file as it was, merged and expanded: later edits do not reach its jobs
+//                     /stages.txt         all of their stages (sweep/references.h)
 //                     /log/<array>-<task>.log
 //   RESULTS/slurm/lease                   held by the process that is submitting
 //

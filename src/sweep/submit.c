@@ -9,6 +9,7 @@
 #include "base/num.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "sweep/references.h"
 
 // The collecting job reads; it needs little.
 enum { COLLECT_MIN = 60 };
@@ -403,6 +404,15 @@ done:
   return err;
 }
 
+static am_err note_references(const am_submit *job, const char *dir) {
+  const am_plan **plan = NULL;
+  AM_TRY(AM_NEW_ARRAY(&plan, job->file_count));
+  for (int64_t f = 0; f < job->file_count; f++) plan[f] = job->file[f].plan;
+  am_err err = am_references_note(dir, plan, job->file_count);
+  free(plan);
+  return err;
+}
+
 static am_err submit_one(const am_submit *job, am_submission *s, int64_t array) {
   am_err err = AM_OK;
   am_argv argv = {0};
@@ -417,6 +427,7 @@ done:
 am_err am_submit_jobs(const am_submit *job, am_submission *s) {
   AM_TRY(am_path_mkdirs(s->dir));
   for (int64_t f = 0; f < s->file_count; f++) AM_TRY(freeze(job->file[f].plan->e, s->file[f].experiment));
+  AM_TRY(note_references(job, s->dir));
   AM_TRY(am_submission_write(s));
   for (int64_t a = 0; a < s->array_count; a++) AM_TRY(submit_one(job, s, a));
   return AM_OK;
