@@ -22,7 +22,8 @@ static am_err put_badge(am_str *out, const char *verdict) {
 
 // How many rows got which verdict, in the order in which a reader wants them.
 static am_err put_tally(am_str *out, const am_frame *rows) {
-  static const char *const verdicts[] = {"reproduced", "differs", "not reproducible", "not run", "tiny"};
+  static const char *const verdicts[] = {"reproduced", "differs", "not reproducible", "not run", "not comparable",
+                                        "tiny"};
   bool open = false;
   for (int64_t v = 0; v < AM_COUNT_OF(verdicts); v++) {
     int64_t count = 0;

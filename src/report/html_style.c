@@ -30,7 +30,7 @@ const char am_html_style[] =
     "background:var(--soft);color:var(--muted)}.badge.reproduced{background:var(--good-soft);color:var(--"
     "good)}"
     ".badge.differs{background:var(--bad-soft);color:var(--bad)}"
-    ".badge.tiny,.badge.not-run{background:var(--warn-soft);color:var(--warn)}\n"
+    ".badge.tiny,.badge.not-run,.badge.not-comparable{background:var(--warn-soft);color:var(--warn)}\n"
     ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:20px 32px}"
     ".maps{display:flex;flex-wrap:wrap;gap:20px 32px;align-items:flex-end}.maps svg{width:100%;height:auto}"
     ".maps figcaption{margin:0 0 4px;font-weight:600;color:var(--ink)}"

@@ -184,7 +184,7 @@ const char *const am_spent_head[AM_SPENT_COLUMNS] = {
 
 static void put_price(double x, double unit, char out[AM_TABLE_CELL]) {
   out[0] = '\0';
-  if (!isnan(x)) snprintf(out, AM_TABLE_CELL, unit > 1 ? "%.3g" : "%.7g", x / unit);
+  if (!isnan(x)) snprintf(out, AM_TABLE_CELL, unit > 1 ? "%.3g" : "%.6g", x / unit);
 }
 
 static am_err add_spent(am_table *t, const am_frame *spent) {

@@ -10,7 +10,7 @@
 #include "base/fault.h"
 #include "base/path.h"
 #include "config/bind.h"
-#include "report/results.h"
+#include "report/compare.h"
 
 #define TEXT "a: &x {lr: 0.1, list: [1, {k: 2}]}\nb: *x\nname: 'demo'\n"
 
@@ -61,6 +61,7 @@ static am_err fill(am_results *r) {
     AM_TRY(am_frame_set_text(cells, row, "arm", arm[a]));
     AM_TRY(am_frame_set_text(cells, row, "model", "cnn"));
     AM_TRY(am_frame_set_text(cells, row, "status", a ? "failed" : "done"));
+    am_frame_set_i64(cells, row, "epochs", 1 + a);
     AM_TRY(am_frame_add(metrics, &row));
     am_frame_set_i64(metrics, row, "cell", a);
     AM_TRY(am_frame_set_text(metrics, row, "metric", "accuracy"));
@@ -87,7 +88,7 @@ static am_err fill(am_results *r) {
 
 static am_err report(const char *dir) {
   am_err err = AM_OK;
-  am_results *r = NULL, *back = NULL;
+  am_results *r = NULL, *back = NULL, *compared = NULL;
   char *file = NULL;
   AM_GO(done, am_path_join(dir, "results.h5", &file));
   AM_GO(done, am_results_new(&r));
@@ -96,9 +97,11 @@ static am_err report(const char *dir) {
   AM_GO(done, am_results_write(r, file));
   AM_GO(done, am_results_read(file, &back));
   AM_GO(done, am_report_write(back, dir));
+  AM_GO(done, am_results_compare(&back, 1, AM_BUDGET_EPOCHS, &compared));
 done:
   am_results_free(r);
   am_results_free(back);
+  am_results_free(compared);
   free(file);
   return err;
 }
