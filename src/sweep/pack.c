@@ -286,7 +286,7 @@ am_err am_pack(const am_pack_file *file, int64_t file_count, const am_site *prof
   AM_GO(done, list_wanted(file, file_count, &placed));
   for (int64_t f = 0; f < file_count; f++)
     AM_GO(done, list_units(file, f, &placed, am_site_job_ranks(profile), &units));
-  qsort(units.item, (size_t)units.count, sizeof *units.item, by_bucket);
+  if (units.count) qsort(units.item, (size_t)units.count, sizeof *units.item, by_bucket);
   for (int64_t i = 0, end = 0; i < units.count; i = end) {
     for (end = i; end < units.count && compare_buckets(&units.item[i], &units.item[end]) == 0;) end++;
     AM_GO(done, pack_bucket(&k, &units.item[i], end - i));

@@ -1,12 +1,31 @@
 #include "op_cases.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
+
+// Folds in what an operand looks like.
+static uint32_t mix(uint32_t seed, const op_operand *o) {
+  char text[AM_SHAPE_TEXT + 16];
+  int used = snprintf(text, sizeof text, "%d ", (int)o->values);
+  am_shape_text(o->shape, text + used);
+  return am_crc32c(seed, text, strlen(text));
+}
+
+static uint64_t seed_of(const op_case *c) {
+  const char *name = am_op_name(c->op);
+  uint32_t seed = am_crc32c(0, name, strlen(name));
+  for (int i = 0; i < AM_OP_MAX_INPUTS; i++) seed = mix(seed, &c->in[i]);
+  for (int i = 0; i < AM_OP_MAX_OUTPUTS; i++) seed = mix(seed, &c->out[i]);
+  return seed;
+}
 
 am_err op_cases_add(op_cases *cases, op_case c) {
   AM_TRY(AM_GROW(&cases->item, &cases->capacity, cases->count + 1));
   c.number = (int)cases->count;
+  c.seed = seed_of(&c);
   cases->item[cases->count++] = c;
   return AM_OK;
 }

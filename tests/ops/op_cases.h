@@ -1,9 +1,10 @@
 // The one table of cases for the ops of tensor/backend.h: every op, every kind of its descriptor,
 // odd sizes. Each program of tests/ops runs the whole of it in its own way.
 //
-// A case says which op, its descriptor, and what its operands look like; values are a function of
-// the case's number. Tolerances stand beside the cases: |got - want| <= tolerance * (|want| + scale),
-// scale = the largest finite |want| of the output, or 0 for pointwise cases.
+// A case says which op, its descriptor, and what its operands look like. Values are a function of the op and
+// the operands' looks, so a case more changes nothing in the others. Tolerances stand beside the cases:
+// |got - want| <= tolerance * (|want| + scale), scale = the largest finite |want| of the output or the case's own,
+// whichever is more, and 0 for pointwise cases.
 #ifndef OP_CASES_H
 #define OP_CASES_H
 
@@ -40,8 +41,10 @@ typedef struct {
   op_operand in[AM_OP_MAX_INPUTS];
   op_operand out[AM_OP_MAX_OUTPUTS];  // of in-place ops
   double tolerance;
+  double scale;  // what is rounded on the way to an output, where all outputs may be less: terms that cancel
   bool pointwise;
-  int number;
+  int number;     // its place in the table
+  uint64_t seed;  // of its values
 } op_case;
 
 typedef struct {
@@ -69,7 +72,7 @@ static inline op_operand op_floats(am_shape shape, op_values values) {
 static inline op_operand op_index(am_shape shape, int64_t limit) {
   return (op_operand){.dtype = AM_I32, .shape = shape, .values = VALUES_INDEX, .limit = limit};
 }
-// Appends a copy of c, numbered.
+// Appends a copy of c with its number and seed.
 AM_MUST_USE am_err op_cases_add(op_cases *cases, op_case c);
 
 AM_MUST_USE am_err op_cases_math(op_cases *cases);

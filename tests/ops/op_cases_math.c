@@ -1,4 +1,6 @@
 // Cases of the elementwise ops, reductions, products and softmax.
+#include <math.h>
+
 #include "base/num.h"
 #include "op_cases.h"
 
@@ -165,7 +167,7 @@ static am_err matmul_cases(op_cases *cases) {
         a = AM_SHAPE(a.dim[1], a.dim[2]);
         b = AM_SHAPE(b.dim[1], b.dim[2]);
       }
-      op_case c = {.op = AM_OP_matmul, .desc.matmul = desc, .tolerance = TOL_SUM};
+      op_case c = {.op = AM_OP_matmul, .desc.matmul = desc, .tolerance = TOL_SUM, .scale = sqrt((double)k)};
       c.in[0] = op_floats(a, VALUES_NORMAL);
       c.in[1] = op_floats(b, VALUES_NORMAL);
       AM_TRY(op_cases_add(cases, c));

@@ -1,4 +1,6 @@
 // Cases of convolution, pooling and normalisation. Each geometry serves an op and its gradients.
+#include <math.h>
+
 #include "base/num.h"
 #include "op_cases.h"
 
@@ -70,35 +72,40 @@ static int64_t positions(int64_t length, int64_t kernel, int64_t stride, int64_t
   return (length + 2 * pad - reach) / (stride ? stride : 1) + 1;
 }
 
-static am_err conv_cases(op_cases *cases) {
-  for (int i = 0; i < AM_COUNT_OF(convs); i++) {
-    const conv_geometry *g = &convs[i];
-    am_conv2d_desc d = g->d;
-    d.in_h = g->h;
-    d.in_w = g->w;
-    int64_t ho = positions(g->h, d.kernel_h, d.stride_h, d.pad_h, d.dilation_h);
-    int64_t wo = positions(g->w, d.kernel_w, d.stride_w, d.pad_w, d.dilation_w);
-    op_operand x = op_floats(AM_SHAPE(g->n, g->ci, g->h, g->w), VALUES_NORMAL);
-    int64_t group_ci = g->ci / (d.groups ? d.groups : 1);
-    op_operand w = op_floats(AM_SHAPE(g->co, group_ci, d.kernel_h, d.kernel_w), VALUES_NORMAL);
-    op_operand y = op_floats(AM_SHAPE(g->n, g->co, ho, wo), VALUES_NORMAL);
-    op_case c = {.op = AM_OP_conv2d, .desc.conv2d = d, .in = {x, w}, .tolerance = TOL_SUM};
-    AM_TRY(op_cases_add(cases, c));
-    op_operand channel = op_floats(AM_SHAPE(g->co), VALUES_NORMAL);
-    for (int k = 0; k < AM_COUNT_OF(activations); k++) {
-      am_conv2d_affine_desc affine = {d, activations[k]};
-      c = (op_case){.op = AM_OP_conv2d_affine, .desc.conv2d_affine = affine, .in = {x, w, channel, channel},
-                    .tolerance = TOL_SUM};
-      AM_TRY(op_cases_add(cases, c));
-      c.op = AM_OP_conv2d_affine_add;
-      c.in[4] = y;
-      AM_TRY(op_cases_add(cases, c));
-    }
-    c = (op_case){.op = AM_OP_conv2d_grad_input, .desc.conv2d = d, .in = {y, w}, .tolerance = TOL_SUM};
-    AM_TRY(op_cases_add(cases, c));
-    c = (op_case){.op = AM_OP_conv2d_grad_weight, .desc.conv2d = d, .in = {y, x}, .tolerance = TOL_SUM};
-    AM_TRY(op_cases_add(cases, c));
+// A convolution and its gradients are sums of products of N(0, 1), whose standard deviation is the root of how many
+// there are: what is rounded is of that size, also where the few outputs there are happen to cancel.
+static am_err conv_family(op_cases *cases, const conv_geometry *g) {
+  am_conv2d_desc d = g->d;
+  d.in_h = g->h;
+  d.in_w = g->w;
+  const int64_t groups = d.groups ? d.groups : 1, window = d.kernel_h * d.kernel_w;
+  const int64_t ho = positions(g->h, d.kernel_h, d.stride_h, d.pad_h, d.dilation_h);
+  const int64_t wo = positions(g->w, d.kernel_w, d.stride_w, d.pad_w, d.dilation_w);
+  op_operand x = op_floats(AM_SHAPE(g->n, g->ci, g->h, g->w), VALUES_NORMAL);
+  op_operand w = op_floats(AM_SHAPE(g->co, g->ci / groups, d.kernel_h, d.kernel_w), VALUES_NORMAL);
+  op_operand y = op_floats(AM_SHAPE(g->n, g->co, ho, wo), VALUES_NORMAL);
+  op_operand channel = op_floats(AM_SHAPE(g->co), VALUES_NORMAL);
+  op_case c = {.op = AM_OP_conv2d, .desc.conv2d = d, .in = {x, w}, .tolerance = TOL_SUM};
+  c.scale = sqrt((double)(g->ci / groups * window));
+  AM_TRY(op_cases_add(cases, c));
+  for (int k = 0; k < AM_COUNT_OF(activations); k++) {
+    op_case affine = {.op = AM_OP_conv2d_affine, .desc.conv2d_affine = {d, activations[k]},
+                      .in = {x, w, channel, channel}, .tolerance = TOL_SUM, .scale = c.scale};
+    AM_TRY(op_cases_add(cases, affine));
+    affine.op = AM_OP_conv2d_affine_add;
+    affine.in[4] = y;
+    AM_TRY(op_cases_add(cases, affine));
   }
+  c = (op_case){.op = AM_OP_conv2d_grad_input, .desc.conv2d = d, .in = {y, w}, .tolerance = TOL_SUM};
+  c.scale = sqrt((double)(g->co / groups * window));
+  AM_TRY(op_cases_add(cases, c));
+  c = (op_case){.op = AM_OP_conv2d_grad_weight, .desc.conv2d = d, .in = {y, x}, .tolerance = TOL_SUM};
+  c.scale = sqrt((double)(g->n * ho * wo));
+  return op_cases_add(cases, c);
+}
+
+static am_err conv_cases(op_cases *cases) {
+  for (int i = 0; i < AM_COUNT_OF(convs); i++) AM_TRY(conv_family(cases, &convs[i]));
   return AM_OK;
 }
 
@@ -157,17 +164,18 @@ static const am_shape norm_shapes[] = {
 // channel of three values may have an sd well below that of the distribution.
 #define TOL_NORM 5e-5
 
-// Forward and gradient, with and without a residual, of images of this shape.
+// Forward and gradient, with and without a residual, of images of this shape. Means are of values of the size of 1,
+// which may cancel in every channel.
 static am_err norm_family(op_cases *cases, am_shape shape, am_activation act) {
   op_operand x = op_floats(shape, VALUES_NORMAL), offset = op_floats(shape, VALUES_OFFSET);
   op_operand c = op_floats(AM_SHAPE(shape.dim[1]), VALUES_NORMAL), positive = c;
   positive.values = VALUES_POSITIVE;
   am_norm_desc d = {1e-5, act};
   op_case item[] = {
-    {.op = AM_OP_batch_norm, .in = {x, c, c}, .tolerance = TOL_SUM},
-    {.op = AM_OP_batch_norm, .in = {offset, c, c}, .tolerance = TOL_NORM},
-    {.op = AM_OP_batch_norm_add, .in = {x, c, c, x}, .tolerance = TOL_SUM},
-    {.op = AM_OP_batch_norm_add, .in = {offset, c, c, x}, .tolerance = TOL_NORM},
+    {.op = AM_OP_batch_norm, .in = {x, c, c}, .tolerance = TOL_SUM, .scale = 1},
+    {.op = AM_OP_batch_norm, .in = {offset, c, c}, .tolerance = TOL_NORM, .scale = 1},
+    {.op = AM_OP_batch_norm_add, .in = {x, c, c, x}, .tolerance = TOL_SUM, .scale = 1},
+    {.op = AM_OP_batch_norm_add, .in = {offset, c, c, x}, .tolerance = TOL_NORM, .scale = 1},
     {.op = AM_OP_batch_norm_grad, .in = {x, x, c, c, c, positive}, .tolerance = TOL_SUM},
     {.op = AM_OP_batch_norm_add_grad, .in = {x, x, x, c, c, positive}, .tolerance = TOL_SUM},
   };

@@ -1,4 +1,5 @@
-// Cases of the ops that update in place.
+// Cases of the ops that update in place. What they update is of the size of 1, and where the update cancels it, the
+// rounding of that is left.
 #include "base/num.h"
 #include "op_cases.h"
 
@@ -7,7 +8,7 @@ static const am_shape update_shapes[] = {{0}, {1, {7}}, {1, {4001}}, {4, {2, 16,
 static am_err axpby_cases(op_cases *cases, am_shape shape) {
   static const am_axpby_desc descs[] = {{1, 1}, {0.5, -2}, {-1, 0}, {0, 0.9}, {0, 1}};
   for (int i = 0; i < AM_COUNT_OF(descs); i++) {
-    op_case c = {.op = AM_OP_axpby, .desc.axpby = descs[i], .tolerance = TOL_ROUNDED};
+    op_case c = {.op = AM_OP_axpby, .desc.axpby = descs[i], .tolerance = TOL_ROUNDED, .scale = 1};
     c.in[0] = op_floats(shape, VALUES_NORMAL);
     c.out[0] = op_floats(shape, descs[i].b == 0 ? VALUES_NAN : VALUES_NORMAL);
     AM_TRY(op_cases_add(cases, c));
@@ -27,7 +28,7 @@ static am_err sgd_cases(op_cases *cases, am_shape shape) {
     {.lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4, .nesterov = true, .step = 3},
   };
   for (int i = 0; i < AM_COUNT_OF(descs); i++) {
-    op_case c = {.op = AM_OP_sgd_step, .desc.sgd_step = descs[i], .tolerance = TOL_ROUNDED};
+    op_case c = {.op = AM_OP_sgd_step, .desc.sgd_step = descs[i], .tolerance = TOL_ROUNDED, .scale = 1};
     c.in[0] = op_floats(shape, VALUES_NORMAL);
     c.out[0] = op_floats(shape, VALUES_NORMAL);
     c.out[1] = op_floats(shape, descs[i].step == 1 ? VALUES_NAN : VALUES_NORMAL);
@@ -47,7 +48,7 @@ static am_err adam_cases(op_cases *cases, am_shape shape) {
     {.lr = 1e-3, .beta1 = 0, .beta2 = 0.9, .eps = 1e-8, .step = 5},
   };
   for (int i = 0; i < AM_COUNT_OF(descs); i++) {
-    op_case c = {.op = AM_OP_adam_step, .desc.adam_step = descs[i], .tolerance = TOL_SERIES};
+    op_case c = {.op = AM_OP_adam_step, .desc.adam_step = descs[i], .tolerance = TOL_SERIES, .scale = 1};
     c.in[0] = op_floats(shape, VALUES_NORMAL);
     c.out[0] = op_floats(shape, VALUES_NORMAL);
     c.out[1] = op_floats(shape, VALUES_NORMAL);
