@@ -49,6 +49,7 @@ run_one() {
     sed 's/^/     /' "$log" | tail -n 60
   else
     echo "ok   $name ($ok passed$( ((skips)) && echo ", $skips skipped: $(grep -m1 -oE 'skipped: .*' "$log")"))"
+    sed -n 's/^# note: /     /p' "$log"
   fi
   rm -rf "$scratch/tmp"
 }

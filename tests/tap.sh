@@ -26,6 +26,9 @@ skip() {
   echo "ok $tap_count - $1 # SKIP skipped: $2"
 }
 
+# A number that the reader of a passing test wants to see; tests/run.sh shows it.
+note() { echo "# note: $*"; }
+
 # The command ends with this status and its output (both streams) holds the text.
 ends_with() {
   local want=$1 text=$2 status
@@ -41,6 +44,21 @@ ends_with() {
 store_digest() {
   (cd "$1/store" && find . -type f ! -name provenance.json ! -name MANIFEST ! -name DONE ! -name '*.lease*' ! -path '*.part.*' |
     sort | xargs sha256sum)
+}
+
+# Tries a command until it holds, for as long as a test may take that goes on beside the script.
+until_true() {
+  local tap_try
+  for ((tap_try = 0; tap_try < 2400; tap_try++)); do "$@" && return; sleep 0.05; done
+  return 1
+}
+
+# A kill may strike between the publishing of an artefact and the end of its lease and work folder.
+nothing_unfinished() {  # nothing_unfinished RESULTS
+  local left
+  for left in $(find "$1/store" -maxdepth 2 \( -name '*.part*' -o -name '*.lease*' -o -name '*.failed' \)); do
+    [[ $left != *.failed && -f ${left%%.part*}/DONE || -f ${left%%.lease*}/DONE ]] || { echo "$left"; return 1; }
+  done
 }
 
 finish() {

@@ -39,8 +39,10 @@ static am_err run_patiently(const am_argv *argv, am_child *c) {
 
 static am_err fail_of(const am_argv *argv, am_child *c) {
   const char *why = am_child_complaint(c);
-  return AM_FAIL(AM_ERR_IO, "%s ended with status %d: %s", argv->word[0], c->status,
-                 *why ? why : "no message");
+  bool too_long = strstr(c->diag, "Invalid job array specification");
+  return AM_FAIL(AM_ERR_IO, "%s ended with status %d: %s%s", argv->word[0], c->status,
+                 *why ? why : "no message",
+                 too_long ? "; set max_array in the profile to the site's MaxArraySize (scontrol show config)" : "");
 }
 
 // ---- squeue ----

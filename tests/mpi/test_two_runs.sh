@@ -20,20 +20,12 @@ digest() {
 }
 same() { diff <(digest "$scratch/one") <(digest "$1"); }
 no_leftovers() { ! find "$1/store" \( -name '*.part*' -o -name '*.lease*' -o -name '*.failed' \) | grep .; }
-# A kill may strike between the publishing of an artefact and the end of its lease and work folder.
-nothing_unfinished() {
-  local left
-  for left in $(find "$1/store" -maxdepth 2 \( -name '*.part*' -o -name '*.lease*' -o -name '*.failed' \)); do
-    [[ $left != *.failed && -f ${left%%.part*}/DONE || -f ${left%%.lease*}/DONE ]] || { echo "$left"; return 1; }
-  done
-}
 # The stages that were made, once for each time.
 made() { sed -n 's/.* made \(.*\) in [0-9.]* s$/\1/p' "$1/$name"/log/*.log; }
 made_once() {
   [[ -z $(made "$1" | sort | uniq -d) ]] || { made "$1" | sort | uniq -d; return 1; }
   [[ $(made "$1" | wc -l) == $(made "$scratch/one" | wc -l) ]]
 }
-until_true() { for ((i = 0; i < 1200; i++)); do "$@" && return; sleep 0.05; done; return 1; }
 done_stages() { (($(find "$1/store" -name DONE 2>/dev/null | wc -l) >= $2)); }
 both_end() {
   local a=0 b=0

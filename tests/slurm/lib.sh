@@ -12,3 +12,18 @@ trap 'tests/slurm/cluster.sh stop "$cluster"; rm -rf "$scratch"' EXIT
 trap 'exit 1' INT TERM
 tests/slurm/cluster.sh start "$cluster" 2 || { echo "not ok 1 - the test cluster starts"; exit 1; }
 . "$cluster/env"
+
+queue_is_empty() { local all; all=$(squeue --noheader --format=%i) && [[ -z $all ]]; }
+controller_answers() { scontrol ping | grep -q UP; }
+
+# Stops (SIGSTOP) a rank that is in the middle of a stage of $results: $pid, of the job $job. Fails when there is none.
+freeze_rank() {
+  local lease
+  for lease in "$results"/store/*/*.lease; do
+    job=$(sed -n 's/^job //p' "$lease") pid=$(sed -n 's/^pid \([0-9]*\) .*/\1/p' "$lease")
+    [[ $job == [0-9]* && $pid ]] && kill -STOP "$pid" || continue
+    [[ -e $lease ]] && return
+    kill -CONT "$pid"
+  done 2>/dev/null
+  return 1
+}
