@@ -35,17 +35,19 @@ static void scope_fini(gc_scope *s) {
 static am_err close_old(const am_app *app) {
   am_err err = am_submit_close_old(app);
   if (err != AM_ERR_UNSUPPORTED && err != AM_ERR_IO) return err;
-  AM_WARN("%s: every submission in %s/slurm is taken to be at work", am_err_last()->message, app->results_dir);
+  AM_WARN("%s: every submission in %s/slurm is taken to be at work", am_err_last()->message,
+          app->results_dir);
   am_err_clear();
   return AM_OK;
 }
 
 static am_err check_known(const am_app *app, const am_references *r) {
   for (int64_t i = 0; i < r->by_count; i++)
-    AM_CHECK(r->by[i].known, AM_ERR_CONFIG,
-             "%s/%s%s does not say which stages it refers to (it was made before such notes were kept): name its "
-             "experiment file, too, or remove that folder if nobody needs it",
-             app->results_dir, r->by[i].submission ? "slurm/" : "", r->by[i].name);
+    AM_CHECK(
+        r->by[i].known, AM_ERR_CONFIG,
+        "%s/%s%s does not say which stages it refers to (it was made before such notes were kept): name its "
+        "experiment file, too, or remove that folder if nobody needs it",
+        app->results_dir, r->by[i].submission ? "slurm/" : "", r->by[i].name);
   return AM_OK;
 }
 
@@ -77,10 +79,12 @@ static void print_kept(const am_app *app, const am_references *r, const am_waste
     fprintf(app->out, "  %s%s: %lld stages\n", r->by[i].submission ? "submission " : "", r->by[i].name,
             (long long)r->by[i].stages);
   if (r->by_count > SHOWN) fprintf(app->out, "  ... and %lld more\n", (long long)(r->by_count - SHOWN));
-  if (r->by_count == 0) fprintf(app->out, "  nothing: no experiment was named, and none was run into %s\n", app->results_dir);
+  if (r->by_count == 0)
+    fprintf(app->out, "  nothing: no experiment was named, and none was run into %s\n", app->results_dir);
   if (w->busy) fprintf(app->out, "left alone: %lld stages that somebody is at\n", (long long)w->busy);
   if (w->young)
-    fprintf(app->out, "left alone: %lld that nothing refers to, but that changed less than %s ago (--min-age)\n",
+    fprintf(app->out,
+            "left alone: %lld that nothing refers to, but that changed less than %s ago (--min-age)\n",
             (long long)w->young, min_age);
 }
 
@@ -114,8 +118,8 @@ static void print_tally(const am_app *app, const char *verb, const tally *t) {
 static void print_one(const am_app *app, const am_waste *w) {
   char size[32], age[32];
   am_clock_span(w->age_sec, age);
-  fprintf(app->out, "%s  %10s  %8s  %s\n", w->address, size_text(w->bytes, size), w->age_sec < 1e17 ? age : "-",
-          w->number[AM_WASTE_ARTEFACT] ? w->id : "(left over)");
+  fprintf(app->out, "%s  %10s  %8s  %s\n", w->address, size_text(w->bytes, size),
+          w->age_sec < 1e17 ? age : "-", w->number[AM_WASTE_ARTEFACT] ? w->id : "(left over)");
 }
 
 // ---- removing ----
@@ -142,10 +146,11 @@ static am_err remove_all(const am_app *app, const am_gc *gc, const am_wastes *w,
   if (sum.addresses + failed < w->count)
     fprintf(app->out, "%lld stay: somebody came for them meanwhile\n",
             (long long)(w->count - sum.addresses - failed));
-  AM_CHECK(failed == 0, AM_ERR_IO,
-           "%lld could not be removed; what is left is sound: their owner, or you when the reason is gone, can "
-           "run the same again",
-           (long long)failed);
+  AM_CHECK(
+      failed == 0, AM_ERR_IO,
+      "%lld could not be removed; what is left is sound: their owner, or you when the reason is gone, can "
+      "run the same again",
+      (long long)failed);
   return AM_OK;
 }
 
@@ -160,14 +165,16 @@ static am_err say_next(const am_app *app, const gc_options *o, const am_wastes *
     return AM_OK;
   }
   print_tally(app, "would be removed", &sum);
-  fprintf(app->out, "nothing was removed. next: the same command with --remove; --list says what in detail\n");
+  fprintf(app->out,
+          "nothing was removed. next: the same command with --remove; --list says what in detail\n");
   return AM_OK;
 }
 
 // An empty list more likely says that this is another folder than was meant.
 static am_err check_referred(const am_app *app, const gc_options *o, const am_references *r) {
   AM_CHECK(!o->remove || r->by_count, AM_ERR_CONFIG,
-           "nothing in %s says what refers to its store, so all of it would go: name the experiments' files, or remove "
+           "nothing in %s says what refers to its store, so all of it would go: name the experiments' files, "
+           "or remove "
            "%s/store by hand",
            app->results_dir, app->results_dir);
   return AM_OK;
@@ -195,10 +202,11 @@ done:
 // Inputs of a stage whose experiment has no note cannot be told from what nobody needs. Another gc holds what it
 // removes.
 static am_err check_strangers(const am_app *app, const am_wastes *w, bool other_gc) {
-  AM_CHECK(w->strange == 0 || other_gc, AM_ERR_BUSY,
-           "somebody is at %lld stages in %s that belong to no experiment known here, and may need others: name "
-           "its file as well, or try again when it has ended",
-           (long long)w->strange, app->results_dir);
+  AM_CHECK(
+      w->strange == 0 || other_gc, AM_ERR_BUSY,
+      "somebody is at %lld stages in %s that belong to no experiment known here, and may need others: name "
+      "its file as well, or try again when it has ended",
+      (long long)w->strange, app->results_dir);
   return AM_OK;
 }
 
@@ -236,9 +244,11 @@ static am_err run(am_app *app) {
   bool go = false;
   const am_option options[] = {
       AM_EXPERIMENT_OPTIONS(&o.experiment),
-      {"--remove", AM_OPTION_FLAG, &o.remove, NULL, "remove it; without this word, gc only says what it would remove"},
+      {"--remove", AM_OPTION_FLAG, &o.remove, NULL,
+       "remove it; without this word, gc only says what it would remove"},
       {"--list", AM_OPTION_FLAG, &o.list, NULL, "say each address, its size, its age and what it is"},
-      {"--min-age", AM_OPTION_TEXT, &o.min_age, "T", "leave what changed less than this ago: 2h, 90m, 7d (1d)"},
+      {"--min-age", AM_OPTION_TEXT, &o.min_age, "T",
+       "leave what changed less than this ago: 2h, 90m, 7d (1d)"},
   };
   AM_TRY(am_command_begin(app, options, AM_COUNT_OF(options), 0, AM_WORDS_MAX, &go));
   if (!go) return AM_OK;
@@ -258,10 +268,14 @@ const am_command am_cmd_gc = {
     .usage = "[EXPERIMENT.yaml...] [--remove] [--min-age T]",
     .doc = "remove what no experiment refers to",
     .help =
-        "Kept is what these refer to: the files that are named, every experiment as it was last run, submitted or\n"
-        "reported into RESULTS (RESULTS/<name>/stages.txt), and submissions with jobs in the queue. So after an\n"
-        "experiment was edited and run again, what only its earlier version needed goes; to give up an experiment,\n"
-        "remove its folder RESULTS/<name> first. Also goes what a kill left of stages that are finished: work\n"
+        "Kept is what these refer to: the files that are named, every experiment as it was last run, "
+        "submitted or\n"
+        "reported into RESULTS (RESULTS/<name>/stages.txt), and submissions with jobs in the queue. So after "
+        "an\n"
+        "experiment was edited and run again, what only its earlier version needed goes; to give up an "
+        "experiment,\n"
+        "remove its folder RESULTS/<name> first. Also goes what a kill left of stages that are finished: "
+        "work\n"
         "folders, leases. What somebody is at stays, and what changed less than a day ago (--min-age).\n"
         "Others may run meanwhile: what they need they get back, or make again.\n"
         "  augmint gc                                        # says what could go\n"

@@ -18,7 +18,15 @@ static const double SILENT_EXPIRIES = 10;
 
 // ---- the names of one address ----
 
-typedef enum { NAME_OTHER, NAME_ARTEFACT, NAME_PART, NAME_GONE, NAME_FAILED, NAME_TEMPORARY, NAME_LEASE } name_kind;
+typedef enum {
+  NAME_OTHER,
+  NAME_ARTEFACT,
+  NAME_PART,
+  NAME_GONE,
+  NAME_FAILED,
+  NAME_TEMPORARY,
+  NAME_LEASE
+} name_kind;
 
 static name_kind kind_of(const char *name) {
   const char *suffix = name + AM_SHA256_HEX - 1;
@@ -31,9 +39,7 @@ static name_kind kind_of(const char *name) {
   return lease ? NAME_LEASE : NAME_OTHER;
 }
 
-static bool is_address(const char *name) {
-  return strspn(name, "0123456789abcdef") == AM_SHA256_HEX - 1;
-}
+static bool is_address(const char *name) { return strspn(name, "0123456789abcdef") == AM_SHA256_HEX - 1; }
 
 // One address in the listing of its folder, and what is known of it.
 typedef struct {
@@ -67,11 +73,18 @@ static bool is_waste(const place *at, name_kind name, am_waste_kind *out) {
     case NAME_PART:
       *out = at->done ? AM_WASTE_LEFTOVER : AM_WASTE_PART;
       return !asked_for;
-    case NAME_FAILED: *out = AM_WASTE_FAILURE; return !asked_for;
-    case NAME_LEASE: *out = AM_WASTE_LEASE; return !at->part_stays;
+    case NAME_FAILED:
+      *out = AM_WASTE_FAILURE;
+      return !asked_for;
+    case NAME_LEASE:
+      *out = AM_WASTE_LEASE;
+      return !at->part_stays;
     case NAME_GONE:
-    case NAME_TEMPORARY: *out = AM_WASTE_LEFTOVER; return true;
-    default: return false;
+    case NAME_TEMPORARY:
+      *out = AM_WASTE_LEFTOVER;
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -209,7 +222,8 @@ done:
   return err;
 }
 
-am_err am_gc_find(const am_store *store, const am_references *references, double min_age_sec, am_wastes *out) {
+am_err am_gc_find(const am_store *store, const am_references *references, double min_age_sec,
+                  am_wastes *out) {
   am_err err = AM_OK;
   am_wastes w = {0};
   char *folder = NULL, start[3];
@@ -310,13 +324,14 @@ static am_err release(const place *at, am_lease *lease) {
 }
 
 // The address in the listing, seen anew.
-static am_err look_again(const am_gc *gc, const char *address, const char *folder, am_dir_list *list, place *out) {
+static am_err look_again(const am_gc *gc, const char *address, const char *folder, am_dir_list *list,
+                         place *out) {
   int64_t i = 0;
   AM_TRY(refresh(gc));
   AM_TRY(am_dir_read(folder, list));
   while (i < list->count && !am_str_starts(list->name[i], address)) i++;
-  AM_CHECK(i < list->count, AM_ERR_IO, "%s: the lease of %.12s is not seen there: is the file system consistent?",
-           folder, address);
+  AM_CHECK(i < list->count, AM_ERR_IO,
+           "%s: the lease of %.12s is not seen there: is the file system consistent?", folder, address);
   *out = place_at(gc->store, gc->references, folder, list, i);
   return AM_OK;
 }

@@ -22,7 +22,7 @@ enum { AM_WASTE_KINDS = AM_WASTE_LEASE + 1 };
 // All that can go of one address.
 typedef struct {
   char address[AM_SHA256_HEX];
-  char *id;                       // owned: "train gan cnn seed 3" of an artefact, else ""
+  char *id;  // owned: "train gan cnn seed 3" of an artefact, else ""
   int64_t number[AM_WASTE_KINDS];
   int64_t bytes;
   double age_sec;  // of its youngest part

@@ -68,10 +68,9 @@ static am_err add_referrer(am_references *r, const char *name, am_referrer **out
 static am_err parse_note(const char *path, const char *text, am_references *r, int64_t *stages) {
   while (*text) {
     size_t line = strcspn(text, "\n");
-    AM_CHECK(strspn(text, "0123456789abcdef") == AM_SHA256_HEX - 1 && text[AM_SHA256_HEX - 1] == ' ' &&
-                 text[line],
-             AM_ERR_DATA, "%s is not a list of stages, from \"%.40s\" on: run its experiment again",
-             path, text);
+    AM_CHECK(
+        strspn(text, "0123456789abcdef") == AM_SHA256_HEX - 1 && text[AM_SHA256_HEX - 1] == ' ' && text[line],
+        AM_ERR_DATA, "%s is not a list of stages, from \"%.40s\" on: run its experiment again", path, text);
     AM_TRY(add_address(r, text));
     ++*stages;
     text += line + 1;
