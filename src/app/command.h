@@ -58,6 +58,7 @@ struct am_command {
   X(cancel)                \
   X(retry)                 \
   X(gc)                    \
+  X(reproduce)             \
   X(report)                \
   X(verify)                \
   X(schema)                \

@@ -4,7 +4,7 @@ source tests/cli/lib.sh
 
 check "help lists the commands" 0 '^  predict +logits' "$AUGMINT" --help
 check "no command is an error" 2 'no command given' "$AUGMINT"
-for command in run plan status submit cancel retry gc work report verify schema doctor data sample augment export predict weights bench; do
+for command in run plan status submit cancel retry gc reproduce work report verify schema doctor data sample augment export predict weights bench; do
   check "$command --help" 0 "^augmint $command " "$AUGMINT" "$command" --help
 done
 check "unknown command" 2 'did you mean predict' "$AUGMINT" predcit
