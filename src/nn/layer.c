@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "base/rng.h"
 #include "base/str.h"
 #include "nn/module.h"
@@ -189,6 +190,26 @@ static am_err running_affine(am_batch_norm_layer *m, am_graph *g, am_tensor **sc
   return am_sub(g, m->bias->value, t, shift);
 }
 
+// The same, computed again only when something of it has changed. Nothing is differentiated.
+static am_err kept_affine(am_batch_norm_layer *m, am_graph *g, am_tensor **scale, am_tensor **shift) {
+  am_param *keeper = m->weight;
+  const am_tensor *from[] = {m->weight->value, m->bias->value, m->running_mean->value, m->running_var->value};
+  uint64_t stamp[AM_COUNT_OF(from)];
+  for (int i = 0; i < AM_COUNT_OF(from); i++) stamp[i] = am_tensor_as_view(from[i]).stamp;
+  if (!keeper->derived[0] || memcmp(stamp, keeper->derived_from, sizeof stamp) != 0) {
+    am_tensor *made[2];
+    AM_TRY(running_affine(m, g, &made[0], &made[1]));
+    for (int i = 0; i < 2; i++) {
+      am_tensor_release(keeper->derived[i]);
+      keeper->derived[i] = am_tensor_retain(made[i]);
+    }
+    memcpy(keeper->derived_from, stamp, sizeof stamp);
+  }
+  *scale = keeper->derived[0];
+  *shift = keeper->derived[1];
+  return AM_OK;
+}
+
 static am_err normalise_running(am_batch_norm_layer *m, am_pass *pass, am_tensor *x, am_tensor *residual,
                                 am_activation act, am_tensor **y) {
   am_graph *g = pass->graph;
@@ -234,7 +255,7 @@ am_err am_conv_norm_act_forward(am_conv *conv, am_batch_norm_layer *norm, am_pas
   AM_TRY(as_image(pass, x, &x));
   am_tensor *in[] = {x, conv->weight->value, NULL, NULL, residual};
   am_conv2d_affine_desc d = {.conv = conv_desc(conv), .act = act};
-  AM_TRY(running_affine(norm, g, &in[2], &in[3]));
+  AM_TRY((am_graph_recording(g) ? running_affine : kept_affine)(norm, g, &in[2], &in[3]));
   return am_apply(g, residual ? AM_OP_conv2d_affine_add : AM_OP_conv2d_affine, &d, in, y);
 }
 

@@ -28,6 +28,7 @@ void am_params_free(am_params *ps) {
   for (int64_t i = 0; i < ps->count; i++) {
     am_tensor_release(ps->entry[i]->value);
     am_tensor_release(ps->entry[i]->grad);
+    for (int k = 0; k < 2; k++) am_tensor_release(ps->entry[i]->derived[k]);
     free(ps->entry[i]->name);
     free(ps->entry[i]);
   }

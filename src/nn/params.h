@@ -35,6 +35,8 @@ typedef struct {
   am_tensor *value;     // owned view; NULL for counters
   am_tensor *grad;      // owned view into the flat gradients; trainable only
   int64_t counter;      // AM_PARAM_COUNTER: a host integer (num_batches_tracked)
+  am_tensor *derived[2];     // owned; what a layer computed from its parameters (BatchNorm's scale and shift) ...
+  uint64_t derived_from[4];  // ... when they had these stamps (see am_view)
 } am_param;
 
 typedef struct am_params am_params;

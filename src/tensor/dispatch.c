@@ -161,7 +161,9 @@ static am_err run(op_call *c, am_tensor *const *in, am_tensor *const *into, am_t
   settle_layouts(c);
   for (int i = 0; i < inputs; i++) {
     AM_TRY(am_tensor_in_layout(in[i], c->in[i].layout, &c->input[i]));
-    c->in[i].data = am_tensor_as_view(c->input[i]).data;
+    const am_view operand = am_tensor_as_view(c->input[i]);
+    c->in[i].data = operand.data;
+    c->in[i].stamp = operand.stamp;
   }
   for (int i = 0; i < outputs; i++) {
     if (in_place) {
@@ -169,6 +171,7 @@ static am_err run(op_call *c, am_tensor *const *in, am_tensor *const *into, am_t
     } else {
       AM_TRY(make_output(c, i, into ? into[i] : NULL));
     }
+    am_buffer_renew(c->output[i]->buffer);
     c->out[i].data = am_tensor_as_view(c->output[i]).data;
   }
   AM_TRY(am_backend_call(c->dev->backend, c->dev->ctx, c->op, &c->desc, c->in, c->out));

@@ -76,6 +76,7 @@ am_err am_pool_take(am_pool *pool, size_t bytes, am_buffer **out) {
     AM_TRY(new_block(pool, block_bytes, &b));
   }
   *b = (am_buffer){.pool = pool, .data = b->data, .bytes = block_bytes, .size_class = size_class, .refs = 1};
+  am_buffer_renew(b);
   ASAN_POISON_MEMORY_REGION(b->data, b->bytes);
   ASAN_UNPOISON_MEMORY_REGION(b->data, bytes);
   pool->memory.allocations++;
@@ -84,6 +85,8 @@ am_err am_pool_take(am_pool *pool, size_t bytes, am_buffer **out) {
   *out = b;
   return AM_OK;
 }
+
+void am_buffer_renew(am_buffer *b) { b->stamp = ++b->pool->stamps; }
 
 am_buffer *am_buffer_retain(am_buffer *b) {
   b->refs++;

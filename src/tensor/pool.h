@@ -12,6 +12,7 @@ typedef struct {
   const am_backend *backend;  // borrowed
   void *ctx;                  // borrowed: the backend's
   am_device_memory memory;
+  uint64_t stamps;            // given so far
   struct am_buffer *free_list[AM_POOL_CLASSES];  // owned; last in, first out
 } am_pool;
 
@@ -22,6 +23,7 @@ struct am_buffer {
   size_t bytes;   // of the block
   int size_class;
   int refs;
+  uint64_t stamp;  // of the content (see am_view): new whenever the block is handed out or written to
   struct am_buffer *next;  // while cached
 };
 
@@ -29,6 +31,8 @@ struct am_buffer {
 AM_MUST_USE am_err am_pool_take(am_pool *pool, size_t bytes, am_buffer **out);
 am_buffer *am_buffer_retain(am_buffer *b);
 void am_buffer_release(am_buffer *b);
+// The content is about to change.
+void am_buffer_renew(am_buffer *b);
 // Gives every cached block back to the backend.
 void am_pool_trim(am_pool *pool);
 

@@ -120,8 +120,10 @@ int64_t am_tensor_count(const am_tensor *t) { return am_shape_count(t->shape); }
 
 am_view am_tensor_as_view(const am_tensor *t) {
   return (am_view){.data = (char *)t->buffer->data + t->offset_bytes, .dtype = t->dtype, .layout = t->layout,
-                   .shape = t->shape};
+                   .shape = t->shape, .stamp = t->buffer->stamp};
 }
+
+void am_tensor_renew(am_tensor *t) { am_buffer_renew(t->buffer); }
 
 am_err am_tensor_in_layout(am_tensor *t, am_layout layout, am_tensor **out) {
   AM_TRY(am_tensor_check_present(t));
@@ -156,6 +158,7 @@ am_err am_tensor_copy_from_host(am_tensor *t, const void *host) {
   const am_device *dev = t->device;
   AM_TRY(am_tensor_check_present(t));
   AM_CHECK(t->layout == AM_LAYOUT_PLAIN, AM_ERR_ARG, "host memory is copied into plain tensors only");
+  am_buffer_renew(t->buffer);
   return dev->backend->from_host(dev->ctx, am_tensor_as_view(t).data, host, bytes_of(t));
 }
 

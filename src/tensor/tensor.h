@@ -31,12 +31,15 @@ typedef enum {
   AM_LAYOUT_C16      // 4-D only, c a multiple of 16: (n, c/16, h, w, 16)
 } am_layout;
 
-// What a backend sees: borrowed memory with its meaning. Never owns.
+// What a backend sees: borrowed memory with its meaning. Never owns. Two views of a device that have the
+// same memory and the same stamp have the same content, so that a backend may keep what it derived from it (weights
+// in another order). Whatever writes gives it a new stamp. 0: nothing is known.
 typedef struct {
   void *data;
   am_dtype dtype;
   am_layout layout;
   am_shape shape;
+  uint64_t stamp;
 } am_view;
 
 typedef struct am_buffer am_buffer;  // device memory, reference-counted
@@ -93,6 +96,8 @@ void am_tensor_release(am_tensor *t);  // NULL is fine
 
 int64_t am_tensor_count(const am_tensor *t);
 am_view am_tensor_as_view(const am_tensor *t);
+// Before writing through a view's pointer: t's memory gets a new stamp. Ops and copies from the host do so themselves.
+void am_tensor_renew(am_tensor *t);
 // *out = t itself (retained) when plain, else a plain copy.
 AM_MUST_USE am_err am_tensor_plain(am_tensor *t, am_tensor **out);
 // Writes the elements in row-major order to host memory, synchronising with the device.

@@ -33,7 +33,11 @@ struct am_ddp {
 
 // ---- making ----
 
-static float *host_data(am_tensor *t) { return am_tensor_as_view(t).data; }
+// To be read or written by the ranks.
+static float *host_data(am_tensor *t) {
+  am_tensor_renew(t);
+  return am_tensor_as_view(t).data;
+}
 
 // Slice 0 of this rank uses the network's own gradients: with one slice nothing is copied.
 static am_err make_sinks(am_ddp *d) {

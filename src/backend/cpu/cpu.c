@@ -19,6 +19,7 @@ static void cpu_close(void *ctx) {
   am_cpu *cpu = ctx;
   if (!cpu) return;
   am_cpu_conv_plans_free(cpu);
+  am_cpu_amx_forget(cpu);
   for (int i = 0; i < AM_CPU_SCRATCH_SLOTS; i++) free(cpu->scratch[i].data);
   if (cpu->stream) dnnl_stream_destroy(cpu->stream);
   if (cpu->engine) dnnl_engine_destroy(cpu->engine);

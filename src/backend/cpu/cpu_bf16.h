@@ -91,11 +91,24 @@ void am_cpu_narrow_all(const am_cpu *cpu, const float *x, am_bf16 *y, int64_t co
 AM_MUST_USE am_err am_cpu_conv_plain_bf16(am_cpu *cpu, am_op op, const am_cpu_conv *c, am_bf16 *x, float *w,
                                           am_bf16 *y);
 
-// Those that our own AMX kernel carries out, and it (cpu_amx.c): dw is (co, kh, kw, ci).
-bool am_cpu_amx_request(void);  // whether this process may use AMX
-bool am_cpu_amx_suits(const am_cpu *cpu, am_op op, const am_cpu_conv *c);
+// AMX tiles: whether this process may use them (cpu_amx_grad_weight.c).
+bool am_cpu_amx_request(void);
+// Weight gradients; dw is (co, kh, kw, ci).
+bool am_cpu_amx_grad_weight_suits(const am_cpu *cpu, am_op op, const am_cpu_conv *c);
 AM_MUST_USE am_err am_cpu_amx_grad_weight(am_cpu *cpu, const am_cpu_conv *c, const am_bf16 *x, const am_bf16 *dy,
                                           float *dw);
+// The other convolutions (cpu_amx_rows.c): conv2d, conv2d_affine(_add), and conv2d_grad_input, where x is dy, y is dx.
+typedef struct {
+  const float *scale, *shift;  // of each channel
+  const am_bf16 *residual;     // like y; may be NULL
+  float slope;
+} am_cpu_amx_finish;
+void am_cpu_amx_forget(am_cpu *cpu);  // packed weights
+bool am_cpu_amx_rows_suits(const am_cpu *cpu, am_op op, const am_cpu_conv *c);
+// y = act(sums * scale + shift [+ residual]), or the sums where finish is NULL. w: plain f32, of the forward op's shape;
+// with a stamp its packed form is kept for the next call.
+AM_MUST_USE am_err am_cpu_amx_rows(am_cpu *cpu, am_op op, const am_cpu_conv *c, const am_bf16 *x, const am_view *w,
+                                   const am_cpu_amx_finish *finish, am_bf16 *y);
 
 // Any shape and layout; kinds without a loop of their own run wide.
 am_err am_cpu_unary_bf16(am_cpu *cpu, const am_unary_desc *desc, const am_view *in, am_view *out);

@@ -65,6 +65,11 @@ static am_err affine(am_cpu *cpu, am_op op, const am_conv2d_affine_desc *desc, c
                                    !(residual && am_cpu_conv_suits_winograd(&c)));
   am_cpu_conv_plan *plan = NULL;
   if (finishes) AM_TRY(am_cpu_conv_plan_get(cpu, op, &c, desc->act, &plan));
+  if (plan && am_cpu_conv_plan_is_amx(plan)) {
+    const am_cpu_amx_finish finish = {.scale = in[2].data, .shift = in[3].data, .residual = residual,
+                                      .slope = am_cpu_slope(desc->act)};
+    return am_cpu_amx_rows(cpu, op, &c, in[0].data, &in[1], &finish, out[0].data);
+  }
   if (plan) return run_finished(cpu, plan, in, residual, out[0].data);
   AM_TRY(am_cpu_conv2d(cpu, &desc->conv, in, out));
   if (c.bf16) return am_cpu_scale_shift_bf16(cpu, &out[0], &in[2], &in[3], residual, desc->act, &out[0]);

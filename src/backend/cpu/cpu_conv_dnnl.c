@@ -160,11 +160,15 @@ static am_err prepare(am_cpu *cpu, am_cpu_conv_plan *p, const_dnnl_primitive_des
   return prepare_weights(cpu, p, gradient);
 }
 
+static void name_amx(am_cpu_conv_plan *p) {
+  p->is_amx = p->runs = true;
+  snprintf(p->name, sizeof p->name, "amx");
+}
+
 // Our own kernel writes (co, kh, kw, ci), which is plain where there is one tap.
 static am_err prepare_amx(am_cpu *cpu, am_cpu_conv_plan *p) {
   const am_cpu_conv *c = &p->key.conv;
-  p->is_amx = p->runs = true;
-  snprintf(p->name, sizeof p->name, "amx");
+  name_amx(p);
   if (c->kh * c->kw == 1) return AM_OK;
   p->w_bytes = (size_t)(c->co * c->kh * c->kw * c->ci) * sizeof(float);
   AM_TRY(plain_weights(cpu, c, dnnl_ohwi, &p->w));
@@ -177,7 +181,9 @@ static am_err plan_new(am_cpu *cpu, const plan_key *key, am_cpu_conv_plan **out)
   dnnl_primitive_desc_t pd = NULL;
   AM_GO(done, AM_NEW(&p));
   p->key = *key;
-  if (am_cpu_amx_suits(cpu, (am_op)key->op, &key->conv)) {
+  if (am_cpu_amx_rows_suits(cpu, (am_op)key->op, &key->conv)) {
+    name_amx(p);
+  } else if (am_cpu_amx_grad_weight_suits(cpu, (am_op)key->op, &key->conv)) {
     AM_GO(done, prepare_amx(cpu, p));
   } else {
     p->is_dnnl = key->conv.bf16 ? key->conv.groups == 1 : am_cpu_conv_is_blocked(cpu, (am_op)key->op, &key->conv);
@@ -258,6 +264,7 @@ int64_t am_cpu_conv_uses(void *ctx, am_cpu_conv_use *use, int64_t room) {
 }
 
 const char *am_cpu_conv_plan_name(const am_cpu_conv_plan *plan) { return plan->name; }
+bool am_cpu_conv_plan_is_amx(const am_cpu_conv_plan *plan) { return plan->is_amx; }
 
 // ---- running one ----
 
@@ -269,6 +276,10 @@ static am_err reorder_weights(am_cpu *cpu, am_cpu_conv_plan *p, dnnl_memory_t fr
 
 static am_err run_amx(am_cpu *cpu, am_cpu_conv_plan *p, void *x, void *w, void *y) {
   void *dw = w;
+  const am_op op = (am_op)p->key.op;
+  const am_view kernel = {.data = w};  // that changes with every step
+  if (op == AM_OP_conv2d_grad_input) return am_cpu_amx_rows(cpu, op, &p->key.conv, y, &kernel, NULL, x);
+  if (op != AM_OP_conv2d_grad_weight) return am_cpu_amx_rows(cpu, op, &p->key.conv, x, &kernel, NULL, y);
   if (p->weights) AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_WEIGHTS, (int64_t)p->w_bytes, 1, &dw));
   AM_TRY(am_cpu_amx_grad_weight(cpu, &p->key.conv, x, y, dw));
   if (!p->weights) return AM_OK;

@@ -41,6 +41,7 @@ typedef struct {
 } am_cpu_block;
 
 typedef struct am_cpu_conv_plan am_cpu_conv_plan;
+typedef struct am_cpu_packed am_cpu_packed;
 
 typedef struct {
   int threads;
@@ -52,6 +53,8 @@ typedef struct {
   am_cpu_block scratch[AM_CPU_SCRATCH_SLOTS];
   am_cpu_conv_plan **plan; // owned: hash table of prepared convolutions (cpu_conv_dnnl.c)
   int64_t plan_count;
+  am_cpu_packed *packed;   // owned: list of weights that were packed (cpu_amx_rows.c)
+  size_t packed_bytes;
 } am_cpu;
 
 // ---- threads (cpu_parallel.c) ----
@@ -133,6 +136,7 @@ AM_MUST_USE am_err am_cpu_gemm_grad_weight(am_cpu *cpu, const am_cpu_conv *c, co
 AM_MUST_USE am_err am_cpu_conv_plan_get(am_cpu *cpu, am_op op, const am_cpu_conv *c, am_activation act,
                                         am_cpu_conv_plan **plan);
 const char *am_cpu_conv_plan_name(const am_cpu_conv_plan *plan);
+bool am_cpu_conv_plan_is_amx(const am_cpu_conv_plan *plan);  // our own kernel
 AM_MUST_USE am_err am_cpu_conv_plan_run(am_cpu *cpu, am_cpu_conv_plan *plan, void *x, void *w, void *y);
 // The same for a plan of conv2d_affine(_add), whose weights have been scaled.
 AM_MUST_USE am_err am_cpu_conv_plan_run_affine(am_cpu *cpu, am_cpu_conv_plan *plan, void *x, void *w,

@@ -247,6 +247,47 @@ static am_err over_strips(am_cpu *cpu, const pool_args *args, const am_view *x, 
   return AM_OK;
 }
 
+// ---- maxima of rows of bf16 ----
+
+typedef struct {
+  pool_plane plane;
+  int64_t channels;
+  const am_bf16 *x;
+  am_bf16 *y;
+  int32_t *chosen;
+} max_args;
+
+// One place, up to 16 channels from c on: MAX_ROW's rule.
+AM_CPU_BF16_INLINE void max_at(const max_args *k, const am_bf16 *image, window v, int64_t place, int64_t c) {
+  const int64_t count = am_min_i64(AM_CPU_LANES, k->channels - c), w = k->plane.w;
+  am_cpu_words best = (am_cpu_words)((am_cpu_lanes){0} - INFINITY);
+  am_cpu_words at = (am_cpu_words){0} + (uint32_t)(v.y0 * w + v.x0);
+  for (int64_t iy = v.y0; iy < v.y1; iy++) {
+    for (int64_t ix = v.x0; ix < v.x1; ix++) {
+      const uint32_t here = (uint32_t)(iy * w + ix);
+      const am_cpu_lanes value = am_cpu_widen_part(image + here * k->channels + c, count);
+      const am_cpu_words better = (am_cpu_words)((value > (am_cpu_lanes)best) | (value != value));
+      best = ((am_cpu_words)value & better) | (best & ~better);
+      at = (here & better) | (at & ~better);
+    }
+  }
+  am_cpu_narrow_part((am_cpu_lanes)best, k->y + place * k->channels + c, count);
+  memcpy(k->chosen + place * k->channels + c, &at, (size_t)count * sizeof *k->chosen);
+}
+
+// Rows of results, of all images.
+AM_CPU_BF16_TARGET static void max_range(const void *arg, int64_t begin, int64_t end) {
+  const max_args *k = arg;
+  const pool_plane *p = &k->plane;
+  for (int64_t r = begin; r < end; r++) {
+    const am_bf16 *image = k->x + r / p->ho * p->h * p->w * k->channels;
+    for (int64_t ox = 0; ox < p->wo; ox++) {
+      const window v = window_at(p, r % p->ho, ox);
+      for (int64_t c = 0; c < k->channels; c += AM_CPU_LANES) max_at(k, image, v, r * p->wo + ox, c);
+    }
+  }
+}
+
 // ---- the ops ----
 
 // x to y; planes of `large` (the unpooled one of both) are shared between threads.
@@ -262,6 +303,13 @@ static am_err over_planes(am_cpu *cpu, const am_view *x, const am_view *large, a
 am_err am_cpu_max_pool2d(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
   const pool_args args = {.plane = plane_of(desc, &in[0], &out[0]), .x = in[0].data, .y = out[0].data,
                           .chosen = out[1].data};
+  if (in[0].dtype == AM_BF16) {
+    const max_args rows = {.plane = args.plane, .channels = in[0].shape.dim[1], .x = in[0].data, .y = out[0].data,
+                           .chosen = out[1].data};
+    const int64_t each = rows.plane.wo * rows.channels * desc->kernel_h * desc->kernel_w;
+    am_cpu_for(ctx, in[0].shape.dim[0] * rows.plane.ho, am_cpu_grain(each), max_range, &rows);
+    return AM_OK;
+  }
   return over_planes(ctx, &in[0], &in[0], &out[0], max_plain, max_c16, &args);
 }
 

@@ -10,17 +10,17 @@
 #define _GNU_SOURCE  // syscall
 #include <unistd.h>
 
-#include "backend/cpu/cpu_bf16.h"
+#include "backend/cpu/cpu_amx.h"
 
 enum {
-  STEP = 32,               // places of a tile
+  STEP = AM_AMX_DEPTH,     // places of a tile
   CHUNK = 512,             // most places of a chunk
-  TILE = 16,               // rows of a tile
-  TILE_WORDS = TILE * 16,  // pairs in it
-  BLOCK = 2 * TILE,        // output and input channels that are in registers
+  TILE = AM_AMX_ROWS,
+  TILE_WORDS = AM_AMX_WORDS,
+  BLOCK = AM_AMX_BLOCK,    // output and input channels that are in registers
   PAIRED = 64              // channels that are transposed together
 };
-typedef uint32_t word __attribute__((may_alias));  // two places of one channel
+typedef am_amx_word word;
 
 // 1x1 kernels and strides are where oneDNN spends its time elsewhere; in 3x3 of stride 1 it is good until
 // weights outweigh images. Measured on Sapphire Rapids, one thread, GFLOP/s of oneDNN 2.6.3 against this:
@@ -29,7 +29,7 @@ typedef uint32_t word __attribute__((may_alias));  // two places of one channel
 // at 7 px 99 : 880, 64 to 256 at 56 px 239 : 256; of stride 2, 256 to 512 at 8 px 62 : 500.
 enum { MIN_CHANNELS = 256 };
 
-bool am_cpu_amx_suits(const am_cpu *cpu, am_op op, const am_cpu_conv *c) {
+bool am_cpu_amx_grad_weight_suits(const am_cpu *cpu, am_op op, const am_cpu_conv *c) {
   const bool channels = c->ci % BLOCK == 0 && c->co % BLOCK == 0;
   const bool dense = c->dilation_h == 1 && c->dilation_w == 1;
   const bool strided = c->stride_h > 1 || c->stride_w > 1;
@@ -41,9 +41,6 @@ bool am_cpu_amx_suits(const am_cpu *cpu, am_op op, const am_cpu_conv *c) {
 #if defined(__x86_64__) && defined(__GNUC__)
 
 #include <sys/syscall.h>
-
-#define AMX_TARGET \
-  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16")))
 
 // Linux hands out the tile registers on request.
 bool am_cpu_amx_request(void) {
@@ -92,13 +89,13 @@ static void note_places(chunk_args *k, place *at) {
 // ---- packing ----
 
 // Sixteen channels of two places side by side.
-AMX_TARGET static inline am_cpu_words paired(const am_bf16 *a, const am_bf16 *b) {
+AM_AMX_TARGET static inline am_cpu_words paired(const am_bf16 *a, const am_bf16 *b) {
   return __builtin_convertvector(*(const am_cpu_halves *)a, am_cpu_words) |
          __builtin_convertvector(*(const am_cpu_halves *)b, am_cpu_words) << 16;
 }
 
 // Rows of dy as tiles: row o of step s holds the 32 places of channel o.
-AMX_TARGET static void pack_dy(const void *arg, int64_t begin, int64_t end) {
+AM_AMX_TARGET static void pack_dy(const void *arg, int64_t begin, int64_t end) {
   const chunk_args *k = arg;
   const int64_t co = k->c->co;
   word pairs[TILE * PAIRED];
@@ -126,7 +123,7 @@ static void find_rows(const chunk_args *k, int64_t ky, int64_t kx, const am_bf16
 }
 
 // Two tiles of x side by side for each step: (steps, 2, 16 pairs, 16 channels).
-AMX_TARGET static void pack_x(const am_bf16 *const *row, int64_t steps, int64_t channel, word *panel) {
+AM_AMX_TARGET static void pack_x(const am_bf16 *const *row, int64_t steps, int64_t channel, word *panel) {
   for (int64_t s = 0; s < steps; s++) {
     word *to = panel + s * 2 * TILE_WORDS;
     for (int64_t i = 0; i < TILE; i++, row += 2, to += TILE) {
@@ -138,17 +135,10 @@ AMX_TARGET static void pack_x(const am_bf16 *const *row, int64_t steps, int64_t 
 
 // ---- products ----
 
-typedef struct {
-  uint8_t palette, start_row, reserved[14];
-  uint16_t row_bytes[16];
-  uint8_t rows[16];
-} tile_config;
-
 // Adds a block of 32 x 32 elements of dw, or sets it. Not inlined, and fenced: to the compiler the loads of
 // tiles are no reads of memory.
-AMX_TARGET __attribute__((noinline)) static void multiply(const word *dy, int64_t dy_step, const word *panel,
+AM_AMX_TARGET __attribute__((noinline)) static void multiply(const word *dy, int64_t dy_step, const word *panel,
                                                           int64_t steps, float *dw, int64_t dw_row, bool set) {
-  enum { ROW = TILE * sizeof(word) };
   float *below = dw + TILE * dw_row;
   const int64_t bytes = dw_row * (int64_t)sizeof(float);
   __asm__ volatile("" ::: "memory");
@@ -164,10 +154,10 @@ AMX_TARGET __attribute__((noinline)) static void multiply(const word *dy, int64_
     _tile_loadd(3, below + TILE, bytes);
   }
   for (int64_t s = 0; s < steps; s++, dy += dy_step, panel += 2 * TILE_WORDS) {
-    _tile_loadd(6, panel, ROW);
-    _tile_loadd(4, dy, ROW);
-    _tile_loadd(7, panel + TILE_WORDS, ROW);
-    _tile_loadd(5, dy + TILE_WORDS, ROW);
+    _tile_loadd(6, panel, AM_AMX_ROW_BYTES);
+    _tile_loadd(4, dy, AM_AMX_ROW_BYTES);
+    _tile_loadd(7, panel + TILE_WORDS, AM_AMX_ROW_BYTES);
+    _tile_loadd(5, dy + TILE_WORDS, AM_AMX_ROW_BYTES);
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
     _tile_dpbf16ps(2, 5, 6);
@@ -180,19 +170,14 @@ AMX_TARGET __attribute__((noinline)) static void multiply(const word *dy, int64_
 }
 
 // Panels are numbered tap by tap, 32 input channels each. The tiles' shape is put back as it was found.
-AMX_TARGET static void panel_range(const void *arg, int64_t begin, int64_t end) {
+AM_AMX_TARGET static void panel_range(const void *arg, int64_t begin, int64_t end) {
   const chunk_args *k = arg;
   const am_cpu_conv *c = k->c;
   const int64_t per_tap = c->ci / BLOCK, dw_row = c->kh * c->kw * c->ci;
   const am_bf16 *row[CHUNK];
   word panel[CHUNK / STEP * 2 * TILE_WORDS] __attribute__((aligned(64)));
-  tile_config before, ours = {.palette = 1};
-  for (int i = 0; i < 8; i++) {
-    ours.row_bytes[i] = TILE * sizeof(word);
-    ours.rows[i] = TILE;
-  }
-  _tile_storeconfig(&before);
-  _tile_loadconfig(&ours);
+  am_amx_config before;
+  am_amx_begin(&before);
   for (int64_t p = begin, tap = -1; p < end; p++) {
     if (p / per_tap != tap) {
       tap = p / per_tap;
@@ -205,7 +190,7 @@ AMX_TARGET static void panel_range(const void *arg, int64_t begin, int64_t end) 
                dw_row, k->first_chunk);
     }
   }
-  _tile_loadconfig(&before);
+  am_amx_end(&before);
 }
 
 am_err am_cpu_amx_grad_weight(am_cpu *cpu, const am_cpu_conv *c, const am_bf16 *x, const am_bf16 *dy, float *dw) {
