@@ -75,8 +75,7 @@ static am_err find_beside(const char *relative, char **out) {
   return absolute(path, out);
 }
 
-// "mysite" is slurm/profiles/mysite.yaml, here or beside the program.
-static am_err find_profile(const char *name, char **out) {
+am_err am_submit_find_profile(const char *name, char **out) {
   char *relative = NULL;
   if (strchr(name, '/') || am_str_ends(name, ".yaml")) return absolute(name, out);
   AM_TRY(am_str_format(&relative, "slurm/profiles/%s.yaml", name));
@@ -91,7 +90,7 @@ static am_err find_paths(const am_app *app, const char *profile, full_paths *out
   AM_TRY(absolute(app->manifest_dir, &out->manifest_dir));
   AM_TRY(absolute("/proc/self/exe", &out->program));
   AM_TRY(find_beside("slurm/job.sh", &out->script));
-  AM_TRY(find_profile(profile, &out->profile));
+  AM_TRY(am_submit_find_profile(profile, &out->profile));
   AM_TRY(AM_NEW_ARRAY(&out->file, app->argc));
   for (int i = 0; i < app->argc; i++) AM_TRY(absolute(app->argv[i], &out->file[i]));
   return AM_OK;

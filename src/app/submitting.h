@@ -13,6 +13,10 @@ AM_MUST_USE am_err am_submit_lock(const am_app *app, am_lease **out);
 // Does nothing where there are none. Errors: as am_queue_look.
 AM_MUST_USE am_err am_submit_close_old(const am_app *app);
 
+// The path of a profile: "mysite" is slurm/profiles/mysite.yaml, here or beside the program. Errors: AM_ERR_CONFIG there
+// is none.
+AM_MUST_USE am_err am_submit_find_profile(const char *name, char **out);
+
 // Submits what the files of app->argv are missing, and says what it did. profile: a path, or a name in
 // slurm/profiles. dry_run: only says what it would do.
 AM_MUST_USE am_err am_submit_files(const am_app *app, const am_experiment_options *options,

@@ -18,6 +18,6 @@ check "schema of one transform" 0 'degrees' "$AUGMINT" schema rotation
 check "schema of manifests" 0 'class_pattern' "$AUGMINT" schema manifest
 check "schema of site profiles" 0 'job_length' "$AUGMINT" schema profile
 check "unknown schema" 2 'there is no schema "trian"' "$AUGMINT" schema trian
-check "doctor" 0 '^0 missing' "$AUGMINT" doctor --manifests "$manifests"
-check "doctor without manifests" 1 '^MISS data' "$AUGMINT" doctor --manifests nowhere
+check "doctor" 0 '^0 failures' "$AUGMINT" doctor --manifests "$manifests"
+check "doctor without manifests" 1 '^fail data' "$AUGMINT" doctor --manifests nowhere
 finish
