@@ -1,6 +1,6 @@
 """Makes resnet18.safetensors, resnet50.safetensors and preact_resnet18.safetensors: a training step (loss, logits,
 every gradient, running statistics) and ten SGD steps of torchvision's networks and of preact_resnet.py's, computed in
-f64. Needs torch, torchvision, numpy, safetensors; torch 2.15 and torchvision 0.29 made the stored files.
+f64, and beside it (`<name>.bf16`) what PyTorch makes of it under autocast to bf16. Needs torch, torchvision, numpy, safetensors; torch 2.15 and torchvision 0.29 made the stored files.
 
     python3 tests/golden/make_resnet.py [NAME...]
 
@@ -28,6 +28,9 @@ NETWORKS = {
 
 
 def run(network, size, stream, lr, dtype):
+    """dtype bfloat16: the parameters are f32, and autocast computes."""
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16)
+    dtype = torch.float32 if dtype == torch.bfloat16 else dtype
     model = network(num_classes=CLASSES)
     with torch.no_grad():
         fill(model.state_dict())
@@ -39,7 +42,9 @@ def run(network, size, stream, lr, dtype):
     running = [b for b in model.buffers() if b.is_floating_point()]
     out, losses = {}, []
     for step in range(STEPS):
-        logits = model(images)
+        with autocast:
+            logits = model(images)
+        logits = logits.to(dtype)
         loss = torch.nn.functional.cross_entropy(logits, labels)
         optimizer.zero_grad()
         loss.backward()
@@ -52,7 +57,7 @@ def run(network, size, stream, lr, dtype):
     out["update"] = project([p.detach() - s for p, s in zip(model.parameters(), start)])
     out["stats_last"] = project(running)
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), autocast:
         out["logits_eval"] = model(images)
     out["loss"] = torch.tensor(losses, dtype=torch.float64)
     return out
@@ -61,8 +66,9 @@ def run(network, size, stream, lr, dtype):
 def main():
     for name in sys.argv[1:] or NETWORKS:
         print(name)
-        exact, single = (run(*NETWORKS[name], dtype) for dtype in (torch.float64, torch.float32))
-        save_file(with_errors(exact, single), Path(__file__).with_name(f"{name}.safetensors"))
+        exact, single, half = (run(*NETWORKS[name], dtype) for dtype in (torch.float64, torch.float32, torch.bfloat16))
+        out = with_errors(exact, single) | {name + ".bf16": value.double().contiguous() for name, value in half.items()}
+        save_file(out, Path(__file__).with_name(f"{name}.safetensors"))
 
 
 if __name__ == "__main__":
