@@ -83,6 +83,16 @@ typedef struct {
   double lo, hi, p, p_min;
   bool exact;
 } am_comparison;
-AM_MUST_USE am_err am_compare_pairs(const am_sample *difference, int64_t n, am_comparison *out);
+// What comparisons of one shape (draws, and pairs on each) have in common: the resamples. Starts as {0}, and is made anew
+// when another shape comes; keep one for a whole table.
+typedef struct {
+  int64_t pairs, draws;
+  int64_t *first;  // owned, as all of it: where each draw starts, and the end
+  double *weight;  // (AM_RESAMPLES, pairs); one row where there are many pairs
+  double *mean;    // (AM_RESAMPLES)
+  uint8_t *flips;  // (AM_RANDOM_FLIPS, bytes of pairs bits), likewise; NULL before the first that needs it
+} am_pairing;
+void am_pairing_fini(am_pairing *w);
+AM_MUST_USE am_err am_compare_pairs(am_pairing *w, const am_sample *difference, int64_t n, am_comparison *out);
 
 #endif

@@ -36,6 +36,7 @@ typedef struct {
   int64_t draw_count, draw_capacity;
   int64_t *line_of_cell, *draw_of_cell;  // owned
   int64_t *measure_of_metric;            // owned
+  am_pairing pairing;                    // owned
   const char *reference;                 // borrowed
   bool tiny;
 } pivot;
@@ -200,10 +201,10 @@ static void set_ours(am_frame *rows, int64_t row, const am_spread *s) {
   am_frame_set_f64(rows, row, "sd_draws", s->sd_draw);
 }
 
-static am_err set_versus(const pivot *p, int64_t row, const samples *pairs) {
+static am_err set_versus(pivot *p, int64_t row, const samples *pairs) {
   am_spread s = am_summarise_draws(pairs->item, pairs->count);
   am_comparison c;
-  AM_TRY(am_compare_pairs(pairs->item, pairs->count, &c));
+  AM_TRY(am_compare_pairs(&p->pairing, pairs->item, pairs->count, &c));
   am_frame_set_i64(p->rows, row, "n_pairs", c.pairs);
   am_frame_set_f64(p->rows, row, "vs_reference", s.mean);
   am_frame_set_f64(p->rows, row, "ci_lo", c.lo);
@@ -303,5 +304,6 @@ done:
   free(p.line_of_cell);
   free(p.draw_of_cell);
   free(p.measure_of_metric);
+  am_pairing_fini(&p.pairing);
   return err;
 }

@@ -31,6 +31,7 @@ static int64_t samples_of(const am_node *c, am_sample x[MOST]) {
 static void agrees_with_scipy(void **state) {
   (void)state;
   am_node *golden = NULL;
+  am_pairing w = {0};
   am_ok(am_yaml_read("tests/golden/paired.yaml", &golden));
   assert_true(golden->count >= 9);
   for (int64_t i = 0; i < golden->count; i++) {
@@ -38,7 +39,7 @@ static void agrees_with_scipy(void **state) {
     am_sample x[MOST];
     int64_t n = samples_of(c, x);
     am_comparison got;
-    am_ok(am_compare_pairs(x, n, &got));
+    am_ok(am_compare_pairs(&w, x, n, &got));
     am_spread s = am_summarise_draws(x, n);
     double want = number(c, "p");
     assert_int_equal(got.exact, n <= AM_EXACT_PAIRS);
@@ -58,6 +59,7 @@ static void agrees_with_scipy(void **state) {
       assert_true(isnan(s.sd_draw));
     }
   }
+  am_pairing_fini(&w);
   am_node_free(golden);
 }
 

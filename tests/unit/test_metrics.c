@@ -150,29 +150,57 @@ static void draws_of_any_size(void **state) {
 static void pairs_of_any_number(void **state) {
   (void)state;
   am_sample x[32];
+  am_pairing w = {0};
   am_comparison c;
   for (int i = 0; i < 32; i++) x[i] = (am_sample){0, i, 0.1 * (i + 1)};
-  am_ok(am_compare_pairs(x, 0, &c));
+  am_ok(am_compare_pairs(&w, x, 0, &c));
   assert_true(c.pairs == 0 && isnan(c.p) && isnan(c.lo) && isnan(c.p_min));
-  am_ok(am_compare_pairs(x, 1, &c));
+  am_ok(am_compare_pairs(&w, x, 1, &c));
   assert_true(c.p == 1 && c.p_min == 1 && isnan(c.lo));
-  am_ok(am_compare_pairs(x, 2, &c));
+  am_ok(am_compare_pairs(&w, x, 2, &c));
   assert_true(c.p == 0.5 && c.p_min == 0.5);
   close_to(c.lo, 0.1, 1e-15);
   close_to(c.hi, 0.2, 1e-15);
   for (int n = 3; n <= 21; n++) {  // all of one sign: as small as it gets
-    am_ok(am_compare_pairs(x, n, &c));
+    am_ok(am_compare_pairs(&w, x, n, &c));
     assert_true(c.exact == (n <= 20));
     assert_true(c.p == c.p_min);
     assert_true(c.p_min == (n <= 20 ? ldexp(1, 1 - n) : 1e-5));
   }
   x[1].value = 0;
   x[0].value = -0.3;  // -0.3, 0, 0.3: every arrangement reaches a sum of 0
-  am_ok(am_compare_pairs(x, 3, &c));
+  am_ok(am_compare_pairs(&w, x, 3, &c));
   close_to(c.p, 1, 0);
   x[2].value = NAN;
-  am_ok(am_compare_pairs(x, 3, &c));
+  am_ok(am_compare_pairs(&w, x, 3, &c));
   assert_true(isnan(c.p) && isnan(c.lo));
+  am_pairing_fini(&w);
+}
+
+// What is kept between comparisons changes none of them.
+static void shapes_may_take_turns(void **state) {
+  (void)state;
+  am_pairing w = {0};
+  am_sample many[250];  // more than are kept
+  am_comparison all;
+  for (int i = 0; i < 250; i++) many[i] = (am_sample){0, i, sin(i) + 0.1};
+  am_ok(am_compare_pairs(&w, many, 250, &all));
+  am_spread spread = am_summarise_draws(many, 250);
+  close_to(all.lo, spread.t_lo, 0.02);  // so many that bootstrap and Student agree
+  close_to(all.hi, spread.t_hi, 0.02);
+  assert_true(!all.exact && all.p > 0.01 && all.p < 0.2);
+  for (int round = 0; round < 12; round++) {
+    am_sample x[24];
+    const int n = round % 3 == 2 ? 24 : 6, per_draw = round % 2 ? 3 : 6;
+    for (int i = 0; i < n; i++) x[i] = (am_sample){i / per_draw, i % per_draw, sin(i + round)};
+    am_pairing own = {0};
+    am_comparison kept, fresh;
+    am_ok(am_compare_pairs(&w, x, n, &kept));
+    am_ok(am_compare_pairs(&own, x, n, &fresh));
+    assert_true(kept.lo == fresh.lo && kept.hi == fresh.hi && kept.p == fresh.p);
+    am_pairing_fini(&own);
+  }
+  am_pairing_fini(&w);
 }
 
 int main(void) {
@@ -186,6 +214,7 @@ int main(void) {
       cmocka_unit_test(summaries),
       cmocka_unit_test(draws_of_any_size),
       cmocka_unit_test(pairs_of_any_number),
+      cmocka_unit_test(shapes_may_take_turns),
   };
   return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
 }
