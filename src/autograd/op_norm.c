@@ -108,6 +108,9 @@ static am_err composed_gradients(am_vjp *v, am_tensor *dy) {
   am_tensor *x = v->node->in[0], *gamma = v->node->in[1];
   unsigned axes = am_all_but_channels(x);
   am_tensor *xhat = NULL, *inv_std = NULL, *along = NULL, *t = NULL, *mean = NULL, *scale = NULL;
+  AM_CHECK(x->dtype == gamma->dtype, AM_ERR_UNSUPPORTED,
+           "gradients of gradients through batch_norm need images of its parameters' type, %s: these are %s",
+           am_dtype_name(gamma->dtype), am_dtype_name(x->dtype));
   AM_TRY(normalised(g, x, v->node->desc.batch_norm.eps, &xhat, &inv_std));
   AM_TRY(am_mul(g, dy, xhat, &along));
   if (v->need[1]) AM_TRY(channel_sum(g, along, &v->dx[1]));

@@ -51,7 +51,7 @@ AM_MUST_USE am_err am_avg_pool2d(am_graph *g, am_tensor *x, am_pool2d_desc desc,
 AM_MUST_USE am_err am_global_avg_pool(am_graph *g, am_tensor *x, am_tensor **y);  // (n, c, h, w) -> (n, c)
 // Training-mode batch normalisation, y = act(normalised x [+ residual]); residual may be NULL. mean and
 // inv_std (c) are constants for later ops. The fused gradient serves first order; under create_graph the
-// rule is composed from primitive ops.
+// rule is composed from primitive ops, and x has to be of the type of gamma.
 AM_MUST_USE am_err am_batch_norm(am_graph *g, am_tensor *x, am_tensor *gamma, am_tensor *beta,
                                  am_tensor *residual, am_norm_desc desc, am_tensor **y, am_tensor **mean,
                                  am_tensor **inv_std);

@@ -1,5 +1,7 @@
-// bf16 on the cpu device: rounding by the processor's instruction, by integers and by the rule of cast.
+// bf16 on the cpu device: rounding by the processor's instruction, by integers and by the rule of cast; and what is
+// not done in it.
 #include "am_test.h"
+#include "autograd/ops.h"
 #include "backend/cpu/cpu_bf16.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -68,10 +70,40 @@ static void the_device_casts_likewise(void **state) {
   free(value);
 }
 
+static am_tensor *leaf(am_graph *g, am_shape shape) {
+  am_tensor *t = NULL;
+  am_ok(am_tensor_from_host(am_graph_device(g), AM_F32, shape, (float[]){1, 2, 4, 3, 5, 7, 0, 1}, &t));
+  am_ok(am_graph_own(g, t));
+  am_require_grad(t, true);
+  return t;
+}
+
+static void gradients_of_gradients_of_batch_norm_want_one_type(void **state) {
+  am_device *dev = NULL;
+  am_graph *g = NULL;
+  am_ok(am_device_open(&(am_device_cfg){.kind = "cpu"}, &dev));
+  const bool has = am_device_check_type(dev, AM_OP_batch_norm, AM_BF16) == AM_OK;
+  if (has) {
+    am_ok(am_graph_new(dev, &g));
+    am_tensor *x = leaf(g, AM_SHAPE(4, 2)), *gamma = leaf(g, AM_SHAPE(2)), *beta = leaf(g, AM_SHAPE(2)), *dx = NULL,
+              *half = NULL, *y = NULL, *mean = NULL, *inv_std = NULL;
+    am_ok(am_cast(g, x, AM_BF16, &half));
+    am_ok(am_batch_norm(g, half, gamma, beta, NULL, (am_norm_desc){.eps = 1e-5}, &y, &mean, &inv_std));
+    am_ok(am_sum(g, y, ~0u, &y));
+    am_grad_desc d = {.y = &y, .y_count = 1, .x = &x, .x_count = 1, .create_graph = true};
+    am_fails(am_grad(g, &d, &dx), AM_ERR_UNSUPPORTED,
+             "gradients of gradients through batch_norm need images of its parameters' type, f32: these are bf16");
+    am_graph_free(g);
+  }
+  am_device_close(dev);
+  if (!has) am_skip("%s", am_err_last()->message);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(integers_round_as_cast_does),
     cmocka_unit_test(the_device_casts_likewise),
+    cmocka_unit_test(gradients_of_gradients_of_batch_norm_want_one_type),
   };
   return cmocka_run_group_tests_name("cpu_bf16", tests, NULL, NULL);
 }
