@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/path.h"
@@ -16,46 +17,73 @@ enum { FOLDER_DEPTH = 32 };  // links that lead in circles end here
 
 // ---- images below a folder ----
 
-static bool is_image_name(const char *name) {
-  static const char *const endings[] = {".jpg", ".jpeg", ".png"};
+static bool ends_in(const char *name, const char *const *ending, int64_t count) {
   size_t n = strlen(name);
-  for (int64_t e = 0; e < AM_COUNT_OF(endings); e++) {
-    size_t m = strlen(endings[e]);
-    if (n > m && !strcasecmp(name + n - m, endings[e])) return true;
+  for (int64_t e = 0; e < count; e++) {
+    size_t m = strlen(ending[e]);
+    if (n > m && !strcasecmp(name + n - m, ending[e])) return true;
   }
   return false;
 }
 
-static am_err find_below(const char *dir, const char *below, int depth, am_image_files *out) {
+static bool is_image_name(const char *name) {
+  static const char *const ours[] = {".jpg", ".jpeg", ".png"};
+  return ends_in(name, ours, AM_COUNT_OF(ours));
+}
+
+// Pictures that others read.
+static bool is_foreign_name(const char *name) {
+  static const char *const foreign[] = {".webp", ".bmp", ".gif",  ".tif",  ".tiff",
+                                        ".ppm",  ".pgm", ".avif", ".heic", ".jxl"};
+  return ends_in(name, foreign, AM_COUNT_OF(foreign));
+}
+
+typedef struct {
+  const char *dir;
+  am_image_files *out;
+  int64_t foreign;  // how many were left out
+  char *example;    // owned: one of them
+} finder;
+
+static am_err find_below(finder *f, const char *below, int depth);
+
+static am_err find_file(finder *f, const char *below, const char *name, int depth) {
   am_err err = AM_OK;
-  char *folder = NULL, *full = NULL, *rest = NULL;
+  char *rest = NULL, *full = NULL;
+  am_image_files *out = f->out;
+  AM_GO(done, am_path_join(below, name, &rest));
+  AM_GO(done, am_path_join(f->dir, rest, &full));
+  if (am_path_is_dir(full)) {
+    AM_GO(done, find_below(f, rest, depth + 1));
+  } else if (is_image_name(name)) {
+    AM_GO(done, AM_GROW(&out->path, &out->capacity, out->count + 1));
+    out->path[out->count++] = rest;
+    rest = NULL;
+  } else if (is_foreign_name(name) && f->foreign++ == 0) {
+    f->example = rest;
+    rest = NULL;
+  }
+done:
+  free(rest);
+  free(full);
+  return err;
+}
+
+static am_err find_below(finder *f, const char *below, int depth) {
+  am_err err = AM_OK;
+  char *folder = NULL;
   am_dir_list list = {0};
-  AM_CHECK(depth < FOLDER_DEPTH, AM_ERR_DATA, "%s/%s: folders are nested deeper than %d", dir, below,
+  AM_CHECK(depth < FOLDER_DEPTH, AM_ERR_DATA, "%s/%s: folders are nested deeper than %d", f->dir, below,
            FOLDER_DEPTH);
-  AM_GO(done, *below ? am_path_join(dir, below, &folder) : am_mem_strdup(dir, &folder));
+  AM_GO(done, *below ? am_path_join(f->dir, below, &folder) : am_mem_strdup(f->dir, &folder));
   AM_GO(done, am_dir_read(folder, &list));
   for (int64_t i = 0; i < list.count; i++) {
     if (list.name[i][0] == '.') continue;  // ".cache", "._image.jpg"
-    AM_GO(done, am_path_join(below, list.name[i], &rest));
-    AM_GO(done, am_path_join(dir, rest, &full));
-    if (am_path_is_dir(full)) {
-      AM_GO(done, find_below(dir, rest, depth + 1, out));
-      free(rest);
-    } else if (is_image_name(list.name[i])) {
-      AM_GO(done, AM_GROW(&out->path, &out->capacity, out->count + 1));
-      out->path[out->count++] = rest;
-    } else {
-      free(rest);
-    }
-    rest = NULL;
-    free(full);
-    full = NULL;
+    AM_GO(done, find_file(f, below, list.name[i], depth));
   }
 done:
   am_dir_list_fini(&list);
   free(folder);
-  free(rest);
-  free(full);
   return err;
 }
 
@@ -64,13 +92,18 @@ static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const 
 am_err am_image_files_find(const char *dir, am_image_files *out) {
   am_err err = AM_OK;
   am_image_files files = {0};
-  AM_GO(failed, am_mem_strdup(dir, &files.dir));
-  AM_GO(failed, find_below(dir, "", 0, &files));
-  AM_CHECK_GO(failed, files.count > 0, AM_ERR_DATA, "%s holds no image (.jpg, .jpeg or .png)", dir);
+  finder f = {.dir = dir, .out = &files};
+  AM_GO(done, am_mem_strdup(dir, &files.dir));
+  AM_GO(done, find_below(&f, "", 0));
+  AM_CHECK_GO(done, files.count > 0, AM_ERR_DATA, "%s holds no image (.jpg, .jpeg or .png)", dir);
+  if (f.foreign)
+    AM_WARN("%s: %lld pictures that are neither JPEG nor PNG are left out, such as %s", dir, (long long)f.foreign,
+            f.example);
   qsort(files.path, (size_t)files.count, sizeof *files.path, by_bytes);
   *out = files;
-  return AM_OK;
-failed:
+  files = (am_image_files){0};
+done:
+  free(f.example);
   am_image_files_fini(&files);
   return err;
 }

@@ -18,7 +18,8 @@ typedef struct {
   am_manifest *manifest;  // owned: the data set, or NULL
   am_file_list list;      // owned: its images
 } am_image_files;
-// Errors: AM_ERR_IO the folder cannot be read; AM_ERR_DATA no image in it.
+// Warns of pictures in forms that are not read here. Errors: AM_ERR_IO the folder cannot be read; AM_ERR_DATA no image
+// in it.
 AM_MUST_USE am_err am_image_files_find(const char *dir, am_image_files *out);
 // What --images or --manifest and --split say; exactly one of the first two. Errors: AM_ERR_CONFIG; as
 // am_image_files_find and am_manifest_list.

@@ -46,6 +46,9 @@ check "decoding ahead changes nothing" 0 'wrote' predict --out q.h5 --decoders 3
 check "to the last bit" 0 '' cmp p.h5 q.h5
 check "nor does decoding in turn" 0 'wrote' predict --out q.h5 --decoders 0
 check "to the last bit, too" 0 '' cmp p.h5 q.h5
+mkdir -p others/below && cp "$(find data/photos -name '*.png' -o -name '*.jpg' | head -n 1)" others/below/ && touch others/below/{a.WEBP,b.tif,c.txt,.d.webp}
+check "pictures that are not read are not left out silently" 0 'others: 2 pictures that are neither JPEG nor PNG are left out, such as below/a.WEBP' \
+  "$AUGMINT" predict --weights "$weights" --images others --out o.h5
 check "another recipe" 0 'wrote' predict --out r.h5 --preprocess stretch:32,mean:0.5
 check "gives other logits" 1 'differ' cmp p.h5 r.h5
 check "a mistyped word" 2 'preprocessing "strech:32" is not known' predict --out x.h5 --preprocess strech:32

@@ -79,6 +79,7 @@ def craft(source, folder):
              "coarse": {"quality": 5}, "turned": {"exif": turned}, "restarts": {"restart_marker_rows": 1}}
     for name, options in jpegs.items():
         photo.save(folder / f"{name}.jpeg", "JPEG", **options)
+    photo.save(folder / "named-otherwise.JPEG", "PNG")
     for width, height in ((1, 1), (64, 64), (37, 301), (301, 37), (255, 257), (1023, 769)):
         photo.resize((width, height)).save(folder / f"{width}x{height}.JPG", "JPEG", quality=92)
 
