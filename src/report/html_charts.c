@@ -80,12 +80,12 @@ static am_err put_dots(am_results *r, const char *split, const char *model, cons
       continue;
     }
     int64_t n = gather(r, i, value + used);
-    double sd = am_frame_f64(rows, i, "sd_draws");
+    double sd = am_frame_f64(rows, i, "ours_sd"), draws = am_frame_f64(rows, i, "sd_draws");
     dots[count++] = (am_svg_dots_row){.name = am_frame_text(rows, i, "arm"),
                                       .value = value + used,
                                       .count = n,
                                       .mean = am_frame_f64(rows, i, "ours_mean"),
-                                      .sd = isnan(sd) ? am_frame_f64(rows, i, "ours_sd") : sd,
+                                      .sd = isnan(sd) ? draws : isnan(draws) ? sd : hypot(sd, draws),
                                       .published = am_frame_f64(rows, i, "published")};
     used += n;
   }
@@ -110,7 +110,7 @@ am_err am_html_overview(am_results *r, am_str *out) {
   AM_GO(done,
         am_str_printf(out,
                       "<h2>At a glance</h2>\n<p class=\"muted\">Large dots are means, small ones single "
-                      "trainings, lines one standard deviation, diamonds published values.</p>\n"
+                      "trainings, lines one standard deviation of these (between draws and on one), diamonds published values.</p>\n"
                       "<div class=\"charts\">\n"));
   for (int64_t s = 0; s < splits.count; s++) {
     for (int64_t m = 0; m < models.count; m++) {

@@ -7,7 +7,7 @@
 //
 //   /cells     id arm model draw seed(i64) address status("done"|"failed"|"missing") error
 //              train_images(i64) seconds(f64) device_seconds(f64) stand_in("" or what stands for what)
-//              epochs(i64) steps(i64: updates of the optimiser) fit_device_seconds(f64)
+//              epochs(i64) steps(i64: updates of the optimiser, as planned) fit_device_seconds(f64)
 //              generate_device_seconds(f64): of the generators and pools that it learned from, whole
 //              loss("loss"|"double_softmax_loss": the metric that watch_loss is)
 //   /metrics   cell(i64: row of /cells) split metric unit better("higher"|"lower") value(f64) n(i64)

@@ -9,8 +9,8 @@
 #include "metrics/metrics.h"
 #include "report/results_internal.h"
 
-// Pairs below which a table says what they cannot show.
-enum { FEW_PAIRS = 10 };
+// Draws, or pairs on one draw, below which a table says what a bootstrap of them is worth.
+enum { FEW_UNITS = 10 };
 
 // ---- lists of text, each on one line ----
 
@@ -255,17 +255,22 @@ static const char *spread_words(design most) {
 static am_err add_versus_facts(am_table *t, design most, const char *reference) {
   char many[64] = "";
   if (most.random) snprintf(many, sizeof many, "; %d random flips above %d pairs", AM_RANDOM_FLIPS, AM_EXACT_PAIRS);
+  bool by_draw = most.most_draws > 1;
   AM_TRY(list_add(&t->facts,
                   "differences to the arm `%s` are paired on the same %s: 95 %% bootstrap intervals (percentile, %d "
-                  "resamples%s), p of the sign-flip test (exact%s), not adjusted for the number of arms",
-                  reference, most.most_draws > 1 ? "draws and seeds" : "seeds", AM_RESAMPLES,
-                  most.most_draws > 1 ? " of draws, then of seeds" : "", many));
-  if (most.most_pairs >= FEW_PAIRS) return AM_OK;
+                  "resamples%s), p of the sign-flip test (exact%s), which asks whether the arms are alike%s; not adjusted "
+                  "for the number of arms",
+                  reference, by_draw ? "draws and seeds" : "seeds", AM_RESAMPLES,
+                  by_draw ? " of draws, then of seeds" : "", many, by_draw ? " on these draws" : ""));
   double least = ldexp(1, (int)(1 - most.most_pairs));
-  char floor[64] = "";
-  if (least > 0.05) snprintf(floor, sizeof floor, "p cannot be below %.4g, and ", least);
-  return list_add(&t->facts, "with %lld pair%s %sbootstrap intervals are too narrow: Student's are in table.csv",
-                  (long long)most.most_pairs, most.most_pairs == 1 ? "" : "s", floor);
+  if (least > 0.05)
+    AM_TRY(list_add(&t->facts, "with %lld pair%s p cannot be below %.4g", (long long)most.most_pairs,
+                    most.most_pairs == 1 ? "" : "s", least));
+  int64_t units = by_draw ? most.most_draws : most.most_pairs;
+  if (units < FEW_UNITS)
+    AM_TRY(list_add(&t->facts, "with %lld %s%s bootstrap intervals are too narrow: Student's are in table.csv",
+                    (long long)units, by_draw ? "draw" : "pair", units == 1 ? "" : "s"));
+  return AM_OK;
 }
 
 static am_err add_facts(am_table *t, am_results *r) {
