@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/next.h"
 #include "app/submitting.h"
 #include "base/mem.h"
 #include "sweep/queue.h"
@@ -70,7 +71,7 @@ done:
   return err;
 }
 
-static am_err cancel(const am_app *app, const folders *f) {
+static am_err cancel(const am_app *app, const am_experiment_options *options, const folders *f) {
   am_err err = AM_OK;
   am_queue q = {0};
   const am_slurm_job **job = NULL;
@@ -83,14 +84,15 @@ static am_err cancel(const am_app *app, const folders *f) {
     running += strcmp(q.jobs.job[j].state, "PENDING") != 0;
   }
   if (count == 0) {
-    fprintf(app->out, "none of its jobs is in the queue\n");
+    fprintf(app->out, "none of its jobs is in the queue, so there is nothing to cancel\n");
+    AM_GO(done, am_next_say(app, options, "next: ", "status", NULL, "   (what is done, and what to do)"));
     goto done;
   }
   qsort(job, (size_t)count, sizeof *job, by_order);
   AM_GO(done, cancel_jobs(job, count));
   fprintf(app->out, "cancelled: %lld jobs, of which %lld had started; finished stages and checkpoints stay\n",
           (long long)count, (long long)running);
-  fprintf(app->out, "next: `augmint submit` goes on from there\n");
+  AM_GO(done, am_next_say(app, options, "next: ", "submit", "--profile P", "   (goes on from there)"));
 done:
   free(job);
   am_queue_fini(&q);
@@ -108,7 +110,7 @@ static am_err run(am_app *app) {
   if (!go) return AM_OK;
   AM_GO(done, read_folders(app, &experiment, &f));
   AM_GO(done, am_submit_lock(app, &lock));
-  AM_GO(done, cancel(app, &f));
+  AM_GO(done, cancel(app, &experiment, &f));
 done:
   am_lease_release(lock);
   for (int64_t i = 0; i < f.count; i++) free(f.name[i]);

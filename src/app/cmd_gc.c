@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/next.h"
 #include "app/submitting.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -165,9 +166,10 @@ static am_err say_next(const am_app *app, const gc_options *o, const am_wastes *
     return AM_OK;
   }
   print_tally(app, "would be removed", &sum);
-  fprintf(app->out,
-          "nothing was removed. next: the same command with --remove; --list says what in detail\n");
-  return AM_OK;
+  fprintf(app->out, "nothing was removed; --list says what it is in detail\n");
+  char more[128];
+  snprintf(more, sizeof more, "--min-age %s --remove", o->min_age);
+  return am_next_say(app, &o->experiment, "next: ", "gc", more, "");
 }
 
 // An empty list more likely says that this is another folder than was meant.

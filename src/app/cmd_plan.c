@@ -86,8 +86,7 @@ static am_err print_plan(const am_app *app, const am_sessions *all, const am_ove
   print_too_long(app, v);
   AM_TRY(print_disk(app, &v->outlook));
   if (stages) print_stages(app, &v->outlook);
-  am_overview_print_next(app, v);
-  return AM_OK;
+  return am_overview_print_next(app, v);
 }
 
 static am_err run(am_app *app) {
@@ -117,7 +116,7 @@ static am_err run(am_app *app) {
   }
   for (int64_t i = 0; i < all.count && calibrate; i++)
     AM_GO(done, am_calibrate(app, &all.item[i], all.item[0].rates));
-  AM_GO(done, am_overview_new(app, &all, on, limit, &v));
+  AM_GO(done, am_overview_new(app, &all, &options, on, limit, &v));
   AM_GO(done, print_plan(app, &all, &v, stages));
 done:
   am_overview_fini(&v);

@@ -1,4 +1,5 @@
 // augmint retry: forgets failures, so that those stages are tried again.
+#include "app/next.h"
 #include "app/submitting.h"
 
 static am_err forgive(const am_app *app, am_session *s, int64_t *count) {
@@ -33,10 +34,12 @@ static am_err run(am_app *app) {
   AM_TRY(am_command_begin(app, options, AM_COUNT_OF(options), 1, AM_WORDS_MAX, &go));
   if (!go) return AM_OK;
   AM_TRY(forgive_all(app, &experiment, &count));
-  if (count == 0) fprintf(app->out, "no stage has failed\n");
-  if (count && profile) return am_submit_files(app, &experiment, profile, false);
-  if (count) fprintf(app->out, "next: `augmint submit` or `augmint run` tries them again\n");
-  return AM_OK;
+  if (count == 0) {
+    fprintf(app->out, "no stage has failed\n");
+    return am_next_say(app, &experiment, "next: ", "status", NULL, "   (what is missing, and what to do)");
+  }
+  if (profile) return am_submit_files(app, &experiment, profile, false);
+  return am_next_say(app, &experiment, "next: ", "status", NULL, "   (how they are tried again)");
 }
 
 const am_command am_cmd_retry = {

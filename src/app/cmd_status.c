@@ -81,18 +81,19 @@ static am_err run(am_app *app) {
   AM_TRY(am_command_begin(app, table, AM_COUNT_OF(table), 1, AM_WORDS_MAX, &go));
   if (!go) return AM_OK;
   AM_GO(done, am_sessions_open(app, &options, false, &all));
-  AM_GO(done, am_overview_new(app, &all, on, NULL, &v));
+  AM_GO(done, am_overview_new(app, &all, &options, on, NULL, &v));
   for (int64_t i = 0; i < all.count; i++)
     fprintf(app->out, "%s%s%s", i ? ", " : "", all.item[i].e->cfg.name, all.item[i].e->tiny ? " (tiny)" : "");
   fprintf(app->out, "\n");
   am_overview_print_kinds(app, &v);
   print_running(app, &v.outlook);
+  AM_GO(done, am_overview_print_jobs(app, &v));
   print_failures(app, &v.outlook, AM_STATE_FAILED, "failed, tried again by the next run:");
   print_failures(app, &v.outlook, AM_STATE_PARKED,
                  "parked, failed three times in this way and not tried again until augmint retry:");
   am_overview_print_time(app, &v);
   print_eta(app, &v.outlook);
-  am_overview_print_next(app, &v);
+  AM_GO(done, am_overview_print_next(app, &v));
 done:
   am_overview_fini(&v);
   am_sessions_close(&all);
@@ -104,7 +105,7 @@ const am_command am_cmd_status = {
     .usage = "EXPERIMENT.yaml... [--tiny]",
     .doc = "what is done, who is at the rest since when, what failed and why",
     .help =
-        "Reads the store alone: no job is asked, so it works while they run, on any host that sees "
-        "RESULTS.\n",
+        "Reads the store, and asks squeue about what was submitted: no job is disturbed, so it works while they\n"
+        "run, on any host that sees RESULTS. Its last lines say what to do next.\n",
     .run = run,
 };

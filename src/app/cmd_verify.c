@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/session.h"
+#include "app/next.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "data/shard.h"
@@ -66,9 +66,10 @@ static am_err check_plan(am_app *app, const am_experiment_options *options, tall
     else
       missing++;
   }
-  if (missing) fprintf(app->out, "%lld stages are not done\n", (long long)missing);
   am_session_close(&s);
-  return AM_OK;
+  if (!missing) return AM_OK;
+  fprintf(app->out, "%lld stages are not done\n", (long long)missing);
+  return am_next_say(app, options, "next: ", "status", NULL, "   (what is missing, and what to do)");
 }
 
 static am_err check_store(am_app *app, tally *t) {
@@ -93,7 +94,9 @@ static am_err run(am_app *app) {
   AM_TRY(app->argc ? check_plan(app, &options, &t) : check_store(app, &t));
   fprintf(app->out, "%lld artefacts verified, %lld bad\n", (long long)(t.checked - t.bad), (long long)t.bad);
   AM_CHECK(t.bad == 0, AM_ERR_DATA,
-           "%lld artefacts are not what was written; remove their folders and run again", (long long)t.bad);
+           "%lld artefacts are not what was written: remove the folders named above, and the next run makes them "
+           "again",
+           (long long)t.bad);
   return AM_OK;
 }
 

@@ -31,6 +31,7 @@ typedef struct am_command am_command;
 typedef struct {
   const am_command *command;
   am_comm *world;            // borrowed
+  const char *program;       // as it was called
   const char *results_dir;   // --results: everything that is written goes below
   const char *data_dir;      // --data, AUGMINT_DATA: a manifest's files are in DIR/<manifest>/
   const char *manifest_dir;  // --manifests

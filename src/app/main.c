@@ -119,7 +119,7 @@ static am_err program(am_app *app, int argc, char **argv) {
 
 int main(int argc, char **argv) {
   am_app app = {
-      .results_dir = "results", .data_dir = getenv("AUGMINT_DATA"), .device_kind = "auto", .out = stdout};
+      .program = argc ? argv[0] : "augmint", .results_dir = "results", .data_dir = getenv("AUGMINT_DATA"), .device_kind = "auto", .out = stdout};
   if (!app.data_dir || !app.data_dir[0]) app.data_dir = "data";
   am_log_init(0, AM_LOG_INFO);
   am_err err = am_comm_init(&argc, &argv, false, &app.world);

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/next.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -77,11 +78,16 @@ static am_err find_beside(const char *relative, char **out) {
 
 am_err am_submit_find_profile(const char *name, char **out) {
   char *relative = NULL;
+  char path[PATH_MAX];
   if (strchr(name, '/') || am_str_ends(name, ".yaml")) return absolute(name, out);
   AM_TRY(am_str_format(&relative, "slurm/profiles/%s.yaml", name));
-  am_err err = find_beside(relative, out);
+  bool there = am_app_find(relative, path);
   free(relative);
-  return err;
+  AM_CHECK(there, AM_ERR_CONFIG,
+           "there is no slurm/profiles/%s.yaml, neither here nor beside the program: copy cpu-site.yaml or "
+           "gpu-site.yaml there and change what differs (slurm/README.md), or give the path of a profile",
+           name);
+  return absolute(path, out);
 }
 
 static am_err find_paths(const am_app *app, const char *profile, full_paths *out) {
@@ -156,8 +162,7 @@ static void say_count(FILE *out, const am_sessions *all, const am_submit_count *
   fprintf(out, ", %lld to submit\n", (long long)c->submitted);
   if (c->parked)
     fprintf(out,
-            "parked stages failed again and again: `augmint status` says how, `augmint retry` tries them "
-            "again\n");
+            "parked stages failed again and again: status says how; remove the cause, then retry tries them again\n");
 }
 
 static void say_arrays(FILE *out, const am_submission *s) {
@@ -204,21 +209,32 @@ static int64_t submitted_jobs(const am_submission *s) {
   return n;
 }
 
-static am_err submit_and_say(FILE *out, const am_submit *job, am_submission *s) {
+static am_err submit_and_say(const am_app *app, const am_experiment_options *options, const am_submit *job,
+                             am_submission *s) {
   am_err err = am_submit_jobs(job, s);
   if (err) {
     am_err_prefix("%lld of %lld arrays are submitted; run the same command again for the rest",
                   (long long)submitted_jobs(s), (long long)s->array_count);
     return err;
   }
-  fprintf(out, "\nsubmitted: jobs");
-  for (int64_t a = 0; a < s->array_count; a++) fprintf(out, " %lld", (long long)s->array[a].job);
-  fprintf(out, "; what they are and their logs: %s\n", s->dir);
-  fprintf(out, "next: `augmint status FILE` shows them, `augmint cancel FILE` ends them\n");
-  return AM_OK;
+  fprintf(app->out, "\nsubmitted: jobs");
+  for (int64_t a = 0; a < s->array_count; a++) fprintf(app->out, " %lld", (long long)s->array[a].job);
+  fprintf(app->out, "; what they are and their logs: %s\n", s->dir);
+  AM_TRY(am_next_say(app, options, "next: ", "status", NULL, "   (who is at what)"));
+  return am_next_say(app, options, "      ", "cancel", NULL, "   (ends them; what is done stays)");
 }
 
-static am_err submit_with(const am_app *app, am_sessions *all, const am_submit *job, bool dry_run) {
+static am_err say_nothing(const am_app *app, const am_experiment_options *options, const am_submit_count *c) {
+  const char *command = c->queued || c->parked ? "status" : "report";
+  fprintf(app->out, "nothing to submit: %s\n",
+          c->queued   ? "what is missing is in the queue"
+          : c->parked ? "what is missing is parked, or needs what is"
+                      : "all stages are done");
+  return am_next_say(app, options, "next: ", command, NULL, "");
+}
+
+static am_err submit_with(const am_app *app, const am_experiment_options *options, am_sessions *all,
+                          const am_submit *job, bool dry_run) {
   am_err err = AM_OK;
   am_lease *lock = NULL;
   am_queue queue = {0};
@@ -232,15 +248,14 @@ static am_err submit_with(const am_app *app, am_sessions *all, const am_submit *
   say_count(app->out, all, &count);
   if (!dry_run) close_old(&queue);
   if (!s) {
-    fprintf(app->out, "nothing to submit: %s\n",
-            count.queued ? "what is missing is in the queue" : "`augmint report FILE` prints the table");
+    AM_GO(done, say_nothing(app, options, &count));
     goto done;
   }
   say_arrays(app->out, s);
   if (dry_run)
     AM_GO(done, say_commands(app->out, job, s));
   else
-    AM_GO(done, submit_and_say(app->out, job, s));
+    AM_GO(done, submit_and_say(app, options, job, s));
 done:
   am_lease_release(lock);
   am_submission_free(s);
@@ -269,7 +284,7 @@ am_err am_submit_files(const am_app *app, const am_experiment_options *options, 
                    .program = path.program,
                    .script = path.script,
                    .device = strcmp(app->device_kind, "auto") ? app->device_kind : p->cfg.device};
-  AM_GO(done, submit_with(app, &all, &job, dry_run));
+  AM_GO(done, submit_with(app, options, &all, &job, dry_run));
 done:
   free(file);
   am_sessions_close(&all);

@@ -192,7 +192,7 @@ am_err am_manifest_fail_missing(const am_manifest *m, const char *what, const ch
                                 const char *folder) {
   const am_manifest_cfg *c = &m->cfg;
   return AM_FAIL(AM_ERR_DATA,
-                 "data set %s: there is no %s %s. %s can be had from %s%s%s%s; its files belong into %s",
+                 "data set %s: there is no %s %s. %s can be had from %s%s%s%s; its files belong into %s (--data says where sets lie)",
                  m->name, what, missing, *c->title ? c->title : m->name,
                  *c->source ? c->source : "(the manifest does not say where)",
                  *c->licence ? " (licence: " : "", c->licence, *c->licence ? ")" : "", folder);

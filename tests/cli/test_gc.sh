@@ -34,7 +34,7 @@ check "what is younger than a day stays" ends_with 0 "left alone: 8 that nothing
 check "an age is checked" ends_with 2 '--min-age is 0, 90m, 2h or 7d, not "soon"' gc --min-age soon
 check "gc says what it would remove" ends_with 0 "8 artefacts that no experiment refers to" now
 check "and why the rest stays" grep -qF "  cli: 10 stages" "$scratch/out"
-check "and what to do" grep -qF "the same command with --remove" "$scratch/out"
+check "and what to do" grep -qF "next: $AUGMINT gc --results $results --min-age 0 --remove" "$scratch/out"
 check "in detail, too" ends_with 0 "train gan, net seed 2" now --list
 check "a named file keeps what it refers to" ends_with 0 "nothing to remove" now "$two"
 check "so far nothing was removed" test "$before" = "$(listing)"

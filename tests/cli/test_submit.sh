@@ -39,6 +39,13 @@ s = json.load(open(glob.glob(sys.argv[1] + "/slurm/*/submission.json")[0]))
 assert [a["job"] for a in s["arrays"]] == list(range(100, 100 + len(s["arrays"])))
 assert len({x for a in s["arrays"] for t in a["tasks"] for x in t["stages"]}) == 64
 ' "$results"
+status() { "$AUGMINT" status "$experiment" --results "$results"; }
+check "status says what is in the queue" ends_with 0 "in the queue: 64 stages in " status
+check "which job for what" grep -qF "waiting (Priority), job 100_0: prepare " "$scratch/out"
+check "and that it is enough" grep -qF "next: nothing to do, jobs will make the rest; they are ended by $AUGMINT cancel $experiment --results $results" "$scratch/out"
+touch "$FAKE_SLURM/away"
+check "without squeue it says so" ends_with 0 "ask where squeue answers" status
+rm "$FAKE_SLURM/away"
 check "the same command again submits nothing" ends_with 0 "what is missing is in the queue" submit
 check "not one job more" test "$(calls sbatch)" = "$jobs"
 
@@ -50,7 +57,8 @@ same_as_local() {
 }
 check "the jobs end" run_all
 check "with the bytes and the table of a local run" same_as_local
-check "then nothing is left to submit" ends_with 0 "nothing to submit: \`augmint report FILE\`" submit
+check "then nothing is left to submit" ends_with 0 "nothing to submit: all stages are done" submit
+check "but to read" grep -qF "next: $AUGMINT report $experiment --results $results" "$scratch/out"
 check "status knows, too" ends_with 0 "done" "$AUGMINT" status "$experiment" --results "$results"
 
 # ---- what is lost ----
@@ -59,6 +67,8 @@ submit >/dev/null 2>&1
 fake run 100 >/dev/null 2>&1               # the splits
 sed -i '/|101|[13]|/d' "$FAKE_SLURM/queue" # two tasks of the fits are gone
 last=$(tail -n 1 "$FAKE_SLURM/queue" | cut -d'|' -f2)
+check "status says that some have no job, and how they get one" \
+  ends_with 0 "next: $AUGMINT submit $experiment --results $results --profile $scratch/site.yaml   (submits what has no job in the queue)" status
 check "tasks that left the queue undone are submitted again" ends_with 0 "4 stages done, 56 in the queue, 4 to submit" submit
 check "a new collecting job waits for old and new ones" \
   grep -qE "afterany:$((last + 1)):.*$((last - 1)).*collect|collect.*afterany:$((last + 1)):.*$((last - 1))" "$FAKE_SLURM/calls"
@@ -116,7 +126,7 @@ assert sum(len(t["stages"]) for a in s["arrays"] if a["kind"] == "fit" for t in 
 ' "$results"; }
 check "what they share is submitted once" shared
 check "one collecting job serves both" test "$(grep -c collect "$FAKE_SLURM/queue")" = 1
-check "cancel of one leaves the other" ends_with 0 "next: \`augmint submit\` goes on" "$AUGMINT" cancel "$scratch/other.yaml" --results "$results"
+check "cancel of one leaves the other" ends_with 0 "submit $scratch/other.yaml --results $results --profile P   (goes on from there)" "$AUGMINT" cancel "$scratch/other.yaml" --results "$results"
 left_of() { ends_with 0 "$2" "$AUGMINT" submit "$1" --profile "$scratch/site.yaml" --results "$results" --dry-run; }
 check "and its jobs" left_of tests/cli/base.yaml "in the queue, 0 to submit"
 check "the other is gone" left_of "$scratch/other.yaml" "8 to submit"
