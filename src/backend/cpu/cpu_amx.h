@@ -41,6 +41,32 @@ AM_AMX_TARGET static inline void am_amx_end(const am_amx_config *before) {
   _tile_loadconfig(before);
 }
 
+// A block of 32 x 32 sums in tiles 0 to 3; `pitch` bytes between its rows. Zero, from memory, or to it.
+AM_AMX_TARGET __attribute__((always_inline)) static inline void am_amx_begin_sums(const float *sums, int64_t pitch,
+                                                                                  bool zero) {
+  const float *below = (const float *)((const char *)sums + AM_AMX_ROWS * pitch);
+  __asm__ volatile("" ::: "memory");  // to the compiler the loads of tiles are no reads of memory
+  if (zero) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  } else {
+    _tile_loadd(0, sums, pitch);
+    _tile_loadd(1, sums + AM_AMX_ROWS, pitch);
+    _tile_loadd(2, below, pitch);
+    _tile_loadd(3, below + AM_AMX_ROWS, pitch);
+  }
+}
+AM_AMX_TARGET __attribute__((always_inline)) static inline void am_amx_end_sums(float *sums, int64_t pitch) {
+  float *below = (float *)((char *)sums + AM_AMX_ROWS * pitch);
+  _tile_stored(0, sums, pitch);
+  _tile_stored(1, sums + AM_AMX_ROWS, pitch);
+  _tile_stored(2, below, pitch);
+  _tile_stored(3, below + AM_AMX_ROWS, pitch);
+  __asm__ volatile("" ::: "memory");
+}
+
 #endif
 
 #endif

@@ -135,24 +135,12 @@ AM_AMX_TARGET static void pack_x(const am_bf16 *const *row, int64_t steps, int64
 
 // ---- products ----
 
-// Adds a block of 32 x 32 elements of dw, or sets it. Not inlined, and fenced: to the compiler the loads of
-// tiles are no reads of memory.
+// Adds a block of 32 x 32 elements of dw, or sets it. Not inlined: the compiler knows nothing of what is in
+// tiles.
 AM_AMX_TARGET __attribute__((noinline)) static void multiply(const word *dy, int64_t dy_step, const word *panel,
                                                           int64_t steps, float *dw, int64_t dw_row, bool set) {
-  float *below = dw + TILE * dw_row;
-  const int64_t bytes = dw_row * (int64_t)sizeof(float);
-  __asm__ volatile("" ::: "memory");
-  if (set) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-  } else {
-    _tile_loadd(0, dw, bytes);
-    _tile_loadd(1, dw + TILE, bytes);
-    _tile_loadd(2, below, bytes);
-    _tile_loadd(3, below + TILE, bytes);
-  }
+  const int64_t pitch = dw_row * (int64_t)sizeof(float);
+  am_amx_begin_sums(dw, pitch, set);
   for (int64_t s = 0; s < steps; s++, dy += dy_step, panel += 2 * TILE_WORDS) {
     _tile_loadd(6, panel, AM_AMX_ROW_BYTES);
     _tile_loadd(4, dy, AM_AMX_ROW_BYTES);
@@ -163,10 +151,7 @@ AM_AMX_TARGET __attribute__((noinline)) static void multiply(const word *dy, int
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
   }
-  _tile_stored(0, dw, bytes);
-  _tile_stored(1, dw + TILE, bytes);
-  _tile_stored(2, below, bytes);
-  _tile_stored(3, below + TILE, bytes);
+  am_amx_end_sums(dw, pitch);
 }
 
 // Panels are numbered tap by tap, 32 input channels each. The tiles' shape is put back as it was found.

@@ -369,26 +369,14 @@ AM_CPU_BF16_TARGET static void store(const rows_args *k, const chunk_span *span,
 
 // ---- products ----
 
-// Adds `steps` panels to a block of 32 x 32 sums, or 16 x 32 where there are no more places, or sets it. Not inlined,
-// and fenced: to the compiler the loads of tiles are no reads of memory.
+// Adds `steps` panels to a block of 32 x 32 sums, or 16 x 32 where there are no more places, or sets it. Not
+// inlined: the compiler knows nothing of what is in tiles.
 AM_AMX_TARGET __attribute__((noinline)) static void multiply(const am_bf16 *left, int64_t pitch,
                                                              const int64_t *offset, const word *panel,
                                                              int64_t steps, bool two, bool set, float *sums) {
-  enum { SUMS_BYTES = BLOCK * sizeof(float) };
+  enum { SUMS_PITCH = BLOCK * sizeof(float) };
   const int64_t bytes = pitch * (int64_t)sizeof *left;
-  float *below = sums + TILE * BLOCK;
-  __asm__ volatile("" ::: "memory");
-  if (set) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-  } else {
-    _tile_loadd(0, sums, SUMS_BYTES);
-    _tile_loadd(1, sums + TILE, SUMS_BYTES);
-    _tile_loadd(2, below, SUMS_BYTES);
-    _tile_loadd(3, below + TILE, SUMS_BYTES);
-  }
+  am_amx_begin_sums(sums, SUMS_PITCH, set);
   for (int64_t s = 0; s < steps; s++, panel += PANEL) {
     const am_bf16 *at = left + offset[s];
     _tile_loadd(4, at, bytes);
@@ -401,11 +389,7 @@ AM_AMX_TARGET __attribute__((noinline)) static void multiply(const am_bf16 *left
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
   }
-  _tile_stored(0, sums, SUMS_BYTES);
-  _tile_stored(1, sums + TILE, SUMS_BYTES);
-  _tile_stored(2, below, SUMS_BYTES);
-  _tile_stored(3, below + TILE, SUMS_BYTES);
-  __asm__ volatile("" ::: "memory");
+  am_amx_end_sums(sums, SUMS_PITCH);
 }
 
 // A chunk's results of some blocks of output channels. A short product goes along the places, and whole rows of y
