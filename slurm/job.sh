@@ -50,11 +50,12 @@ requeue() {
 # mpirun passes it on, whereas TERM makes it end them after a second.
 watchdog=
 stop() {
-  say "asked to stop: the ranks save and end"
+  say "asked to stop by $1: the ranks save and end"
   [[ $child ]] && kill -USR1 "$child" 2>/dev/null
   [[ $watchdog ]] || { { sleep "$grace" && requeue "the ranks did not stop within $grace s"; } & watchdog=$!; }
 }
-trap stop USR1 TERM
+trap 'stop USR1' USR1
+trap 'stop TERM' TERM
 
 for word in "${environment[@]}"; do export "$word"; done
 if ((${#modules[@]})); then

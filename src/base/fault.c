@@ -7,8 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const fault_name[AM_FAULT_COUNT] = {"alloc", "io", "die", "stall"};
-static int64_t trigger[AM_FAULT_COUNT];  // 0: not armed
+#include "base/clock.h"
+
+static const char *const fault_name[AM_FAULT_COUNT] = {"alloc", "io", "die", "stall", "slow"};
+static int64_t trigger[AM_FAULT_COUNT];  // 0: not armed; of "slow" milliseconds
 static atomic_llong seen[AM_FAULT_COUNT];
 
 static am_err arm_one(const char *item, int rank) {
@@ -23,7 +25,7 @@ static am_err arm_one(const char *item, int rank) {
     if (only_rank == rank) trigger[f] = count;
     return AM_OK;
   }
-  return AM_FAIL(AM_ERR_CONFIG, "AUGMINT_FAULT holds \"%s\", expected alloc|io|die|stall:N[@RANK]", item);
+  return AM_FAIL(AM_ERR_CONFIG, "AUGMINT_FAULT holds \"%s\", expected alloc|io|die|stall|slow:N[@RANK]", item);
 }
 
 am_err am_fault_init(const char *spec, int rank) {
@@ -47,4 +49,5 @@ void am_fault_point(void) {
   if (am_fault_hit(AM_FAULT_STALL)) {
     for (;;) pause();
   }
+  if (trigger[AM_FAULT_SLOW]) am_clock_sleep((double)trigger[AM_FAULT_SLOW] / 1000);
 }

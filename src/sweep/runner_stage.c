@@ -116,6 +116,7 @@ static am_err publish(const am_runner *r, const am_stage_env *env, const am_stag
   am_artefact *a = a_take;
   a_take = NULL;  // the commit frees it
   AM_GO(done, am_artefact_commit(a, st->text, why, published));
+  if (!*published) AM_DEBUG("made %s in vain: somebody took it over meanwhile", st->id);
   if (!*published) goto done;
   AM_DEBUG("made %s in %.1f s", st->id, seconds);
   note_cost(r, st, seconds * ranks, bytes);
@@ -157,6 +158,7 @@ am_err am_runner_make(const am_runner *r, const am_stage_env *env, am_stage *st)
     st->state = found & FINISHED ? AM_STATE_DONE : AM_STATE_RUNNING;
     goto done;
   }
+  if (a) AM_DEBUG("begins %s on %d ranks", st->id, am_comm_size(env->group));
   am_fault_point();
   err = am_stage_run(env, st, a ? am_artefact_dir(a) : NULL, checkpoint);
   err = am_agree(env->group, err);

@@ -7,6 +7,7 @@
 #   cluster.sh down DIR ctld|nodeN [KILL]   that daemon ends (jobs of a node go on under their slurmstepd). By KILL,
 #                                     slurmctld forgets what happened in the last seconds.
 #   cluster.sh up DIR ctld|nodeN      it is started again
+#   cluster.sh lose DIR nodeN         the node is gone, with everything that runs on it
 #   cluster.sh stop DIR               ends jobs and daemons, whatever state they are in
 #   cluster.sh missing                prints why it cannot run here (nothing: it can)
 #
@@ -150,10 +151,22 @@ members() {
   done 2>/dev/null
 }
 
-stop() {
+# Those of one node: its daemons have its log open, its jobs know its name.
+on_node() {
+  local pid
+  for pid in $(members); do
+    if [[ $(cat "/proc/$pid/comm") == slurm* ]]; then
+      ls -l "/proc/$pid/fd" | grep -qF " $dir/slurmd.$1.log"
+    else
+      grep -qzxF "SLURMD_NODENAME=$1" "/proc/$pid/environ"
+    fi && echo "$pid"
+  done 2>/dev/null
+}
+
+end_all() {  # end_all COMMAND...: kills what the command lists, until it lists nothing
   local round pids
   for round in 1 2 3 4 5; do
-    pids=$(members)
+    pids=$("$@")
     [[ -n $pids ]] || return 0
     kill -9 $pids 2>/dev/null
     sleep 0.2
@@ -163,12 +176,13 @@ stop() {
 
 export PATH=$PATH:/usr/sbin:/sbin
 [[ ${1:-} == missing ]] && { missing; exit 0; }
-[[ $# -ge 2 ]] || die "usage: cluster.sh start|stop|down|up DIR ..., or cluster.sh missing"
+[[ $# -ge 2 ]] || die "usage: cluster.sh start|stop|lose|down|up DIR ..., or cluster.sh missing"
 mkdir -p "$2" && dir=$(cd "$2" && pwd -P) || exit 1
 export SLURM_CONF=$dir/slurm.conf
 case $1 in
   start) start "${3:-2}" || exit 1 ;;
-  stop) stop ;;
+  stop) end_all members ;;
+  lose) end_all on_node "n${3#node}" ;;
   down) down "$3" "${4:-TERM}" ;;
   up) up "$3" ;;
   *) die "unknown command $1" ;;

@@ -14,6 +14,12 @@ tests/slurm/cluster.sh start "$cluster" 2 || { echo "not ok 1 - the test cluster
 . "$cluster/env"
 
 queue_is_empty() { local all; all=$(squeue --noheader --format=%i) && [[ -z $all ]]; }
+queue_empties() {
+  local i
+  for ((i = 0; i < 600; i++)); do queue_is_empty && return; sleep 0.5; done
+  squeue
+  return 1
+}
 controller_answers() { scontrol ping | grep -q UP; }
 
 # Stops (SIGSTOP) a rank that is in the middle of a stage of $results: $pid, of the job $job. Fails when there is none.

@@ -27,7 +27,7 @@ check "a rank is caught at work" until_true freeze_rank
 check "its job gets the signal of its last minutes" scancel --batch --signal=USR1 "$job"
 until_true grep -qs "asked to stop" "$results"/slurm/*/log/*.log
 kill -CONT "$pid"
-check "the queue empties" until_true queue_is_empty
+check "the queue empties" queue_empties
 stopped_once() { job_logs | grep -h ' start ' | grep -v ' start 0 ' && return 1; (($(job_logs | grep -c 'ended with status 75') == 1)); }
 check "one job stopped with its progress saved, and none was requeued" stopped_once
 only_one_followed() { python3 - "$results" <<'END'
@@ -48,7 +48,7 @@ check "each stage was made once" made_once
 use both
 run_in_job() { sbatch --parsable -N1 -n2 -o "$scratch/$1.out" --wrap "srun '$AUGMINT' run $experiment --results '$results'"; }
 run_in_job first >/dev/null && run_in_job second >/dev/null
-check "two jobs that run one file end" until_true queue_is_empty
+check "two jobs that run one file end" queue_empties
 both_say_so() { tail -n 1 "$scratch/first.out" "$scratch/second.out"; (($(cat "$scratch"/{first,second}.out | grep -c "^done: ") == 2)); }
 check "well, both of them" both_say_so
 check "each stage was made once" made_once
@@ -68,6 +68,6 @@ profile "ranks_per_node: 1" "max_array: 4"
 check "with the site's max_array, the rest is submitted" submit
 lengths() { squeue --noheader --array --format='%F %K' | grep -v N/A | cut -d' ' -f1 | sort | uniq -c | awk '{print $1}' | sort -u | tr '\n' ' '; }
 check "the six trainings of an arm in arrays of four and of two" test "$(lengths)" = "2 4 "
-check "the queue empties" until_true queue_is_empty
+check "the queue empties" queue_empties
 check "the result is that of a local run" same
 finish

@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# A sweep on a real Slurm in a storm: ranks, steps and scripts are killed, jobs cancelled, requeued and out of time, nodes
+# lost, the controller restarted, at moments that a seed draws (AM_STORM_SEED). It ends complete, each stage made once, with
+# the bytes of a local run in calm weather.
+cd "$(dirname "$0")/../.." && . tests/slurm/lib.sh && . tests/slurm/sweep.sh && . tests/slurm/storm.sh
+seed=${AM_STORM_SEED:-5}
+# Every step takes its time, so that the sweep lasts as long as the storm on any machine.
+wide=$scratch/wide.yaml narrow=$scratch/narrow.yaml
+{ cat slurm/profiles/test.yaml; echo "environment: {AUGMINT_FAULT: 'slow:150'}"; } >"$wide"
+sed '/^nodes:/d; s/^ranks_per_node:.*/ranks_per_node: 1/' "$wide" >"$narrow"
+# A node that is gone is noticed soon.
+sed -i 's/^SlurmdTimeout=.*/SlurmdTimeout=10/' "$cluster/slurm.conf" && scontrol reconfigure
+: >"$scratch/struck" >"$scratch/submits"
+
+# ---- what happens when ----
+# Moments are numbers of finished stages, not seconds: so every blow falls on a sweep that is at work.
+early=(rank step cancel requeue controller cancel_all)
+late=(warning limit hang rank script requeue slurmd node memory cancel step)
+RANDOM=$seed
+draw() { drawn=$((RANDOM % $1)); }
+shuffle() {  # shuffle ARRAY
+  local -n of=$1
+  local i kept
+  for ((i = ${#of[@]} - 1; i > 0; i--)); do
+    draw $((i + 1))
+    kept=${of[i]} of[i]=${of[drawn]} of[drawn]=$kept
+  done
+}
+shuffle early
+shuffle late
+blows=("${early[@]}" "${late[@]}")
+moments=() lucks=()
+for i in "${!blows[@]}"; do
+  draw 3
+  moments+=($((i < ${#early[@]} ? 1 + i * 3 + drawn : 8 + i * 4 + drawn)))
+  draw 32768
+  lucks+=("$drawn")
+done
+
+# ---- whoever submitted it looks after it ----
+queued_once() {
+  squeue --noheader --array --format='%j|%K' | python3 -c '
+import collections, glob, json, sys
+tasks, count = {}, collections.Counter()
+for file in glob.glob(sys.argv[1] + "/slurm/*/submission.json"):
+    arrays = json.load(open(file))["arrays"]
+    tasks.update({a["name"]: arrays[a["of"]]["tasks"] for a in arrays})
+for line in sys.stdin:
+    name, task = line.strip().split("|")
+    if task.isdigit() and tasks.get(name): count.update(tasks[name][int(task)]["stages"])
+sys.exit(any(n > 1 for n in count.values()))' "$results"
+}
+resubmit() {
+  echo submit >>"$scratch/submits"
+  submit "$profile" || echo failed >>"$scratch/submits"
+  queued_once || echo double >>"$scratch/submits"
+}
+count_in() { grep -cx "$1" "$scratch/$2"; }  # count_in WORD FILE
+# An empty queue is filled, what Slurm holds is released.
+look_after() {
+  local held
+  (($(date +%s) >= ${looks_at:-0})) || return
+  looks_at=$(($(date +%s) + 2))
+  queue_is_empty && resubmit
+  held=$(squeue --noheader --array --states=PENDING --format='%i %r' | awk '/held/ {print $1}')
+  [[ -z $held ]] || scontrol release $held
+}
+some_are_done() { (($(done_stages) >= $1)) || { look_after; false; }; }
+victim_or_end() { all_done || find_victim "$1" || { look_after; false; }; }
+
+# ---- the storm ----
+check "the sweep runs here" run_here
+profile=$wide
+check "it is submitted" resubmit
+strike() {  # strike KIND LUCK: tries until it strikes somebody, or nobody is left
+  local try
+  for try in 0 1 2 3 4 5 6 7; do
+    until_true victim_or_end $(($2 + try)) && ! all_done || return 1
+    "strike_$1" && return
+  done
+  return 1
+}
+storm() {
+  local i
+  for i in "${!blows[@]}"; do
+    until_true some_are_done "${moments[i]}" || { echo "no progress"; squeue; return 1; }
+    echo "$(done_stages) stages done: ${blows[i]}"
+    strike "${blows[i]}" "${lucks[i]}" && [[ ${blows[i]} != @(warning|limit|hang|node) ]] && echo "${blows[i]}" >>"$scratch/struck"
+  done
+  wait
+}
+calm() {
+  local i
+  for i in 1 2 3 4 5 6; do
+    queue_empties || return 1
+    all_done && return
+    resubmit
+  done
+  return 1
+}
+check "the storm passes over it" storm
+check "the queue empties, and all is done" calm
+
+# ---- what it was, and what is left of it ----
+kinds=$(printf '%s\n' "${blows[@]}" | sort -u)
+for kind in $kinds; do
+  tried=$(printf '%s\n' "${blows[@]}" | grep -cx "$kind") struck=$(count_in "$kind" struck)
+  counts+=" $kind $struck/$tried,"
+done
+note "seed $seed; blows that struck a job at work, of those drawn:${counts%,}"
+job_logs() { cat "$results"/slurm/*/log/*.log; }
+requeues() { job_logs | grep -c ' start [1-9]'; }
+note "$(count_in submit submits) submits, $(taken_jobs) calls of sbatch that Slurm took," \
+  "$(job_logs | grep -c ' start [0-9]') starts of jobs, $(requeues) of them after a requeue"
+begun() { rank_logs | sed -n 's/^[^ ]* begins \(.*\) on \([0-9]*\) ranks$/\1|\2/p'; }
+several_sizes() { begun | sort -u | cut -d'|' -f1 | uniq -d | wc -l; }
+note "$stages stages were begun $(begun | wc -l) times, continued from a checkpoint $(rank_logs | grep -c ': continues at')" \
+  "times; $(several_sizes) of them on different numbers of ranks;" \
+  "$(made | wc -l) times made and published, $(rank_logs | grep -c ' in vain: ') times made in vain"
+
+every_kind_struck() { local kind; for kind in $kinds; do (($(count_in $kind struck))) || { echo "$kind struck nobody"; return 1; }; done; }
+check "every kind of blow struck a job at work" every_kind_struck
+check "jobs were requeued" test "$(requeues)" -ge 3
+check "stages went on, on another number of ranks too" test "$(several_sizes)" -ge 1
+check "every submit was answered" test "$(count_in failed submits)" = 0
+check "and put no stage into the queue that was there" test "$(count_in double submits)" = 0
+check "no stage is lost" test "$(done_stages)" = "$stages"
+check "none was made twice" test -z "$(made_twice)"
+# Whoever is killed between publishing a stage and saying so says nothing.
+each_was_made() { (($(made | wc -l) <= stages && stages - $(made | wc -l) <= $(wc -l <"$scratch/struck"))); }
+check "and each once" each_was_made
+check_sameness
+check "verify reads every artefact again" ends_with 0 " 0 bad" "$AUGMINT" verify "$experiment" --results "$results"
+check "nothing unfinished is left behind" nothing_unfinished "$results"
+check "then there is nothing to submit" ends_with 0 "nothing to submit: " submit $wide
+finish
