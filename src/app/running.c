@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/missing.h"
+#include "app/next.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/path.h"
@@ -58,8 +59,8 @@ done:
 
 static bool fell_short(const am_run_summary *s) { return s->failed + s->parked + s->blocked > 0; }
 
-static am_err say_end(const am_app *app, const am_session *s, const am_run_summary *summary,
-                      const char *table) {
+static am_err say_end(const am_app *app, const am_experiment_options *options, const am_session *s,
+                      const am_run_summary *summary, const char *table) {
   char span[32];
   am_clock_span(summary->seconds, span);
   fprintf(app->out, "%s\n", table);
@@ -70,6 +71,8 @@ static am_err say_end(const am_app *app, const am_session *s, const am_run_summa
     return AM_OK;
   }
   fprintf(app->out, "done: %lld stages in %s\n", (long long)summary->made, span);
+  if (fell_short(summary))
+    AM_TRY(am_next_say(app, options, "next: ", "status", NULL, "   (why, and what to do)"));
   AM_CHECK(
       !fell_short(summary), AM_ERR_NUMERIC,
       "%lld stages failed, %lld are parked and %lld could not be done without them; the table shows which",
@@ -77,7 +80,8 @@ static am_err say_end(const am_app *app, const am_session *s, const am_run_summa
   return AM_OK;
 }
 
-static am_err finish(const am_app *app, am_session *s, const am_run_summary *summary) {
+static am_err finish(const am_app *app, const am_experiment_options *options, am_session *s,
+                     const am_run_summary *summary) {
   am_err err = AM_OK;
   am_str table = {0};
   bool untouched = summary->made == 0 && !fell_short(summary);
@@ -86,7 +90,7 @@ static am_err finish(const am_app *app, am_session *s, const am_run_summary *sum
     AM_GO(done, am_plan_look(s->plan, s->store));
     AM_GO(done, am_collect_and_write(s->plan, s->store, app->results_dir, &table));
   }
-  AM_GO(done, say_end(app, s, summary, am_str_get(&table)));
+  AM_GO(done, say_end(app, options, s, summary, am_str_get(&table)));
 done:
   am_str_fini(&table);
   return err;
@@ -103,7 +107,7 @@ am_err am_run_file(const am_app *app, const am_experiment_options *options, doub
   int64_t work = am_comm_rank(app->world) == 0 && !all_done(s.plan);
   AM_GO(done, am_comm_max_i64(app->world, &work));
   if (work) AM_GO(done, am_missing_do(app, &s, &(am_missing){0}, &summary));
-  if (am_comm_rank(app->world) == 0) AM_GO(done, finish(app, &s, &summary));
+  if (am_comm_rank(app->world) == 0) AM_GO(done, finish(app, options, &s, &summary));
 done:
   am_session_close(&s);
   return err;

@@ -191,7 +191,7 @@ static am_err boundary(trainer *t, const am_step *at, am_err err) {
   if (any && !over) AM_TRY(save_checkpoint(t));
   AM_CHECK(!(any & FLAG_STOP) || over, AM_ERR_STOPPED,
            "%s: stopped by a signal at epoch %" PRId64 " step %" PRId64 "%s", cfg->label, t->epoch + 1,
-           t->step, cfg->checkpoint_dir ? ", a checkpoint is saved" : "");
+           t->step, cfg->checkpoint_dir ? ", a checkpoint is saved: the same command goes on from it" : "");
   return AM_OK;
 }
 
