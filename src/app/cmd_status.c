@@ -3,8 +3,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "app/next.h"
 #include "app/overview.h"
 #include "base/clock.h"
+#include "sweep/references.h"
 
 enum { SHOWN = 20 };
 
@@ -68,6 +70,47 @@ static void print_eta(const am_app *app, const am_outlook *o) {
   fprintf(app->out, "with the %lld ranks at work now: about %s more\n", (long long)ranks, span);
 }
 
+// ---- everything that was run into RESULTS ----
+
+static am_err print_referrer(const am_app *app, const am_references *r, const am_referrer *by,
+                             am_store_view *view) {
+  int64_t done = 0, failed = 0, leased = 0;
+  for (int64_t i = 0; i < by->stages; i++) {
+    am_store_sight sight;
+    AM_TRY(am_store_view_find(view, r->noted[by->first + i], &sight));
+    done += sight.done;
+    failed += !sight.done && sight.failed;
+    leased += !sight.done && sight.leased;
+  }
+  fprintf(app->out, "%-32s %7lld %7lld %7lld %7lld\n", by->name, (long long)by->stages, (long long)done,
+          (long long)leased, (long long)failed);
+  return AM_OK;
+}
+
+static am_err print_all(const am_app *app, const am_experiment_options *options) {
+  am_err err = AM_OK;
+  am_references r = {0};
+  am_store *store = NULL;
+  am_store_view view = {0};
+  AM_GO(done, am_store_open(app->results_dir, false, &store));
+  am_store_view_init(&view, store);
+  AM_GO(done, am_references_read(app->results_dir, NULL, 0, &r));
+  if (r.by_count)
+    fprintf(app->out, "%-32s %7s %7s %7s %7s\n", app->results_dir, "stages", "done", "held", "failed");
+  for (int64_t i = 0; i < r.by_count; i++)
+    if (!r.by[i].submission) AM_GO(done, print_referrer(app, &r, &r.by[i], &view));
+  if (!r.by_count) fprintf(app->out, "nothing was run into %s yet\n", app->results_dir);
+  fprintf(app->out, "\n");
+  AM_GO(done, am_next_say(app, options, "next: ", r.by_count ? "status" : "plan", "FILE",
+                          r.by_count ? "   (who is at an experiment, and what to do)"
+                                     : "   (what an experiment would do)"));
+done:
+  am_references_fini(&r);
+  am_store_view_fini(&view);
+  am_store_close(store);
+  return err;
+}
+
 static am_err run(am_app *app) {
   am_err err = AM_OK;
   am_experiment_options options = {0};
@@ -78,8 +121,9 @@ static am_err run(am_app *app) {
                              {"--on", AM_OPTION_TEXT, &on, "DEVICE",
                               "judge by what was measured on this kind of device (part of its name)"}};
   bool go = false;
-  AM_TRY(am_command_begin(app, table, AM_COUNT_OF(table), 1, AM_WORDS_MAX, &go));
+  AM_TRY(am_command_begin(app, table, AM_COUNT_OF(table), 0, AM_WORDS_MAX, &go));
   if (!go) return AM_OK;
+  if (app->argc == 0) return print_all(app, &options);
   AM_GO(done, am_sessions_open(app, &options, false, &all));
   AM_GO(done, am_overview_new(app, &all, &options, on, NULL, &v));
   for (int64_t i = 0; i < all.count; i++)
@@ -102,10 +146,12 @@ done:
 
 const am_command am_cmd_status = {
     .name = "status",
-    .usage = "EXPERIMENT.yaml... [--tiny]",
+    .usage = "[EXPERIMENT.yaml...] [--tiny]",
     .doc = "what is done, who is at the rest since when, what failed and why",
     .help =
-        "Reads the store, and asks squeue about what was submitted: no job is disturbed, so it works while they\n"
-        "run, on any host that sees RESULTS. Its last lines say what to do next.\n",
+        "Reads the store, and asks squeue about what was submitted: no job is disturbed, so it works while "
+        "they\n"
+        "run, on any host that sees RESULTS. Its last lines say what to do next. Without a file: what was\n"
+        "run or submitted into RESULTS, and how much of it is done.\n",
     .run = run,
 };

@@ -51,15 +51,15 @@ done:
 // ---- reading ----
 
 static am_err add_address(am_references *r, const char *address) {
-  AM_TRY(AM_GROW(&r->address, &r->capacity, r->count + 1));
-  snprintf(r->address[r->count++], AM_SHA256_HEX, "%.*s", AM_SHA256_HEX - 1, address);
+  AM_TRY(AM_GROW(&r->noted, &r->capacity, r->count + 1));
+  snprintf(r->noted[r->count++], AM_SHA256_HEX, "%.*s", AM_SHA256_HEX - 1, address);
   return AM_OK;
 }
 
 static am_err add_referrer(am_references *r, const char *name, am_referrer **out) {
   AM_TRY(AM_GROW(&r->by, &r->by_capacity, r->by_count + 1));
   *out = &r->by[r->by_count];
-  **out = (am_referrer){.known = true};
+  **out = (am_referrer){.known = true, .first = r->count};
   AM_TRY(am_mem_strdup(name, &(*out)->name));
   r->by_count++;
   return AM_OK;
@@ -196,6 +196,8 @@ am_err am_references_read(const char *results_dir, const am_plan *const *plan, i
   AM_GO(done, look(results_dir, &r.seen));
   AM_GO(done, visit_all(results_dir, read_experiment, read_submission, &r));
   for (int64_t i = 0; i < count; i++) AM_GO(done, add_plan(&r, plan[i]));
+  AM_GO(done, AM_NEW_ARRAY(&r.address, r.count));
+  if (r.count) memcpy(r.address, r.noted, (size_t)r.count * sizeof *r.noted);
   if (r.count) qsort(r.address, (size_t)r.count, sizeof *r.address, by_text);
   *out = r;
   r = (am_references){0};
@@ -207,6 +209,7 @@ done:
 void am_references_fini(am_references *r) {
   for (int64_t i = 0; i < r->by_count; i++) free(r->by[i].name);
   free(r->by);
+  free(r->noted);
   free(r->address);
   free(r->seen);
   *r = (am_references){0};

@@ -17,14 +17,15 @@ AM_MUST_USE am_err am_references_note(const char *dir, const am_plan *const *pla
 typedef struct {
   char *name;  // owned: of the experiment, or the id of the submission
   bool submission;
-  bool known;  // false: there is a table, but no note of its stages
-  int64_t stages;
+  bool known;             // false: there is a table, but no note of its stages
+  int64_t first, stages;  // in am_references.noted
 } am_referrer;
 
 typedef struct {
-  char (*address)[AM_SHA256_HEX];  // owned; sorted
+  char (*noted)[AM_SHA256_HEX];  // owned: what each one refers to, one after the other
   int64_t count, capacity;
-  am_referrer *by;  // owned
+  char (*address)[AM_SHA256_HEX];  // owned: the same, sorted
+  am_referrer *by;                 // owned
   int64_t by_count, by_capacity;
   char *seen;  // owned: the notes as they were when they were read, for am_references_changed
 } am_references;
