@@ -108,4 +108,36 @@ stopped_while_waiting() {
   ((status == 75))
 }
 check "a run that waits stops at a signal with status 75" stopped_while_waiting
+
+# ---- two users ----
+# Their results are a folder of one group, which may write there whatever the umask says (sweep/store.h).
+as_user() {  # as_user UID COMMAND...
+  local uid=$1
+  shift
+  (umask 022; exec setpriv --reuid="$uid" --regid=61000 --clear-groups env HOME="$shared" "$@")
+}
+run_as() {
+  as_user "$1" "$shared/augmint" run "$shared/signs.yaml" --manifests "$shared/manifests" --results "$shared/results"
+}
+both_had_a_share() {
+  (($(find "$shared/results/store" -mindepth 2 -maxdepth 2 -type d -printf '%u\n' | sort -u | wc -l) == 2))
+}
+if ((EUID == 0)) && command -v setpriv >/dev/null; then
+  # The folder of this test is root's alone.
+  shared=$(mktemp -d)
+  trap 'rm -rf "$scratch" "$shared"' EXIT
+  cp -r "$AUGMINT" "$experiment" data/manifests "$shared"
+  mkdir -p "$shared/results/store"
+  chmod -R a+rX "$shared"
+  chgrp -R 61000 "$shared/results" && chmod -R g+ws "$shared/results"
+  run_as 61001 >"$scratch/a" 2>&1 & a=$!
+  run_as 61002 >"$scratch/b" 2>&1 & b=$!
+  check "two users who run one file at once both end well" both_end $a $b
+  check "each had a share of the work" both_had_a_share
+  check "each stage was made once" made_once "$shared/results"
+  check "the result is that of one run" same "$shared/results"
+  check "nothing is left behind" no_leftovers "$shared/results"
+else
+  skip "two users" "this needs root and setpriv"
+fi
 finish
