@@ -4,17 +4,19 @@
 # the bytes of a local run in calm weather.
 cd "$(dirname "$0")/../.." && . tests/slurm/lib.sh && . tests/slurm/sweep.sh && . tests/slurm/storm.sh
 seed=${AM_STORM_SEED:-5}
-# Every step takes its time, so that the sweep lasts as long as the storm on any machine.
-wide=$scratch/wide.yaml narrow=$scratch/narrow.yaml
-{ cat slurm/profiles/test.yaml; echo "environment: {AUGMINT_FAULT: 'slow:150'}"; } >"$wide"
-sed '/^nodes:/d; s/^ranks_per_node:.*/ranks_per_node: 1/' "$wide" >"$narrow"
+# Jobs of one rank, and of two on different nodes. Every step takes its time, so that the sweep lasts as long as the storm
+# on any machine.
+narrow=$scratch/narrow.yaml wide=$scratch/wide.yaml
+sed "/^nodes:/d; s/^ranks_per_node:.*/ranks_per_node: 1/; \$ a environment: {AUGMINT_FAULT: 'slow:150'}" slurm/profiles/test.yaml >"$narrow"
+sed '$ a nodes: 2' "$narrow" >"$wide"
 # A node that is gone is noticed soon.
 sed -i 's/^SlurmdTimeout=.*/SlurmdTimeout=10/' "$cluster/slurm.conf" && scontrol reconfigure
-: >"$scratch/struck" >"$scratch/submits"
+: >"$scratch/struck" >"$scratch/submits" >"$scratch/resumed"
 
 # ---- what happens when ----
 # Moments are numbers of finished stages, not seconds: so every blow falls on a sweep that is at work.
-early=(rank step cancel requeue controller cancel_all)
+# The first one finds fits at work, which two ranks can share: other numbers of ranks continue them.
+early=(rank step cancel requeue controller)
 late=(warning limit hang rank script requeue slurmd node memory cancel step)
 RANDOM=$seed
 draw() { drawn=$((RANDOM % $1)); }
@@ -28,11 +30,11 @@ shuffle() {  # shuffle ARRAY
 }
 shuffle early
 shuffle late
-blows=("${early[@]}" "${late[@]}")
+blows=(cancel_all "${early[@]}" "${late[@]}" cancel_all)
 moments=() lucks=()
 for i in "${!blows[@]}"; do
   draw 3
-  moments+=($((i < ${#early[@]} ? 1 + i * 3 + drawn : 8 + i * 4 + drawn)))
+  moments+=($((i <= ${#early[@]} ? 2 + i * 3 + drawn : 8 + i * 4 + drawn)))
   draw 32768
   lucks+=("$drawn")
 done
@@ -56,21 +58,25 @@ resubmit() {
   queued_once || echo double >>"$scratch/submits"
 }
 count_in() { grep -cx "$1" "$scratch/$2"; }  # count_in WORD FILE
-# An empty queue is filled, what Slurm holds is released.
+# An empty queue is filled. What Slurm holds is released; a node that it drained (a controller without memory starts a job
+# a second time) is put back, as an administrator would.
 look_after() {
-  local held
+  local held node_left
   (($(date +%s) >= ${looks_at:-0})) || return
   looks_at=$(($(date +%s) + 2))
-  queue_is_empty && resubmit
+  queue_is_empty && ! all_done && resubmit
   held=$(squeue --noheader --array --states=PENDING --format='%i %r' | awk '/held/ {print $1}')
   [[ -z $held ]] || scontrol release $held
+  for node_left in $(sinfo --noheader --Node --states=drain --format=%N | sort -u); do
+    scontrol update NodeName="$node_left" State=RESUME && echo "$node_left" >>"$scratch/resumed"
+  done
 }
 some_are_done() { (($(done_stages) >= $1)) || { look_after; false; }; }
 victim_or_end() { all_done || find_victim "$1" || { look_after; false; }; }
 
 # ---- the storm ----
 check "the sweep runs here" run_here
-profile=$wide
+profile=$narrow
 check "it is submitted" resubmit
 strike() {  # strike KIND LUCK: tries until it strikes somebody, or nobody is left
   local try
@@ -91,11 +97,12 @@ storm() {
 }
 calm() {
   local i
-  for i in 1 2 3 4 5 6; do
-    queue_empties || return 1
-    all_done && return
-    resubmit
+  for ((i = 0; i < 600; i++)); do
+    queue_is_empty && all_done && return
+    look_after
+    sleep 0.5
   done
+  squeue
   return 1
 }
 check "the storm passes over it" storm
@@ -111,7 +118,7 @@ note "seed $seed; blows that struck a job at work, of those drawn:${counts%,}"
 job_logs() { cat "$results"/slurm/*/log/*.log; }
 requeues() { job_logs | grep -c ' start [1-9]'; }
 note "$(count_in submit submits) submits, $(taken_jobs) calls of sbatch that Slurm took," \
-  "$(job_logs | grep -c ' start [0-9]') starts of jobs, $(requeues) of them after a requeue"
+  "$(job_logs | grep -c ' start [0-9]') starts of jobs, $(requeues) of them after a requeue; $(wc -l <"$scratch/resumed") drained nodes put back"
 begun() { rank_logs | sed -n 's/^[^ ]* begins \(.*\) on \([0-9]*\) ranks$/\1|\2/p'; }
 several_sizes() { begun | sort -u | cut -d'|' -f1 | uniq -d | wc -l; }
 note "$stages stages were begun $(begun | wc -l) times, continued from a checkpoint $(rank_logs | grep -c ': continues at')" \
