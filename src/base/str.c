@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-static am_err print_into(am_str *s, const char *fmt, va_list args) {
+__attribute__((format(printf, 2, 0))) static am_err print_into(am_str *s, const char *fmt, va_list args) {
   va_list again;
   va_copy(again, args);
   int need = vsnprintf(NULL, 0, fmt, again);

@@ -360,7 +360,8 @@ am_err am_node_check_duplicates(const am_node *map) {
 
 // ---- messages ----
 
-static am_err fail_at(const am_node *n, int line, int column, const char *fmt, va_list args) {
+__attribute__((format(printf, 4, 0))) static am_err fail_at(const am_node *n, int line, int column,
+                                                            const char *fmt, va_list args) {
   char message[AM_ERR_MESSAGE_BYTES], place[64] = "";
   vsnprintf(message, sizeof message, fmt, args);
   const char *file = n->file && *n->file ? n->file : "configuration";
