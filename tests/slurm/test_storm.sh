@@ -7,7 +7,7 @@ seed=${AM_STORM_SEED:-5}
 # Jobs of one rank, and of two on different nodes. Every step takes its time, so that the sweep lasts as long as the storm
 # on any machine.
 narrow=$scratch/narrow.yaml wide=$scratch/wide.yaml
-sed "/^nodes:/d; s/^ranks_per_node:.*/ranks_per_node: 1/; \$ a environment: {AUGMINT_FAULT: 'slow:150'}" slurm/profiles/test.yaml >"$narrow"
+sed "/^nodes:/d; s/^ranks_per_node:.*/ranks_per_node: 1/; \$ a environment: {AUGMINT_FAULT: 'slow:200'}" slurm/profiles/test.yaml >"$narrow"
 sed '$ a nodes: 2' "$narrow" >"$wide"
 # A node that is gone is noticed soon.
 sed -i 's/^SlurmdTimeout=.*/SlurmdTimeout=10/' "$cluster/slurm.conf" && scontrol reconfigure
@@ -34,7 +34,7 @@ blows=(cancel_all "${early[@]}" "${late[@]}" cancel_all)
 moments=() lucks=()
 for i in "${!blows[@]}"; do
   draw 3
-  moments+=($((i <= ${#early[@]} ? 2 + i * 3 + drawn : 8 + i * 4 + drawn)))
+  moments+=($((i <= ${#early[@]} ? 2 + i * 3 + drawn : 10 + i * 3 + drawn)))
   draw 32768
   lucks+=("$drawn")
 done
