@@ -69,7 +69,7 @@ done:
 
 // Whether word is one of "sgd|adam|adamw".
 static bool is_choice(const char *choices, const char *word) {
-  size_t n = strlen(word);
+  size_t n = strchr(word, '|') ? 0 : strlen(word);  // "sgd|adam" stands there, too
   for (const char *p = choices; n > 0 && p; p = strchr(p, '|'), p = p ? p + 1 : NULL) {
     if (!strncmp(p, word, n) && (p[n] == '|' || p[n] == '\0')) return true;
   }

@@ -48,6 +48,7 @@ static void refuses_with_place_and_hint(void **state) {
   am_fails(bind("{model: cnn, lr: fast}", NULL, &c), AM_ERR_CONFIG, "lr: \"fast\", expected a number");
   am_fails(bind("{model: cnn, schedule: cosin}", NULL, &c), AM_ERR_CONFIG,
            "\"cosin\", expected constant|step|cosine; did you mean `cosine`?");
+  am_fails(bind("{model: cnn, schedule: constant|step}", NULL, &c), AM_ERR_CONFIG, "\"constant|step\", expected");
   am_fails(bind("{model: cnn, schedule: const}", NULL, &c), AM_ERR_CONFIG, "expected constant|step|cosine");
   am_fails(bind("{epochs: 3}", NULL, &c), AM_ERR_CONFIG, "key `model` is missing (network name)");
   am_fails(bind("[1]", NULL, &c), AM_ERR_CONFIG, "a list, expected a map");
