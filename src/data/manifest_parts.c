@@ -19,10 +19,52 @@ am_layout am_layout_of(const char *word) {
 
 // ---- patterns ----
 
+// regcomp copies what is repeated, and its time grows with every operator: a line of text can keep it busy for
+// hours, or until memory ends. Names of files need little of what it can do.
+enum { PATTERN_BYTES = 256, PATTERN_REPEATS = 16, PATTERN_COPIES = 1024 };
+
+// What is too much in a regular expression; NULL: nothing.
+static const char *excess_of(const char *text) {
+  int repeats = 0;
+  int64_t copies = 1;
+  bool repeated = false;  // the character before was an operator
+  if (strlen(text) > PATTERN_BYTES) return "it is longer than 256 characters";
+  for (const char *p = text; *p; p++) {
+    const bool repeats_here = strchr("*+?{", *p) != NULL;
+    if (repeats_here && repeated) return "it repeats a repetition";
+    if (repeats_here && ++repeats > PATTERN_REPEATS) return "it has more than 16 repetitions";
+    if (*p == '{') {
+      int64_t most = 1;
+      for (; *p && *p != '}'; p++) {
+        if (*p < '0' || *p > '9') continue;
+        most = am_max_i64(most, strtol(p, NULL, 10));
+      }
+      copies = most > PATTERN_COPIES ? most : copies * most;
+      if (copies > PATTERN_COPIES) return "its {bounds} come to more than 1024 copies";
+      if (!*p) return NULL;  // regcomp says what is wrong
+    }
+    if (*p == '[') {  // up to the closing bracket, which may come first
+      p += p[1] == '^' ? 2 : 1;
+      if (*p == ']') p++;
+      while (*p && *p != ']') p++;
+      if (!*p) return NULL;
+    }
+    if (*p == '\\') {
+      if (p[1] >= '0' && p[1] <= '9') return "it refers back to a group";
+      if (p[1]) p++;
+    }
+    repeated = repeats_here;
+  }
+  return NULL;
+}
+
 static am_err pattern_set(am_name_pattern *p, const am_node *where, const char *key, const char *text) {
   p->text = text;
   if (!*text) return AM_OK;
   const am_node *node = am_node_get(where, key);
+  const char *excess = excess_of(text);
+  if (excess)
+    return am_node_fail(node ? node : where, "\"%.64s\" is not taken as a regular expression: %s", text, excess);
   int rc = regcomp(&p->compiled, text, REG_EXTENDED);
   if (rc != 0) {
     char why[256];

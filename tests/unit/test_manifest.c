@@ -392,6 +392,12 @@ static void refuses_manifests_that_cannot_be(void **state) {
   refuses("layout: flat\nclas_pattern: x\n", "class_pattern");
   refuses("layout: flat\nclass_pattern: '('\n", "not a regular expression");
   refuses("layout: flat\nclass_pattern: 'abc'\n", "no (group)");
+  // What would keep regcomp busy, or fill memory.
+  refuses("layout: flat\nclass_pattern: '^([0-9]**+)'\n", "it repeats a repetition");
+  refuses("layout: flat\nclass_pattern: '((((a{9}){9}){9}){9})'\n", "more than 1024 copies");
+  refuses("layout: flat\nclass_pattern: '(a{1,99999999999999999999})'\n", "more than 1024 copies");
+  refuses("layout: flat\nclass_pattern: '(a)\\1'\n", "refers back to a group");
+  refuses("layout: flat\nclass_pattern: '(a+b+a+b+a+b+a+b+a+b+a+b+a+b+a+b+a+)'\n", "more than 16 repetitions");
   refuses("layout: flat\nfolder: /etc\n", "absolute path");
   refuses("layout: flat\nname: a/b\n", "names a folder");
   refuses("layout: class_folders\nclasses: [a, b, a]\n", "listed twice");
