@@ -8,6 +8,7 @@ name=signs-test
 start() {  # start LOG RANKS RESULTS [options]: a run beside this script, its pid in $!
   local log=$1 ranks=$2 results=$3
   shift 3
+  rm -f "$log"  # whoever waits for a line of it must not find that of the run before
   if ((ranks > 1)); then
     setsid mpirun -n "$ranks" "$AUGMINT" run "$experiment" --results "$results" "$@" >"$log" 2>&1 &
   else
