@@ -24,6 +24,13 @@ static const shape_case cases[] = {
     {2, 32, 9, 9, 32, 2, 3, 3, 3, 0, 1},     // rows under no tap
     {1, 64, 2, 2, 64, 3, 3, 2, 2, 1, 1},
     {1, 32, 1, 6, 32, 3, 3, 1, 1, 1, 1},
+    {5, 64, 7, 7, 64, 3, 3, 1, 1, 1, 1},     // several images in a chunk
+    {9, 32, 14, 15, 32, 3, 3, 2, 2, 1, 1},
+    {3, 64, 9, 9, 32, 5, 3, 3, 2, 2, 1},     // three planes of rows
+    {2, 3, 33, 30, 64, 7, 7, 2, 2, 3, 3},    // a row of taps at once: photographs,
+    {3, 3, 9, 8, 40, 3, 3, 1, 1, 1, 1},      // small ones, 40 channels
+    {2, 1, 28, 28, 32, 5, 5, 1, 1, 0, 0},    // grey ones
+    {2, 8, 11, 5, 32, 2, 4, 1, 3, 1, 2},
 };
 
 static am_cpu_conv conv_of(const shape_case *s) {
@@ -108,18 +115,24 @@ static void check_forward(am_cpu *const cpu[2], const am_cpu_conv *c, const floa
   const int64_t count = c->n * c->ho * c->wo * c->co;
   am_bf16 *x, *residual;
   float *wide = halves(c->n * c->h * c->w * c->ci, 1, &x), *wide_residual = halves(count, 2, &residual), *scale, *shift;
-  double *expected = NULL;
+  static const float slopes[] = {0.25f, 0, 1};
+  double *expected = NULL, *finished = NULL;
   am_ok(AM_NEW_ARRAY(&expected, count));
+  am_ok(AM_NEW_ARRAY(&finished, count));
   const am_view kernel = {.data = (void *)w, .dtype = AM_F32, .shape = AM_SHAPE(c->co, c->ci, c->kh, c->kw),
                           .stamp = stamp};
-  const am_cpu_amx_finish finish = finish_of(c->co, residual, &scale, &shift);
+  am_cpu_amx_finish finish = finish_of(c->co, residual, &scale, &shift);
   sums(c, false, wide, w, expected);
   check_op(cpu, AM_OP_conv2d, c, x, &kernel, NULL, expected, count);
-  for (int64_t i = 0; i < count; i++) {
-    const double v = expected[i] * scale[i % c->co] + shift[i % c->co] + wide_residual[i];
-    expected[i] = v > 0 ? v : v * finish.slope;
+  for (int k = 0; k < 6; k++) {
+    finish.slope = slopes[k / 2];
+    finish.residual = k % 2 ? residual : NULL;
+    for (int64_t i = 0; i < count; i++) {
+      const double v = expected[i] * scale[i % c->co] + shift[i % c->co] + (k % 2 ? wide_residual[i] : 0);
+      finished[i] = v > 0 ? v : v * finish.slope;
+    }
+    check_op(cpu, k % 2 ? AM_OP_conv2d_affine_add : AM_OP_conv2d_affine, c, x, &kernel, &finish, finished, count);
   }
-  check_op(cpu, AM_OP_conv2d_affine_add, c, x, &kernel, &finish, expected, count);
   free(x);
   free(residual);
   free(wide);
@@ -127,6 +140,7 @@ static void check_forward(am_cpu *const cpu[2], const am_cpu_conv *c, const floa
   free(scale);
   free(shift);
   free(expected);
+  free(finished);
 }
 
 static void check_gradient(am_cpu *const cpu[2], const am_cpu_conv *c, const float *w) {
@@ -173,6 +187,31 @@ static void sums_agree(void **state) {
     free(w);
     free(half);
   }
+  close_both(cpu);
+}
+
+// What is read beside a row of taps is multiplied by nothing, which does not make a NaN harmless.
+static void images_do_not_touch(void **state) {
+  static const shape_case two = {2, 3, 12, 9, 32, 3, 3, 1, 1, 0, 0};
+  am_cpu *cpu[2];
+  open_both(cpu);
+  const bool tiles = cpu[0]->amx;
+  if (!tiles) close_both(cpu);
+  if (!tiles) skip();
+  const am_cpu_conv c = conv_of(&two);
+  const int64_t pixels = c.n * c.h * c.w * c.ci, count = c.n * c.ho * c.wo * c.co;
+  am_bf16 *half, *x, *y;
+  float *w = halves(c.co * c.ci * c.kh * c.kw, 4, &half), *wide = halves(pixels, 1, &x);
+  am_ok(AM_NEW_ARRAY(&y, count));
+  const am_view kernel = {.data = w, .dtype = AM_F32, .shape = AM_SHAPE(c.co, c.ci, c.kh, c.kw)};
+  memset(x + pixels / 2, 0xff, (size_t)(pixels / 2) * sizeof *x);
+  am_ok(am_cpu_amx_rows(cpu[0], AM_OP_conv2d, &c, x, &kernel, NULL, y));
+  for (int64_t i = 0; i < count; i++) assert_int_equal((y[i] & 0x7fff) > 0x7f80, i >= count / 2);
+  free(w);
+  free(half);
+  free(wide);
+  free(x);
+  free(y);
   close_both(cpu);
 }
 
@@ -238,6 +277,7 @@ static void evaluation_sees_an_update(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(sums_agree),
+    cmocka_unit_test(images_do_not_touch),
     cmocka_unit_test(kept_weights_follow_their_stamp),
     cmocka_unit_test(evaluation_sees_an_update),
   };
