@@ -11,7 +11,8 @@ static void note_input_size(am_pool2d_desc *d, const am_tensor *x) {
 am_err am_max_pool2d(am_graph *g, am_tensor *x, am_pool2d_desc desc, am_tensor **y) {
   note_input_size(&desc, x);
   am_tensor *out[AM_OP_MAX_OUTPUTS] = {NULL};
-  AM_TRY(am_apply(g, AM_OP_max_pool2d, &desc, &x, out));
+  const bool differentiated = am_graph_recording(g) && x->requires_grad;
+  AM_TRY(am_apply(g, differentiated ? AM_OP_max_pool2d : AM_OP_max_pool2d_values, &desc, &x, out));
   *y = out[0];
   return AM_OK;
 }

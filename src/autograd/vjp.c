@@ -29,6 +29,7 @@ bool am_passes_gradient(int op, const void *desc) {
     case AM_OP_bias_act_grad:
     case AM_OP_conv2d_affine:
     case AM_OP_conv2d_affine_add:
+    case AM_OP_max_pool2d_values:
       return true;
     default:
       return am_vjp_rules[op] != NULL;

@@ -147,6 +147,7 @@ typedef struct { double a, b; } am_axpby_desc;
   X(conv2d_grad_input, am_conv2d_desc, 2, 1, 0)  /* dy, w -> dx */                                \
   X(conv2d_grad_weight, am_conv2d_desc, 2, 1, 0) /* dy, x -> dw */                                \
   X(max_pool2d, am_pool2d_desc, 1, 2, 0)       /* x -> y, i32 index (iy*w + ix) of each maximum */ \
+  X(max_pool2d_values, am_pool2d_desc, 1, 1, 0) /* x -> y; nobody asks where the maxima were */    \
   X(pool_scatter, am_pool2d_desc, 2, 1, 0)     /* dy, index -> dx (n, c, in_h, in_w), summed */   \
   X(pool_gather, am_pool2d_desc, 2, 1, 0)      /* x, index -> y (shape of index) */               \
   X(avg_pool2d, am_pool2d_desc, 1, 1, 0)       /* x -> y */                                       \

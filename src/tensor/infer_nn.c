@@ -167,6 +167,10 @@ am_err am_infer_max_pool2d(am_pool2d_desc *desc, const am_view *in, am_view *out
   return AM_OK;
 }
 
+am_err am_infer_max_pool2d_values(am_pool2d_desc *desc, const am_view *in, am_view *out) {
+  return pool_forward(desc, in, out);
+}
+
 am_err am_infer_pool_scatter(am_pool2d_desc *desc, const am_view *in, am_view *out) {
   AM_TRY(am_infer_index(&in[1]));
   AM_TRY(am_infer_shape(&in[1], in[0].shape, "the index"));

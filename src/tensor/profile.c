@@ -34,6 +34,7 @@ am_op_family am_op_family_of(am_op op) {
     case AM_OP_bias_act_grad:
     case AM_OP_axpby: return AM_FAMILY_ELEMENTWISE;
     case AM_OP_max_pool2d:
+    case AM_OP_max_pool2d_values:
     case AM_OP_pool_scatter:
     case AM_OP_pool_gather:
     case AM_OP_avg_pool2d:

@@ -139,6 +139,10 @@ static am_err pool_cases(op_cases *cases) {
     op_operand y = op_floats(small, VALUES_NORMAL), index = op_index(small, d.in_h * d.in_w);
     AM_TRY(op_cases_add(cases, (op_case){.op = AM_OP_max_pool2d, .desc.max_pool2d = d, .in = {x}}));
     AM_TRY(op_cases_add(cases, (op_case){.op = AM_OP_max_pool2d, .desc.max_pool2d = d, .in = {ties}}));
+    op_case values = {.op = AM_OP_max_pool2d_values, .desc.max_pool2d_values = d, .in = {x}};
+    AM_TRY(op_cases_add(cases, values));
+    values.in[0] = op_floats(large, VALUES_SPECIAL);
+    AM_TRY(op_cases_add(cases, values));
     AM_TRY(op_cases_add(cases, (op_case){.op = AM_OP_pool_gather, .desc.pool_gather = d, .in = {x, index}}));
     op_case c = {.op = AM_OP_pool_scatter, .desc.pool_scatter = d, .in = {y, index}, .tolerance = TOL_SUM};
     AM_TRY(op_cases_add(cases, c));

@@ -144,7 +144,7 @@ static am_err reorder_cases(op_cases *cases) {
 }
 
 static am_err cast_cases(op_cases *cases) {
-  static const am_shape shapes[] = {{0}, {1, {77}}, {4, {2, 16, 3, 3}}};
+  static const am_shape shapes[] = {{0}, {1, {77}}, {4, {2, 16, 3, 3}}, {4, {3, 3, 9, 11}}};
   for (int s = 0; s < AM_COUNT_OF(shapes); s++) {
     for (int from = 0; from < AM_DTYPE_COUNT; from++) {
       for (int to = 0; to < AM_DTYPE_COUNT; to++) {

@@ -174,6 +174,7 @@ static bool takes_bf16(am_op op, const void *desc, const am_view *in) {
     case AM_OP_conv2d_affine:
     case AM_OP_conv2d_affine_add: return ((const am_conv2d_affine_desc *)desc)->conv.groups == 1;
     case AM_OP_max_pool2d:
+    case AM_OP_max_pool2d_values:
     case AM_OP_pool_scatter:
     case AM_OP_pool_gather:
     case AM_OP_avg_pool2d:

@@ -74,9 +74,39 @@ AM_CPU_KERNEL static void image_range(const void *arg, int64_t begin, int64_t en
   }
 }
 
+#if defined(__x86_64__) && defined(__GNUC__)
+// Photographs: three planes at once, sixteen pixels after the other.
+AM_CPU_BF16_TARGET static void rgb_range(const void *arg, int64_t begin, int64_t end) {
+  enum { CHANNELS = 3, NUMBERS = CHANNELS * AM_CPU_LANES, HALF = 2 * AM_CPU_LANES };
+  const image_args *k = arg;
+  const int64_t spatial = k->im.spatial;
+  uint16_t at[2 * HALF] = {0};  // of each number in red, green (the first operand), blue (the second one)
+  for (int i = 0; i < NUMBERS; i++) at[i] = (uint16_t)(i % CHANNELS * AM_CPU_LANES + i / CHANNELS);
+  const __m512i first = _mm512_loadu_si512(at), second = _mm512_loadu_si512(at + HALF);
+  while (begin < end) {
+    const int64_t image = begin / spatial, stop = am_min_i64(end, (image + 1) * spatial);
+    const float *x = k->x + image * CHANNELS * spatial - image * spatial;
+    for (; begin + AM_CPU_LANES <= stop; begin += AM_CPU_LANES) {
+      const __m512 red = _mm512_loadu_ps(x + begin), green = _mm512_loadu_ps(x + spatial + begin);
+      const __m512 blue = _mm512_loadu_ps(x + 2 * spatial + begin);
+      const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(green, red);
+      const __m512i last = _mm512_castsi256_si512((__m256i)_mm512_cvtneps_pbh(blue));
+      am_bf16 *y = k->y + begin * CHANNELS;
+      _mm512_storeu_si512(y, _mm512_permutex2var_epi16(both, first, last));
+      _mm256_storeu_si256((void *)(y + HALF), _mm512_castsi512_si256(_mm512_permutex2var_epi16(both, second, last)));
+    }
+    if (begin < stop) image_range(arg, begin, stop);
+    begin = stop;
+  }
+}
+#else
+#define rgb_range image_range
+#endif
+
 static void cast_image(const am_cpu *cpu, const am_view *in, am_view *out) {
   const image_args args = {am_cpu_image_of(in), in->data, out->data};
-  am_cpu_for(cpu, args.im.n * args.im.spatial, am_cpu_grain(args.im.c), image_range, &args);
+  const bool rgb = cpu->bf16 && args.im.c == 3;
+  am_cpu_for(cpu, args.im.n * args.im.spatial, am_cpu_grain(args.im.c), rgb ? rgb_range : image_range, &args);
 }
 
 // ---- cast and fill ----

@@ -104,6 +104,7 @@ static bool choose_bf16(am_op op, const void *desc, am_view *in, am_view *out) {
       images_nhwc(op, in, out);
       return true;
     case AM_OP_max_pool2d:
+    case AM_OP_max_pool2d_values:
     case AM_OP_pool_scatter:
     case AM_OP_pool_gather:
     case AM_OP_avg_pool2d:
@@ -191,6 +192,7 @@ void am_cpu_choose_layout(void *ctx, am_op op, const void *desc, am_view *in, am
     case AM_OP_bias_act_grad:
       layout_alike((am_view *[]){&in[0], &in[1], &out[0]}, 3);
       return;
+    case AM_OP_max_pool2d_values:
     case AM_OP_avg_pool2d:
     case AM_OP_bias_act:
     case AM_OP_batch_norm:

@@ -288,6 +288,51 @@ AM_CPU_BF16_TARGET static void max_range(const void *arg, int64_t begin, int64_t
   }
 }
 
+// ---- maxima alone ----
+// As unsigned numbers of 16 bits that are ordered like the values: -inf is 0, and every NaN is above +inf.
+
+typedef uint16_t keys __attribute__((vector_size(64)));
+typedef int16_t signs __attribute__((vector_size(64)));
+enum { KEYS = 32, KEY_OF_NOTHING = 0x7f81 };
+
+AM_CPU_BF16_INLINE keys mirrored(keys x) { return x ^ ((keys)((signs)x >> 15) & 0x7fff); }
+
+AM_CPU_BF16_INLINE keys load_keys(const am_bf16 *x, int64_t count) {
+  keys k = {0};
+  if (count >= KEYS) memcpy(&k, x, sizeof k);
+  else memcpy(&k, x, (size_t)count * sizeof *x);
+  return mirrored(k) + KEY_OF_NOTHING;
+}
+AM_CPU_BF16_INLINE void store_keys(keys k, am_bf16 *y, int64_t count) {
+  k = mirrored(k - KEY_OF_NOTHING);
+  if (count >= KEYS) memcpy(y, &k, sizeof k);
+  else memcpy(y, &k, (size_t)count * sizeof *y);
+}
+
+// Rows of results, of all images.
+AM_CPU_BF16_TARGET static void value_range(const void *arg, int64_t begin, int64_t end) {
+  const max_args *k = arg;
+  const pool_plane *p = &k->plane;
+  const int64_t channels = k->channels;
+  for (int64_t r = begin; r < end; r++) {
+    const am_bf16 *image = k->x + r / p->ho * p->h * p->w * channels;
+    for (int64_t ox = 0; ox < p->wo; ox++) {
+      const window v = window_at(p, r % p->ho, ox);
+      for (int64_t c = 0; c < channels; c += KEYS) {
+        keys best = {0};
+        for (int64_t iy = v.y0; iy < v.y1; iy++) {
+          const am_bf16 *x = image + (iy * p->w + v.x0) * channels + c;
+          for (int64_t i = v.x0; i < v.x1; i++, x += channels) {
+            const keys here = load_keys(x, channels - c), better = (keys)(here > best);
+            best = (here & better) | (best & ~better);
+          }
+        }
+        store_keys(best, k->y + (r * p->wo + ox) * channels + c, channels - c);
+      }
+    }
+  }
+}
+
 // ---- the ops ----
 
 // x to y; planes of `large` (the unpooled one of both) are shared between threads.
@@ -300,17 +345,30 @@ static am_err over_planes(am_cpu *cpu, const am_view *x, const am_view *large, a
   return AM_OK;
 }
 
+static am_err max_rows(am_cpu *cpu, const am_pool2d_desc *desc, const am_view *x, am_view *y, int32_t *chosen,
+                       am_cpu_range_fn range) {
+  const max_args k = {.plane = plane_of(desc, x, y), .channels = x->shape.dim[1], .x = x->data, .y = y->data,
+                      .chosen = chosen};
+  const int64_t each = k.plane.wo * k.channels * desc->kernel_h * desc->kernel_w;
+  am_cpu_for(cpu, x->shape.dim[0] * k.plane.ho, am_cpu_grain(each), range, &k);
+  return AM_OK;
+}
+
+static am_err max_planes(am_cpu *cpu, const am_pool2d_desc *desc, const am_view *x, am_view *y, int32_t *chosen) {
+  const pool_args k = {.plane = plane_of(desc, x, y), .x = x->data, .y = y->data, .chosen = chosen};
+  return over_planes(cpu, x, x, y, max_plain, max_c16, &k);
+}
+
 am_err am_cpu_max_pool2d(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
-  const pool_args args = {.plane = plane_of(desc, &in[0], &out[0]), .x = in[0].data, .y = out[0].data,
-                          .chosen = out[1].data};
-  if (in[0].dtype == AM_BF16) {
-    const max_args rows = {.plane = args.plane, .channels = in[0].shape.dim[1], .x = in[0].data, .y = out[0].data,
-                           .chosen = out[1].data};
-    const int64_t each = rows.plane.wo * rows.channels * desc->kernel_h * desc->kernel_w;
-    am_cpu_for(ctx, in[0].shape.dim[0] * rows.plane.ho, am_cpu_grain(each), max_range, &rows);
-    return AM_OK;
-  }
-  return over_planes(ctx, &in[0], &in[0], &out[0], max_plain, max_c16, &args);
+  if (in[0].dtype == AM_BF16) return max_rows(ctx, desc, &in[0], &out[0], out[1].data, max_range);
+  return max_planes(ctx, desc, &in[0], &out[0], out[1].data);
+}
+
+am_err am_cpu_max_pool2d_values(void *ctx, const am_pool2d_desc *desc, const am_view *in, am_view *out) {
+  int32_t *chosen = NULL;
+  if (in[0].dtype == AM_BF16) return max_rows(ctx, desc, &in[0], &out[0], NULL, value_range);
+  AM_TRY(am_cpu_scratch(ctx, AM_CPU_SCRATCH_STRIPS, am_cpu_count(&out[0]), sizeof *chosen, &chosen));
+  return max_planes(ctx, desc, &in[0], &out[0], chosen);
 }
 
 // Indices are values that dispatch cannot check.
