@@ -43,7 +43,7 @@ PEER_ROWS = {
     "decode": ((1.3, None), None),
 }
 
-FP32_ROWS = ("dcgan-1", "dcgan-64", "decode")  # ours has no other type for these
+FP32_ROWS = ("decode",)  # ours has no other type for these
 # Rows of ours alone: what is compared with the bar, and the bar.
 ALONE_ROWS = {
     "shard-read": ("images/s", 1e6),

@@ -28,15 +28,18 @@ static am_err open_log(const am_app *app, const am_session *s, const char *log_d
   return err;
 }
 
+static am_err check_type(const am_device *device, const char *precision, const char *what, const char *name) {
+  am_dtype compute;
+  const am_err err = am_compute_type(device, precision, &compute);
+  if (err) am_err_prefix("%s %s", what, name);
+  return err;
+}
+
 static am_err check_precision(const am_experiment *e, const am_device *device) {
-  for (int64_t i = 0; i < e->arm_count; i++) {
-    am_dtype compute;
-    am_err err = am_compute_type(device, e->arm[i].train.precision, &compute);
-    if (err) {
-      am_err_prefix("arm %s", e->arm[i].name);
-      return err;
-    }
-  }
+  for (int64_t i = 0; i < e->arm_count; i++)
+    AM_TRY(check_type(device, e->arm[i].train.precision, "arm", e->arm[i].name));
+  for (int64_t i = 0; i < e->generator_count; i++)
+    AM_TRY(check_type(device, e->generator[i].fit.precision, "generator", e->generator[i].name));
   return AM_OK;
 }
 

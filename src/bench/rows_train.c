@@ -128,7 +128,6 @@ static am_err begin_gan(train *t, int64_t batch, int64_t size) {
   const am_bench *b = t->bench;
   const char *const name[] = {"dcgan_p4_g", "dcgan_p4_d"};
   am_model_cfg cfg = {.size = size, .width = b->tiny ? TINY_WIDTH : 0};
-  AM_CHECK(b->precision == AM_F32, AM_ERR_UNSUPPORTED, "GANs compute in fp32 only");
   for (int i = 0; i < 2; i++) AM_TRY(am_model_new(name[i], &cfg, b->device, AM_BENCH_SEED, &t->model[i]));
   t->loss = "g_loss";
   t->gan = (am_gan_job){
@@ -137,7 +136,8 @@ static am_err begin_gan(train *t, int64_t batch, int64_t size) {
       .generator = t->model[0],
       .discriminator = t->model[1],
       .data = t->images.data,
-      .cfg = {.epochs = EPOCHS, .batch_size = batch, .slices = 1, .real_label_min = 1, .real_label_max = 1},
+      .cfg = {.epochs = EPOCHS, .batch_size = batch, .slices = 1, .real_label_min = 1, .real_label_max = 1,
+              .precision = b->precision == AM_BF16 ? "bf16" : "fp32"},
       .optimizer = {.kind = "adam", .lr = 2e-4, .beta1 = 0.5, .beta2 = 0.999, .eps = 1e-8},
       .seed = AM_BENCH_SEED,
       .label = "bench"};

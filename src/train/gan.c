@@ -29,6 +29,7 @@ typedef struct {
 
 typedef struct {
   const am_gan_job *job;                  // borrowed
+  am_dtype compute;                       // of the passes
   am_ddp *d_ddp, *g_ddp;                  // owned
   am_optim *d_optim, *g_optim;            // owned
   uint64_t real_seed, fake_seed, g_seed;  // dropout of the three passes through D
@@ -95,6 +96,7 @@ static am_err count_rows(gan *m, const am_step *at, am_tensor *logits, const flo
 static am_pass pass_of(const gan *m, const am_step *at, const gan_slice *s, uint64_t seed) {
   return (am_pass){.graph = s->graph,
                    .train = true,
+                   .compute = m->compute,
                    .update_stats = m->first_slice == 0 && s == m->slice,
                    .seed = seed,
                    .index = stream_of(at, s->first)};
@@ -326,6 +328,7 @@ static am_err gan_init(gan *m, const am_gan_job *job) {
              .g_seed = am_seed_derive(job->seed, "dropout/generator")};
   am_optim_cfg optim = am_optimizer_to_optim(&job->optimizer);
   AM_TRY(check_networks(job));
+  AM_TRY(am_compute_type(job->device, job->cfg.precision, &m->compute));
   AM_TRY(am_ddp_new(job->comm, job->discriminator->params, job->cfg.slices, &m->d_ddp));
   AM_TRY(am_ddp_new(job->comm, job->generator->params, job->cfg.slices, &m->g_ddp));
   AM_TRY(am_optim_new(optim, job->discriminator->params, &m->d_optim));
@@ -384,12 +387,12 @@ am_err am_gan_begin(const am_gan_job *job, am_training *out) {
 static am_err describe_identity(const am_gan_job *job, char **out) {
   return am_str_format(out,
                        "gan %s %s %" PRId64 "+%" PRId64 " elements seed %" PRIu64 " images %" PRId64
-                       " batch %" PRId64 " slices %" PRId64 " optimizer %s lr %.17g",
+                       " batch %" PRId64 " slices %" PRId64 " optimizer %s lr %.17g precision %s",
                        job->generator->def->name, job->discriminator->def->name,
                        am_params_trainable_elements(job->generator->params),
                        am_params_trainable_elements(job->discriminator->params), job->seed,
                        am_dataset_count(job->data), job->cfg.batch_size, job->cfg.slices, job->optimizer.kind,
-                       job->optimizer.lr);
+                       job->optimizer.lr, job->cfg.precision);
 }
 
 am_err am_fit_gan(const am_gan_job *job, am_history **history) {

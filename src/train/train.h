@@ -54,6 +54,7 @@
   F(fake_label_min, 0, 0, 2, "", "discriminator target of generated images: uniform from here ...") \
   F(fake_label_max, 0, 0, 2, "", "... to here")                                                   \
   F(label_flip, 0, 0, 1, "", "share of discriminator targets that are swapped")                   \
+  C(precision, "fp32", "fp32|bf16", "type between convolutions while it is fitted; samples are drawn in fp32") \
   I(checkpoint_sec, 300, 0, 1000000, "s", "time between checkpoints; changes no result")
 typedef struct { AM_STRUCT(AM_OPTIMIZER_FIELDS) } am_optimizer_cfg;
 typedef struct { AM_STRUCT(AM_TRAIN_FIELDS) } am_train_cfg;

@@ -1,5 +1,6 @@
 """Makes dcgan.safetensors: four updates of a DCGAN in the order of PyTorch's example (D on real images, D on detached
-fakes, D's step, G's step through the updated D; Adam 2e-4, betas 0.5 and 0.999), computed in f64. Needs torch, numpy,
+fakes, D's step, G's step through the updated D; Adam 2e-4, betas 0.5 and 0.999), computed in f64, and for `many.`
+beside it (`<name>.bf16`) what PyTorch makes of it under autocast to bf16. Needs torch, numpy,
 safetensors; torch 2.15 made the stored file. Prefix `one.`: batch 1, as paper P4 trains; `many.`: batch 4.
 
     python3 tests/golden/make_dcgan.py
@@ -17,6 +18,14 @@ LATENT_SIZE, WIDTH, SIZE, STEPS = 10, 16, 64, 4
 
 
 def run(batch, dtype):
+    """dtype bfloat16: the parameters are f32, and autocast computes."""
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16)
+    dtype = torch.float32 if dtype == torch.bfloat16 else dtype
+
+    def play(network, x):
+        with autocast:
+            return network(x).to(dtype)
+
     g, d = dcgan_generator(LATENT_SIZE, WIDTH, SIZE), dcgan_discriminator(0.02, 0.0, WIDTH, SIZE)
     for network in (g, d):
         with torch.no_grad():
@@ -29,11 +38,11 @@ def run(batch, dtype):
         real = torch.from_numpy(noise(IMAGES + step, batch * 3 * SIZE * SIZE).reshape(batch, 3, SIZE, SIZE)).to(dtype)
         z = torch.from_numpy(noise(LATENT + step, batch * LATENT_SIZE).reshape(batch, LATENT_SIZE, 1, 1)).to(dtype)
         d.zero_grad()
-        on_real = d(real).reshape(-1)
+        on_real = play(d, real).reshape(-1)
         loss_real = bce(on_real, torch.ones_like(on_real))
         loss_real.backward()
-        fake = g(z)
-        on_fake = d(fake.detach()).reshape(-1)
+        fake = play(g, z)
+        on_fake = play(d, fake.detach()).reshape(-1)
         loss_fake = bce(on_fake, torch.zeros_like(on_fake))
         loss_fake.backward()
         if step == 0:
@@ -41,7 +50,7 @@ def run(batch, dtype):
             out["fake"] = project([fake])
         optimizers[0].step()
         g.zero_grad()
-        judged = d(fake).reshape(-1)
+        judged = play(d, fake).reshape(-1)
         loss_g = bce(judged, torch.ones_like(judged))
         loss_g.backward()
         if step == 0:
@@ -63,4 +72,7 @@ if __name__ == "__main__":
         print(prefix)
         stored = with_errors(run(batch, torch.float64), run(batch, torch.float32))
         tensors.update({f"{prefix}.{name}": value for name, value in stored.items()})
+        if prefix == "many":
+            half = run(batch, torch.bfloat16)
+            tensors.update({f"{prefix}.{name}.bf16": value.double().contiguous() for name, value in half.items()})
     save_file(tensors, Path(__file__).with_name("dcgan.safetensors"))

@@ -196,58 +196,17 @@ static void preact_resnet18(void **state) {
 
 // ---- bf16 ----
 
-// Root mean square of a - b: of projections relative to their rows' norms, of others to the largest value, by `exact`.
-static double distance(const double *a, const double *b, const am_st_entry *e, const double *exact) {
-  const bool projections = e->shape.ndim == 2 && e->shape.dim[1] == GOLDEN_COLUMNS;
-  const int64_t count = am_shape_count(e->shape);
-  double largest = 0, sum = 0;
-  for (int64_t i = 0; i < count; i++) largest = fmax(largest, fabs(exact[i]));
-  for (int64_t i = 0; i < count; i++) {
-    const double d = (a[i] - b[i]) / (projections ? exact[i - i % GOLDEN_COLUMNS] : largest);
-    sum += d * d;
-  }
-  return sqrt(sum / (double)count);
-}
-
-static double *doubles_of(const am_st_entry *e) {
-  assert_true(e && e->dtype == AM_ST_F64);
-  double *host = malloc(e->bytes);
-  assert_non_null(host);
-  memcpy(host, e->data, e->bytes);
-  return host;
-}
-
-// Half a unit of bf16 is 2^-9 of a number, but a ReLU that falls on the other side is worth a whole one, so behind
-// eighteen layers a gradient is off by a tenth and more, and no bound on that tells right from wrong. What does: PyTorch
-// under autocast starts from the same numbers and rounds (nearly) the same ones, so
-// - ours is about as far from the exact result as PyTorch's is: to 1.5 of it, since what lies between the convolutions
-//   is rounded in other places, and on from there each goes its own way;
-// - not much nearer: it is bf16 that was computed in;
-// - and it strays from PyTorch's less than two ways that round independently would, which is sqrt(2).
-static void follows_autocast(const am_safetensors *st, const char *name, const double *got) {
-  char half_name[64];
-  snprintf(half_name, sizeof half_name, "%s.bf16", name);
-  const am_st_entry *e = am_safetensors_find(st, name);
-  double *exact = doubles_of(e), *half = doubles_of(am_safetensors_find(st, half_name));
-  const double theirs = distance(half, exact, e, exact), ours = distance(got, exact, e, exact) / theirs,
-               between = distance(got, half, e, exact) / theirs;
-  printf("# %s: autocast is off by %.1e, ours by %.2f of that, and from autocast by %.2f\n", name, theirs, ours, between);
-  assert_true(ours < 1.5 && ours > 0.5 && between < 1.25);
-  free(exact);
-  free(half);
-}
-
 static void trains_as_autocast(const recipe *r) {
   network net;
   if (!open_network(r, "bf16", &net)) am_skip("%s", am_err_last()->message);
   outcome out = train(&net);
-  follows_autocast(net.golden, "logits", out.logits);
-  follows_autocast(net.golden, "grad", out.grad);
-  follows_autocast(net.golden, "stats_first", out.stats_first);
-  follows_autocast(net.golden, "loss", out.loss);
-  follows_autocast(net.golden, "update", out.update);
-  follows_autocast(net.golden, "stats_last", out.stats_last);
-  follows_autocast(net.golden, "logits_eval", out.logits_eval);
+  golden_follows_autocast(net.golden, "logits", out.logits);
+  golden_follows_autocast(net.golden, "grad", out.grad);
+  golden_follows_autocast(net.golden, "stats_first", out.stats_first);
+  golden_follows_autocast(net.golden, "loss", out.loss);
+  golden_follows_autocast(net.golden, "update", out.update);
+  golden_follows_autocast(net.golden, "stats_last", out.stats_last);
+  golden_follows_autocast(net.golden, "logits_eval", out.logits_eval);
   outcome_fini(&out);
   close_network(&net);
 }

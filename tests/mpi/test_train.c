@@ -83,6 +83,12 @@ AM_MPI_TEST(gan_has_the_same_bits_on_any_ranks) {
   check_gan((tiny_options){.slices = 4, .epochs = 2});
 }
 
+AM_MPI_TEST(so_has_the_gan_in_bf16) {
+  if (!has_bf16()) am_mpi_skip("%s", am_err_last()->message);
+  check_gan((tiny_options){.slices = 1, .epochs = 2, .bf16 = true});
+  check_gan((tiny_options){.slices = 3, .epochs = 2, .bf16 = true});
+}
+
 static void check_differ(tiny_options a, tiny_options b) {
   am_comm *self = alone();
   am_dataset *data = tiny_data(am_test_dir());
@@ -264,6 +270,7 @@ int main(int argc, char **argv) {
       am_mpi_test(classifier_has_the_same_bits_on_any_ranks),
       am_mpi_test(so_it_has_with_every_option),
       am_mpi_test(gan_has_the_same_bits_on_any_ranks),
+      am_mpi_test(so_has_the_gan_in_bf16),
       am_mpi_test(slices_matter),
       am_mpi_test(precision_matters),
       am_mpi_test(so_it_has_in_bf16),

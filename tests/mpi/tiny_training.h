@@ -208,6 +208,7 @@ static inline am_gan_job tiny_gan_job(am_comm *comm, am_device *dev, am_model *g
   job.cfg.real_label_min = 0.8;
   job.cfg.fake_label_max = 0.2;
   job.cfg.label_flip = 0.05;
+  if (o.bf16) job.cfg.precision = "bf16";
   return job;
 }
 

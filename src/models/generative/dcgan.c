@@ -7,7 +7,8 @@
 //                  all but the last, BatchNorm before it except in the first; with `dropout` a
 //                  Dropout follows each LeakyReLU, which shifts the indices in the names
 //
-// The discriminator returns logits: the sigmoid belongs to the loss. A network for 64 px has four
+// The discriminator returns logits: the sigmoid belongs to the loss. Images and logits are in the parameters' type whatever
+// the convolutions compute in. A network for 64 px has four
 // doublings; 16, 32, 128 and 256 px have two, three, five and six. P2 gives no LeakyReLU slope for its GAN;
 // both papers' 0.02 is kept (the usual value is 0.2).
 #include <stdio.h>
@@ -92,6 +93,7 @@ static am_err generator_forward(am_model *base, am_pass *pass, am_tensor *z, am_
     AM_TRY(am_pass_forget(pass, mark, x));
   }
   AM_TRY(am_conv_forward(&m->conv[m->layer_count - 1], pass, x, &x));
+  AM_TRY(am_cast(pass->graph, x, z->dtype, &x));
   return am_tanh(pass->graph, x, y);
 }
 
@@ -127,8 +129,8 @@ static am_err discriminator_forward(am_model *base, am_pass *pass, am_tensor *x,
     AM_TRY(am_dropout(pass, x, base->cfg.dropout, &x));
   }
   AM_TRY(am_conv_forward(&m->conv[m->layer_count - 1], pass, x, &x));
-  AM_TRY(am_reshape(pass->graph, x, AM_SHAPE(n), y));
-  return AM_OK;
+  AM_TRY(am_reshape(pass->graph, x, AM_SHAPE(n), &x));
+  return am_cast(pass->graph, x, m->conv[0].weight->value->dtype, y);
 }
 
 // ---- the family --------------------------------------------------------------------------------
