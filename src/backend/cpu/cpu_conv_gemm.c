@@ -336,7 +336,7 @@ static am_err output_from_columns(am_cpu *cpu, const work *k, const float *w, co
 static am_err columns_as_rows(am_cpu *cpu, const operands *m, int64_t rows, const float *from, int64_t stride,
                               am_cpu_scratch_slot slot, float **out) {
   AM_TRY(am_cpu_scratch(cpu, slot, m->columns * rows, sizeof(float), out));
-  if (from) am_cpu_transpose(rows, m->columns, from, stride, *out, rows);
+  if (from) am_cpu_transpose_all(cpu, rows, m->columns, from, stride, *out, rows);
   return AM_OK;
 }
 
@@ -356,7 +356,7 @@ static am_err columns_from_output(am_cpu *cpu, const work *k, const float *w, co
     AM_TRY(columns_as_rows(cpu, m, co, m->out, m->out_stride, AM_CPU_SCRATCH_OUTPUT_ROWS, &out_rows));
     AM_TRY(product('N', 'N', columns, k->depth, co, out_rows, w, col_rows));
   }
-  am_cpu_transpose(columns, k->depth, col_rows, k->depth, m->col, m->col_stride);
+  am_cpu_transpose_all(cpu, columns, k->depth, col_rows, k->depth, m->col, m->col_stride);
   return AM_OK;
 }
 

@@ -149,6 +149,9 @@ void am_cpu_conv_plans_free(am_cpu *cpu);
 // dst[c*dst_stride + r] = src[r*src_stride + c] for a matrix of elements of 4 bytes.
 void am_cpu_transpose(int64_t rows, int64_t cols, const void *src, int64_t src_stride, void *dst,
                       int64_t dst_stride);
+// The same by all threads.
+void am_cpu_transpose_all(const am_cpu *cpu, int64_t rows, int64_t cols, const void *src, int64_t src_stride, void *dst,
+                          int64_t dst_stride);
 // Plain (n, c, spatial) to C16 and back, elements of 4 bytes; c a multiple of 16.
 void am_cpu_block_c16(const am_cpu *cpu, am_cpu_image im, const void *plain, void *blocked);
 void am_cpu_unblock_c16(const am_cpu *cpu, am_cpu_image im, const void *blocked, void *plain);

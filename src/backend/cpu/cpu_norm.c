@@ -142,7 +142,7 @@ static am_err normalise(am_cpu *cpu, const am_norm_desc *desc, const am_view *in
   k.residual = residual ? residual->data : NULL;
   k.mean = out[1].data;
   k.inv_std = out[2].data;
-  am_cpu_for(cpu, k.im.blocks, am_cpu_grain(k.im.n * k.im.spatial * k.im.lanes), norm_range, &k);
+  am_cpu_for(cpu, k.im.blocks, am_cpu_norm_grain(&k.im), norm_range, &k);
   return AM_OK;
 }
 

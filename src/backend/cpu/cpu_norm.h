@@ -43,6 +43,12 @@ static inline int64_t am_cpu_run_at(const am_cpu_image *im, int64_t i, int64_t b
   return (i * im->blocks + b) * im->spatial * im->lanes;
 }
 
+// The grain for blocks of channels: however short, a block costs as much as some hundred elements (sums in double, a root).
+enum { AM_CPU_NORM_LEAST = 256 };
+static inline int64_t am_cpu_norm_grain(const am_cpu_image *im) {
+  return am_cpu_grain(am_max_i64(AM_CPU_NORM_LEAST, im->n * im->spatial * im->lanes));
+}
+
 // The constants of the channels of block b, one per lane.
 static inline void am_cpu_spread(const am_cpu_image *im, const float *per_channel, int64_t b,
                                  float lane[AM_CPU_LANES]) {

@@ -142,7 +142,7 @@ static void grad_range(const void *arg, int64_t begin, int64_t end) {
 // ---- the ops ----
 
 static void run(const am_cpu *cpu, const grad_args *k) {
-  am_cpu_for(cpu, k->im.blocks, am_cpu_grain(k->im.n * k->im.spatial * k->im.lanes), grad_range, k);
+  am_cpu_for(cpu, k->im.blocks, am_cpu_norm_grain(&k->im), grad_range, k);
 }
 
 am_err am_cpu_batch_norm_grad(void *ctx, const am_norm_desc *desc, const am_view *in, am_view *out) {

@@ -43,6 +43,28 @@ void am_cpu_transpose(int64_t rows, int64_t cols, const void *from, int64_t src_
 // ---- C16: every block of 16 channels is the transposition of its plain rows ----
 
 typedef struct {
+  int64_t rows, cols, src_stride, dst_stride;
+  const word *src;
+  word *dst;
+} transpose_args;
+
+// Lines of the longer side, AM_CPU_LANES at a time.
+static void transpose_range(const void *arg, int64_t begin, int64_t end) {
+  const transpose_args *k = arg;
+  const bool by_column = k->cols >= k->rows;
+  const int64_t first = begin * AM_CPU_LANES, count = am_min_i64(end * AM_CPU_LANES, am_max_i64(k->rows, k->cols)) - first;
+  if (by_column) am_cpu_transpose(k->rows, count, k->src + first, k->src_stride, k->dst + first * k->dst_stride, k->dst_stride);
+  else am_cpu_transpose(count, k->cols, k->src + first * k->src_stride, k->src_stride, k->dst + first, k->dst_stride);
+}
+
+void am_cpu_transpose_all(const am_cpu *cpu, int64_t rows, int64_t cols, const void *src, int64_t src_stride, void *dst,
+                          int64_t dst_stride) {
+  const transpose_args k = {rows, cols, src_stride, dst_stride, src, dst};
+  const int64_t lines = am_ceil_div(am_max_i64(rows, cols), AM_CPU_LANES);
+  am_cpu_for(cpu, lines, am_cpu_grain(AM_CPU_LANES * am_min_i64(rows, cols)), transpose_range, &k);
+}
+
+typedef struct {
   int64_t spatial;
   const word *src;
   word *dst;

@@ -16,7 +16,7 @@
 #define LANES AM_CPU_LANES
 #define STORE(p) (*(am_cpu_lanes *)(p))
 
-enum { LARGE = 1 << 20, CHUNK = 512, AHEAD = 64, W_ROWS = 8, COUNT_STEP = 8 };
+enum { LARGE = 1 << 20, CHUNK = 2048, AHEAD = 64, W_ROWS = 8, COUNT_STEP = 8 };
 
 static bool fits(const am_cpu *cpu, int64_t rows, int64_t depth) {
   return cpu->avx512 && depth % LANES == 0 && rows * depth >= LARGE;
