@@ -1,27 +1,8 @@
 #include "base/rng.h"
 
-#include <math.h>
+#include "base/philox.h"
 
-void am_philox(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]) {
-  uint32_t k0 = key[0], k1 = key[1];
-  uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
-  for (int round = 0; round < 10; round++) {
-    uint64_t p0 = (uint64_t)0xD2511F53u * c0;
-    uint64_t p1 = (uint64_t)0xCD9E8D57u * c2;
-    uint32_t n0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-    uint32_t n2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-    c1 = (uint32_t)p1;
-    c3 = (uint32_t)p0;
-    c0 = n0;
-    c2 = n2;
-    k0 += 0x9E3779B9u;  // Weyl constants of the paper
-    k1 += 0xBB67AE85u;
-  }
-  out[0] = c0;
-  out[1] = c1;
-  out[2] = c2;
-  out[3] = c3;
-}
+void am_philox(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]) { am_philox_block(key, counter, out); }
 
 am_rng am_rng_at(uint64_t seed, am_rng_purpose purpose, uint64_t index) {
   return (am_rng){.key = {(uint32_t)seed, (uint32_t)(seed >> 32)},
@@ -43,7 +24,7 @@ uint64_t am_rng_u64(am_rng *rng) {
   return low | (uint64_t)am_rng_u32(rng) << 32;
 }
 
-double am_rng_uniform(am_rng *rng) { return (double)(am_rng_u64(rng) >> 11) * 0x1p-53; }
+double am_rng_uniform(am_rng *rng) { return am_philox_uniform(am_rng_u64(rng)); }
 
 double am_rng_range(am_rng *rng, double lo, double hi) {
   return lo + (hi - lo) * am_rng_uniform(rng);
@@ -65,12 +46,12 @@ double am_rng_normal(am_rng *rng) {
     rng->has_spare = 0;
     return rng->spare_normal;
   }
-  double u = 1.0 - am_rng_uniform(rng);  // (0, 1]
-  double angle = 6.283185307179586 * am_rng_uniform(rng);
-  double radius = sqrt(-2.0 * log(u));
-  rng->spare_normal = radius * sin(angle);
+  double pair[2];
+  const double first = am_rng_uniform(rng);
+  am_philox_normals(first, am_rng_uniform(rng), pair);
+  rng->spare_normal = pair[1];
   rng->has_spare = 1;
-  return radius * cos(angle);
+  return pair[0];
 }
 
 void am_rng_permutation(am_rng *rng, int64_t *order, int64_t n) {
