@@ -26,6 +26,18 @@ PYTHON ?= $(or $(call has_figures,python3),$(call has_figures,/usr/bin/python3),
 MPIRUN := OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none \
   mpirun --oversubscribe --bind-to none
 
+# The GPU's part is a shared object of its own, built where nvcc, cuDNN 9, cuBLASLt and NCCL are. Other places:
+# make NVCC=/path/to/nvcc CUDA_INCLUDE=... CUDA_LIB=... (several folders each, apart from the toolkit's own).
+NVCC ?= $(shell command -v nvcc 2>/dev/null)
+CUDA_HOME := $(if $(NVCC),$(abspath $(dir $(realpath $(NVCC)))/..))
+CUDA_INCLUDE_ALL := $(CUDA_INCLUDE) $(if $(CUDA_HOME),$(CUDA_HOME)/include)
+CUDA_LIB_ALL := $(CUDA_LIB) $(if $(CUDA_HOME),$(CUDA_HOME)/lib64)
+has_cuda_header = $(firstword $(wildcard $(addsuffix /$(1),$(CUDA_INCLUDE_ALL))))
+CUDA_HOST_CXX ?= $(shell command -v g++ 2>/dev/null)
+CUDA_MISSING := $(strip $(if $(NVCC),$(foreach h,cuda_runtime.h cublasLt.h cudnn.h nccl.h,$(if $(call has_cuda_header,$(h)),,$(h))),nvcc) \
+  $(if $(CUDA_HOST_CXX),,g++))
+HAVE_CUDA := $(if $(SAN)$(CUDA_MISSING),,1)
+
 # ---- flags ----
 ifeq ($(origin CC),default)
 CC := gcc
@@ -41,10 +53,18 @@ CFLAGS := -std=c11 $(OPT) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contr
 ifeq ($(CC),gcc)
 CFLAGS += -Wno-format-truncation
 endif
-LDFLAGS := -fopenmp $(if $(SAN),-fsanitize=$(SAN))
+# Plug-ins take the program's own functions from the program.
+LDFLAGS := -fopenmp -rdynamic $(if $(SAN),-fsanitize=$(SAN))
 
 # ---- sources ----
-SRC := $(sort $(wildcard src/*/*.c src/*/*/*.c))
+# Host logic of the GPU's part that needs none of its headers is tested without them, and so are its kernels, as loops.
+CUDA_HOST := src/backend/cuda/plan_cache.c
+CUDA_PLAIN := $(addprefix src/backend/cuda/,convert.c eltwise.c move.c norm.c pool.c reduce.c walks.c)
+CUDA_SRC := $(sort $(wildcard src/backend/cuda/*.c))
+CUDA_KERNELS := $(sort $(wildcard src/backend/cuda/kernels/*.cu))
+CUDA_OBJ := $(CUDA_SRC:src/%.c=$(B)/%.o) $(CUDA_KERNELS:src/%.cu=$(B)/%.cu.o)
+PLUGINS := $(if $(HAVE_CUDA),$(B)/backends/cuda.so)
+SRC := $(filter-out $(filter-out $(CUDA_HOST),$(CUDA_SRC)),$(sort $(wildcard src/*/*.c src/*/*/*.c)))
 LIB_OBJ := $(patsubst src/%.c,$(B)/%.o,$(filter-out src/app/main.c,$(SRC)))
 # A test program is a file with a main; files without one beside it are shared between programs.
 TEST_SRC := $(shell grep -l '^int main' $(wildcard $(addprefix tests/,unit/*.c ops/*.c golden/*.c fault/*.c mpi/*.c)) /dev/null)
@@ -76,6 +96,31 @@ $(B)/libaugmint.a: $(LIB_OBJ)
 $(B)/augmint: $(B)/app/main.o $(B)/libaugmint.a
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(LIB_LIBS)
 
+# Real machine code for each generation, and what newer drivers compile for newer cards.
+ifdef HAVE_CUDA
+CUDA_KNOWN := $(shell $(NVCC) --list-gpu-code)
+CUDA_ARCH ?= $(foreach a,80 90 100,$(if $(filter sm_$(a),$(CUDA_KNOWN)),$(a)))
+endif
+NVCC_FLAGS = -std=c++17 -O3 -lineinfo -ccbin $(CUDA_HOST_CXX) -Isrc -Xcompiler -fPIC,-Wall,-Wextra -Werror all-warnings \
+  $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a)$(comma)code=sm_$(a)) \
+  -gencode arch=compute_$(lastword $(CUDA_ARCH))$(comma)code=compute_$(lastword $(CUDA_ARCH))
+$(B)/%.cu.o: src/%.cu $(B)/flags.stamp
+	@mkdir -p $(@D)
+	$(Q)$(NVCC) $(NVCC_FLAGS) -MMD -MP -c $< -o $@
+$(CUDA_SRC:src/%.c=$(B)/%.o): CPPFLAGS += $(addprefix -isystem ,$(CUDA_INCLUDE_ALL)) -fPIC
+$(B)/backends/cuda.so: $(CUDA_OBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared $^ -o $@ $(foreach d,$(CUDA_LIB_ALL),-L$(d) -Wl,-rpath,$(d)) -lcudart -lcublasLt -lcudnn -lnccl
+
+# The same kernels as loops for this processor: tests/on_host/cuda_on_host.c.
+ON_HOST := $(B)/tests/on_host/cuda.so
+$(B)/on_host/%.o: % $(B)/flags.stamp
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -DAM_CUDA_ON_HOST -fPIC -MMD -MP -x c -c $< -o $@
+$(ON_HOST): $(patsubst %,$(B)/on_host/%.o,$(CUDA_PLAIN) $(CUDA_KERNELS) tests/on_host/cuda_on_host.c)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -shared $^ -o $@ -lm
+
 $(B)/tests/%.o: tests/%.c $(B)/flags.stamp
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -MMD -MP -c $< -o $@
@@ -97,7 +142,7 @@ $(FUZZ:%=$(B)/fuzz/%): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libaugmint.a
 .PHONY: all quickstart check check-slurm tests lint fuzz bench info help clean FORCE
 FORCE:
 
-all: $(B)/augmint                   ## build the program
+all: $(B)/augmint $(PLUGINS)        ## build the program, and the GPU's part where that can be built
 
 quickstart:                         ## install what is missing, build, run a small experiment, write its report
 	$(Q).ci/install figures
@@ -119,7 +164,7 @@ check-slurm: all                    ## sweeps on a real Slurm, started for the t
 	$(Q)if ((EUID == 0)); then .ci/install slurm; fi
 	$(Q)AM_TEST_TIMEOUT=1800 tests/run.sh $(B) tests/slurm/$(ONLY)
 
-tests: $(TESTS)                     ## build the test programs
+tests: $(TESTS) $(ON_HOST)          ## build the test programs
 
 lint:                               ## layering, forbidden calls, headers that compile alone
 	$(Q)python3 tests/lint/lint.py
@@ -139,6 +184,7 @@ info:                               ## what was found on this machine
 	@for p in $(PKGS); do echo "$$p  $$(pkg-config --modversion $$p 2>/dev/null || echo 'not found')"; done | column -t
 	@echo "oneDNN    $$(ls /usr/include/dnnl_version.h /usr/include/oneapi/dnnl/dnnl_version.h 2>/dev/null | head -n 1 || true)"
 	@echo "python    $(PYTHON)"
+	@echo "cuda      $(if $(HAVE_CUDA),$(B)/backends/cuda.so by $(NVCC) for sm_$(subst $() $(),$(comma) sm_,$(CUDA_ARCH)),not built: $(if $(SAN),not under sanitizers,no $(CUDA_MISSING)))"
 
 help:                               ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | column -t -s $$'\t'

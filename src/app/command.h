@@ -35,7 +35,7 @@ typedef struct {
   const char *results_dir;   // --results: everything that is written goes below
   const char *data_dir;      // --data, AUGMINT_DATA: a manifest's files are in DIR/<manifest>/
   const char *manifest_dir;  // --manifests
-  const char *device_kind;   // --device: auto, cpu, ref, guard
+  const char *device_kind;   // --device: auto, cpu, cuda, ref, guard
   int64_t threads;           // --threads; 0: what the experiment says, else 1
   FILE *out;                 // standard output on rank 0, nowhere on the others
   int argc;                  // after am_command_begin: the positional words

@@ -1,4 +1,4 @@
-// doctor --gpu: drivers, devices, and which rank sees which. Nothing computes on them yet, and it says so.
+// doctor --gpu: drivers, devices, which rank sees which, and what the cuda backend says of itself.
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "tensor/backend.h"
 
 enum { WORDS = 128 };
 
@@ -75,6 +76,22 @@ static void check_binding(am_doctor *d, const report *all) {
   }
 }
 
+// What the cuda backend says of itself, on this rank.
+static void check_backend(am_doctor *d) {
+  static const char advice[] = "compute on the processor (--device cpu) and ask for no GPUs (gpus_per_node: 0)";
+  am_device *dev = NULL;
+  int ops = 0;
+  if (am_device_open(&(am_device_cfg){.kind = "cuda"}, &dev)) {
+    am_doctor_warn(d, "GPU", advice, "no experiment runs on a GPU yet: %s", am_err_last()->message);
+  } else {
+    for (int op = 0; op < AM_OP_COUNT; op++) ops += am_device_check_type(dev, (am_op)op, AM_F32) == AM_OK;
+    am_doctor_warn(d, "GPU", advice, "no experiment runs on a GPU yet: %s computes %d of %d ops", am_device_describe(dev), ops,
+                   (int)AM_OP_COUNT);
+  }
+  am_err_clear();
+  am_device_close(dev);
+}
+
 am_err am_doctor_gpu(am_doctor *d) {
   am_err err = AM_OK;
   am_comm *world = d->app->world;
@@ -91,9 +108,7 @@ am_err am_doctor_gpu(am_doctor *d) {
     any |= all[r].devices > 0;
   }
   check_binding(d, all);
-  if (any || d->asked)
-    am_doctor_warn(d, "GPU", "compute on the processor (--device cpu) and ask for no GPUs (gpus_per_node: 0)",
-                   "augmint has no GPU backend yet: devices stay idle");
+  if (any || d->asked) check_backend(d);
 done:
   free(all);
   return err;

@@ -3,6 +3,7 @@
 
 #include "backend/cpu/cpu.h"
 #include "backend/guard/guard.h"
+#include "backend/plugin.h"
 #include "backend/ref/ref.h"
 
 static const am_backend *const backends[] = {&am_backend_cpu, &am_backend_ref, &am_backend_guard, NULL};
@@ -15,3 +16,7 @@ const am_backend *am_backend_find(const char *name) {
   }
   return NULL;
 }
+
+bool am_backend_is_plugin(const char *name) { return strcmp(name, "cuda") == 0; }
+
+am_err am_backend_load(const char *name, const am_backend **out) { return am_plugin_load(name, out); }

@@ -41,15 +41,10 @@ am_err am_compute_type(const am_device *dev, const char *precision, am_dtype *ou
   const bool bf16 = strcmp(precision, "bf16") == 0;
   AM_CHECK(bf16 || strcmp(precision, "fp32") == 0, AM_ERR_CONFIG, "precision is \"%s\", expected fp32 or bf16",
            precision);
-  if (bf16) {
-    am_err err = am_device_check_type(dev, AM_OP_conv2d, AM_BF16);
-    if (err) {
-      am_err_prefix("precision bf16");
-      return err;
-    }
-  }
   *out = bf16 ? AM_BF16 : AM_F32;
-  return AM_OK;
+  const am_err err = am_device_check_type(dev, AM_OP_conv2d, *out);
+  if (err) am_err_prefix("precision %s", precision);
+  return err;
 }
 
 // What a convolution reads.

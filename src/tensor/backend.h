@@ -207,6 +207,9 @@ typedef struct am_backend {
 // The built backends, NULL-terminated, and the one of this name (NULL when unknown).
 const am_backend *const *am_backend_all(void);
 const am_backend *am_backend_find(const char *name);
+// Whether a backend of this name comes as a shared object (backend/plugin.h), and that one. Errors: am_plugin_load's.
+bool am_backend_is_plugin(const char *name);
+AM_MUST_USE am_err am_backend_load(const char *name, const am_backend **out);
 
 // Calls the slot of an op. Errors: the op's; AM_ERR_UNSUPPORTED when the backend has none.
 AM_MUST_USE am_err am_backend_call(const am_backend *backend, void *ctx, am_op op, const void *desc,

@@ -7,25 +7,13 @@
 #include "base/str.h"
 #include "tensor/device_internal.h"
 
-// Devices this program knows of and this build does not have.
-static const struct {
-  const char *name, *how;
-} not_built[] = {
-  {"cuda", "needs a build with the CUDA toolkit, cuDNN and NCCL, and a machine with an NVIDIA GPU"},
-};
-
 static am_err unknown_kind(const char *kind) {
   am_err err = AM_OK;
   am_str built = {0};
   for (const am_backend *const *b = am_backend_all(); *b; b++) {
     AM_GO(done, am_str_printf(&built, "%s%s", built.length ? ", " : "", (*b)->name));
   }
-  for (int i = 0; i < (int)(sizeof not_built / sizeof not_built[0]); i++) {
-    AM_CHECK_GO(done, strcmp(kind, not_built[i].name) != 0, AM_ERR_CONFIG,
-                "device \"%s\" is not in this build: it %s; built devices: %s", kind, not_built[i].how,
-                am_str_get(&built));
-  }
-  err = AM_FAIL(AM_ERR_CONFIG, "there is no device \"%s\"; built devices: %s (a guard takes the name of the "
+  err = AM_FAIL(AM_ERR_CONFIG, "there is no device \"%s\"; built devices: %s, and cuda (a guard takes the name of the "
                 "device it checks, as in \"guard:ref\")", kind, am_str_get(&built));
 done:
   am_str_fini(&built);
@@ -36,15 +24,12 @@ done:
 static am_err find_backend(const char *kind, const am_backend **out) {
   char name[AM_DEVICE_KIND_TEXT];
   size_t length = strcspn(kind, ":");
-  const am_backend *backend = NULL;
-  if (length < sizeof name && strlen(kind) < AM_DEVICE_KIND_TEXT) {
-    memcpy(name, kind, length);
-    name[length] = '\0';
-    backend = am_backend_find(name);
-  }
-  if (!backend) return unknown_kind(kind);
-  *out = backend;
-  return AM_OK;
+  if (length >= sizeof name || strlen(kind) >= AM_DEVICE_KIND_TEXT) return unknown_kind(kind);
+  memcpy(name, kind, length);
+  name[length] = '\0';
+  if (am_backend_is_plugin(name)) return am_backend_load(name, out);
+  *out = am_backend_find(name);
+  return *out ? AM_OK : unknown_kind(kind);
 }
 
 am_err am_device_open(const am_device_cfg *cfg, am_device **out) {

@@ -1,0 +1,179 @@
+// Context, memory and op table of the cuda backend.
+#include <stdio.h>
+#include <string.h>
+
+#include "backend/cuda/cuda_context.h"
+#include "backend/plugin.h"
+#include "base/mem.h"
+
+am_err am_cuda_fail(const char *call, cudaError_t status) {
+  (void)cudaGetLastError();  // the next call shall not report this one again
+  const am_err code = status == cudaErrorMemoryAllocation ? AM_ERR_NOMEM : AM_ERR_DEVICE;
+  return AM_FAIL(code, "CUDA: %s gave %s (%s)", call, cudaGetErrorName(status), cudaGetErrorString(status));
+}
+
+// ---- which card ----
+
+// What stands against using any card: said in the words of whoever has to change it.
+static am_err count_cards(int *count) {
+  int driver = 0, runtime = 0;
+  const cudaError_t status = cudaGetDeviceCount(count);
+  if (status == cudaSuccess && *count > 0) return AM_OK;
+  (void)cudaGetLastError();
+  (void)cudaDriverGetVersion(&driver);
+  (void)cudaRuntimeGetVersion(&runtime);
+  AM_CHECK(driver > 0, AM_ERR_UNSUPPORTED,
+           "device cuda: no NVIDIA driver on this machine (libcuda.so.1); a container needs --nv or --gpus");
+  AM_CHECK(status != cudaErrorInsufficientDriver, AM_ERR_UNSUPPORTED,
+           "device cuda: the driver knows CUDA %d.%d, this build needs %d.%d or a newer driver of the same generation",
+           driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+  const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+  AM_CHECK(status == cudaErrorNoDevice || status == cudaSuccess, AM_ERR_UNSUPPORTED, "device cuda: %s",
+           cudaGetErrorString(status));
+  return AM_FAIL(AM_ERR_UNSUPPORTED, "device cuda: the driver shows no card (CUDA_VISIBLE_DEVICES is %s); a job asks Slurm "
+                 "for one with --gres=gpu:1", visible ? visible : "not set");
+}
+
+// Kernels are built for these and newer ones.
+enum { LEAST_MAJOR = 8 };
+
+static am_err choose_card(am_cuda *g, int index) {
+  int count = 0;
+  AM_TRY(count_cards(&count));
+  AM_CHECK(index >= 0 && index < count, AM_ERR_CONFIG, "device cuda: card %d of %d, expected 0 to %d", index, count, count - 1);
+  g->index = index;
+  AM_TRY_CUDA(cudaSetDevice(index));
+  AM_TRY_CUDA(cudaDeviceGetAttribute(&g->major, cudaDevAttrComputeCapabilityMajor, index));
+  AM_TRY_CUDA(cudaDeviceGetAttribute(&g->minor, cudaDevAttrComputeCapabilityMinor, index));
+  AM_CHECK(g->major >= LEAST_MAJOR, AM_ERR_UNSUPPORTED, "device cuda: card %d has compute capability %d.%d, at least %d.0 is needed",
+           index, g->major, g->minor, LEAST_MAJOR);
+  return AM_OK;
+}
+
+// ---- context ----
+
+static void cuda_close(void *ctx) {
+  am_cuda *g = ctx;
+  if (!g) return;
+  if (g->stream) (void)cudaStreamSynchronize(g->stream);
+  am_plan_cache_clear(&g->products);
+  if (g->lt) (void)cublasLtDestroy(g->lt);
+  if (g->workspace) (void)cudaFree(g->workspace);
+  if (g->pool) (void)cudaMemPoolDestroy(g->pool);
+  if (g->stream) (void)cudaStreamDestroy(g->stream);
+  free(g);
+}
+
+// Freed memory stays with the process: asking the driver for it again costs more than any kernel.
+static am_err open_pool(am_cuda *g) {
+  const struct cudaMemPoolProps props = {.allocType = cudaMemAllocationTypePinned,
+                                         .location = {.type = cudaMemLocationTypeDevice, .id = g->index}};
+  uint64_t keep = UINT64_MAX;
+  AM_TRY_CUDA(cudaMemPoolCreate(&g->pool, &props));
+  AM_TRY_CUDA(cudaMemPoolSetAttribute(g->pool, cudaMemPoolAttrReleaseThreshold, &keep));
+  return AM_OK;
+}
+
+static am_err cuda_open(const am_device_cfg *cfg, void **ctx) {
+  am_err err = AM_OK;
+  am_cuda *g = NULL;
+  AM_GO(done, AM_NEW(&g));
+  g->products.release = am_cuda_matmul_plan_free;
+  AM_GO(done, choose_card(g, cfg->index));
+  AM_GO_CUDA(done, cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking));
+  AM_GO(done, open_pool(g));
+  AM_GO_CUDA(done, cudaMalloc(&g->workspace, AM_CUDA_WORKSPACE_BYTES));
+  AM_CHECK_GO(done, cublasLtCreate(&g->lt) == CUBLAS_STATUS_SUCCESS, AM_ERR_DEVICE, "cuBLASLt does not start on card %d",
+              cfg->index);
+  *ctx = g;
+  g = NULL;
+done:
+  cuda_close(g);
+  return err;
+}
+
+static am_err cuda_describe(void *ctx, char *text, size_t bytes) {
+  const am_cuda *g = ctx;
+  struct cudaDeviceProp p;
+  int runtime = 0, driver = 0;
+  AM_TRY_CUDA(cudaGetDeviceProperties(&p, g->index));
+  AM_TRY_CUDA(cudaRuntimeGetVersion(&runtime));
+  AM_TRY_CUDA(cudaDriverGetVersion(&driver));
+  snprintf(text, bytes, "cuda (%s, %d.%d, %.0f GiB, CUDA %d.%d, driver for %d.%d)", p.name, g->major, g->minor,
+           (double)p.totalGlobalMem / (1 << 30), runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
+  return AM_OK;
+}
+
+// ---- memory ----
+
+static am_err cuda_alloc(void *ctx, size_t bytes, void **out) {
+  const am_cuda *g = ctx;
+  AM_TRY_CUDA(cudaMallocFromPoolAsync(out, bytes ? bytes : 1, g->pool, g->stream));
+  return AM_OK;
+}
+
+static void cuda_release(void *ctx, void *memory, size_t bytes) {
+  const am_cuda *g = ctx;
+  (void)cudaFreeAsync(memory, g->stream);
+}
+
+static am_err copy_and_wait(const am_cuda *g, void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind) {
+  if (!bytes) return AM_OK;
+  AM_TRY_CUDA(cudaMemcpyAsync(to, from, bytes, kind, g->stream));
+  AM_TRY_CUDA(cudaStreamSynchronize(g->stream));
+  return AM_OK;
+}
+static am_err cuda_to_host(void *ctx, void *host, const void *device, size_t bytes) {
+  return copy_and_wait(ctx, host, device, bytes, cudaMemcpyDeviceToHost);
+}
+static am_err cuda_from_host(void *ctx, void *device, const void *host, size_t bytes) {
+  return copy_and_wait(ctx, device, host, bytes, cudaMemcpyHostToDevice);
+}
+
+static am_err cuda_sync(void *ctx) {
+  const am_cuda *g = ctx;
+  AM_TRY_CUDA(cudaStreamSynchronize(g->stream));
+  return AM_OK;
+}
+
+cudaStream_t am_cuda_stream(const am_cuda *g) { return g->stream; }
+
+am_err am_cuda_take_temp(am_cuda *g, size_t bytes, void *pp) {
+  void *memory = NULL;
+  AM_TRY(cuda_alloc(g, bytes, &memory));
+  memcpy(pp, &memory, sizeof memory);
+  return AM_OK;
+}
+void am_cuda_give_temp(am_cuda *g, void *memory) { cuda_release(g, memory, 0); }
+
+// ---- the table ----
+
+static const char *cuda_lacks(void *ctx, am_op op, am_dtype dtype) {
+  switch (op) {
+#define HAS_OP(op, desc_type) case AM_OP_##op:
+    AM_CUDA_KERNEL_OPS(HAS_OP)
+    AM_CUDA_LIBRARY_OPS(HAS_OP)
+#undef HAS_OP
+    return dtype == AM_F32 ? NULL : "it computes in f32";
+    default: return "it has no kernel for it yet";
+  }
+}
+
+static const am_backend backend_cuda = {
+    .name = "cuda",
+    .open = cuda_open,
+    .close = cuda_close,
+    .describe = cuda_describe,
+    .alloc = cuda_alloc,
+    .release = cuda_release,
+    .to_host = cuda_to_host,
+    .from_host = cuda_from_host,
+    .sync = cuda_sync,
+    .lacks = cuda_lacks,
+#define CUDA_SLOT(op, desc_type) .op = am_cuda_##op,
+    AM_CUDA_KERNEL_OPS(CUDA_SLOT)
+    AM_CUDA_LIBRARY_OPS(CUDA_SLOT)
+#undef CUDA_SLOT
+};
+
+const am_plugin am_plugin_entry = {.abi = AM_PLUGIN_ABI, .backend = &backend_cuda};

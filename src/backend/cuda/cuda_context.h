@@ -1,0 +1,29 @@
+// The context itself, for the files that call CUDA's libraries.
+#ifndef AM_BACKEND_CUDA_CONTEXT_H
+#define AM_BACKEND_CUDA_CONTEXT_H
+
+#include <cublasLt.h>
+
+#include "backend/cuda/cuda_internal.h"
+
+struct am_cuda {
+  int index;                // of the card, among those that this process sees
+  int major, minor;         // compute capability
+  cudaStream_t stream;      // owned
+  cudaMemPool_t pool;       // owned: stream-ordered memory, never trimmed by itself
+  cublasLtHandle_t lt;      // owned
+  am_plan_cache products;   // of matmul.c
+  void *workspace;          // owned: of library calls
+};
+enum { AM_CUDA_WORKSPACE_BYTES = 64 << 20 };
+
+#define AM_TRY_LT(call)                                                                              \
+  do {                                                                                               \
+    cublasStatus_t am_lt_status_ = (call);                                                           \
+    AM_CHECK(am_lt_status_ == CUBLAS_STATUS_SUCCESS, AM_ERR_DEVICE, "cuBLASLt: %s gave %s", #call,   \
+             cublasLtGetStatusString(am_lt_status_));                                                \
+  } while (0)
+
+void am_cuda_matmul_plan_free(void *plan);
+
+#endif

@@ -1,0 +1,101 @@
+// Matrix products by cuBLASLt. It thinks in columns: a row-major C = A B is the column-major C' = B' A', so the operands
+// change places and nothing is transposed that was not before.
+#include <stdlib.h>
+
+#include "backend/cuda/cuda_context.h"
+#include "base/mem.h"
+
+typedef struct {
+  int64_t batch, m, n, k;
+  int64_t transpose_a, transpose_b;
+} product;
+
+typedef struct {
+  cublasLtMatmulDesc_t desc;
+  cublasLtMatrixLayout_t a, b, c;  // as cuBLASLt sees them: a is our B
+  cublasLtMatmulAlgo_t algo;
+  size_t workspace;
+} matmul_plan;
+
+void am_cuda_matmul_plan_free(void *plan) {
+  matmul_plan *p = plan;
+  if (!p) return;
+  if (p->desc) (void)cublasLtMatmulDescDestroy(p->desc);
+  if (p->a) (void)cublasLtMatrixLayoutDestroy(p->a);
+  if (p->b) (void)cublasLtMatrixLayoutDestroy(p->b);
+  if (p->c) (void)cublasLtMatrixLayoutDestroy(p->c);
+  free(p);
+}
+
+// A row-major matrix of rows x columns, `batch` of them one after the other.
+static am_err layout_of(int64_t rows, int64_t columns, int64_t batch, cublasLtMatrixLayout_t *out) {
+  const int32_t count = (int32_t)batch;
+  const int64_t apart = rows * columns;
+  AM_TRY_LT(cublasLtMatrixLayoutCreate(out, CUDA_R_32F, (uint64_t)columns, (uint64_t)rows, columns));
+  AM_TRY_LT(cublasLtMatrixLayoutSetAttribute(*out, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count));
+  AM_TRY_LT(cublasLtMatrixLayoutSetAttribute(*out, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &apart, sizeof apart));
+  return AM_OK;
+}
+
+static am_err set_transpose(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t which, bool on) {
+  const cublasOperation_t op = on ? CUBLAS_OP_T : CUBLAS_OP_N;
+  AM_TRY_LT(cublasLtMatmulDescSetAttribute(desc, which, &op, sizeof op));
+  return AM_OK;
+}
+
+static am_err choose_algo(const am_cuda *g, matmul_plan *p) {
+  cublasLtMatmulPreference_t preference = NULL;
+  cublasLtMatmulHeuristicResult_t found;
+  const size_t most = AM_CUDA_WORKSPACE_BYTES;
+  int count = 0;
+  AM_TRY_LT(cublasLtMatmulPreferenceCreate(&preference));
+  cublasStatus_t status = cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most,
+                                                               sizeof most);
+  if (status == CUBLAS_STATUS_SUCCESS)
+    status = cublasLtMatmulAlgoGetHeuristic(g->lt, p->desc, p->a, p->b, p->c, p->c, preference, 1, &found, &count);
+  (void)cublasLtMatmulPreferenceDestroy(preference);
+  AM_CHECK(status == CUBLAS_STATUS_SUCCESS && count == 1, AM_ERR_DEVICE, "cuBLASLt knows no way for this product (%s)",
+           cublasLtGetStatusString(status));
+  p->algo = found.algo;
+  p->workspace = found.workspaceSize;
+  return AM_OK;
+}
+
+static am_err prepare(const am_cuda *g, const product *s, matmul_plan *p) {
+  AM_TRY_LT(cublasLtMatmulDescCreate(&p->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+  AM_TRY(set_transpose(p->desc, CUBLASLT_MATMUL_DESC_TRANSA, s->transpose_b));
+  AM_TRY(set_transpose(p->desc, CUBLASLT_MATMUL_DESC_TRANSB, s->transpose_a));
+  AM_TRY(layout_of(s->transpose_b ? s->n : s->k, s->transpose_b ? s->k : s->n, s->batch, &p->a));
+  AM_TRY(layout_of(s->transpose_a ? s->k : s->m, s->transpose_a ? s->m : s->k, s->batch, &p->b));
+  AM_TRY(layout_of(s->m, s->n, s->batch, &p->c));
+  return choose_algo(g, p);
+}
+
+static am_err plan_of(am_cuda *g, const product *s, matmul_plan **out) {
+  *out = am_plan_cache_find(&g->products, s, sizeof *s);
+  if (*out) return AM_OK;
+  matmul_plan *p = NULL;
+  AM_TRY(AM_NEW(&p));
+  const am_err err = prepare(g, s, p);
+  if (err) {
+    am_cuda_matmul_plan_free(p);
+    return err;
+  }
+  *out = p;
+  return am_plan_cache_add(&g->products, s, sizeof *s, p);
+}
+
+am_err am_cuda_matmul(void *ctx, const am_matmul_desc *desc, const am_view *in, am_view *out) {
+  am_cuda *g = ctx;
+  const am_shape a = in[0].shape, c = out[0].shape;
+  const int first = c.ndim - 2;  // the matrix axes are the last two
+  const product s = {.batch = first ? c.dim[0] : 1, .m = c.dim[first], .n = c.dim[first + 1],
+                     .k = a.dim[desc->transpose_a ? first : first + 1], .transpose_a = desc->transpose_a,
+                     .transpose_b = desc->transpose_b};
+  const float one = 1, zero = 0;
+  matmul_plan *p = NULL;
+  AM_TRY(plan_of(g, &s, &p));
+  AM_TRY_LT(cublasLtMatmul(g->lt, p->desc, &one, in[1].data, p->a, in[0].data, p->b, &zero, out[0].data, p->c, out[0].data,
+                           p->c, &p->algo, g->workspace, p->workspace, g->stream));
+  return AM_OK;
+}
