@@ -6,8 +6,8 @@
 //
 // Dispatch checks arguments, infers shapes, settles layouts and allocates outputs once, for all
 // backends (infer_* in tensor/infer_*.c); a backend trusts its arguments. Outputs do not overlap
-// inputs, except in the in-place ops, whose outputs already hold values. Every backend implements
-// every op for f32; `ref` does so for f64 too, `cpu` most for bf16 where the processor has its instructions.
+// inputs, except in the in-place ops, whose outputs already hold values. Every backend but `cuda`,
+// which has no convolutions yet, implements every op for f32; `ref` does so for f64 too, `cpu` most for bf16 where the processor has its instructions.
 // Ops take and give floating point, one type throughout, but for i32 indices and for parameters beside images
 // of bf16, which are f32 with their gradients: kernels of convolutions (rounded to bf16 on the way in) and what
 // belongs to a channel (gamma, beta, mean, inv_std, scale, shift). In bf16 every sum is taken in f32 or wider

@@ -77,6 +77,12 @@ static void cuda_kernels_agree(void **state) {
   strcat(folder, "/on_host");
   assert_int_equal(setenv("AUGMINT_BACKENDS", folder, 1), 0);
   am_device *dev = open_device("cuda", 1);
+  // What libraries compute, and nothing else, is not among its kernels.
+  for (int op = 0; op < AM_OP_COUNT; op++) {
+    const bool library = op == AM_OP_matmul || (op >= AM_OP_conv2d && op <= AM_OP_conv2d_grad_weight) ||
+                         op == AM_OP_conv2d_affine || op == AM_OP_conv2d_affine_add;
+    assert_int_equal(am_device_check_type(dev, (am_op)op, AM_F32) != AM_OK, library);
+  }
   table_agrees(dev, am_device_describe(dev), true);
   am_device_close(dev);
 }

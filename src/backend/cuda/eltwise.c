@@ -17,7 +17,7 @@ am_err am_cuda_binary(void *ctx, const am_binary_desc *desc, const am_view *in, 
 
 static am_err by_channel(const am_cuda *g, am_activation act, const am_view *x, const float *scale, const float *shift,
                          am_view *y) {
-  AM_TRY_CUDA(am_cuda_launch_channel(am_cuda_stream(g), act, x->data, scale, shift, NULL, x->shape.dim[1], am_cuda_inner(x),
+  AM_TRY_CUDA(am_cuda_launch_channel(am_cuda_stream(g), act, x->data, scale, shift, x->shape.dim[1], am_cuda_inner(x),
                                      y->data, am_cuda_count(y)));
   return AM_OK;
 }

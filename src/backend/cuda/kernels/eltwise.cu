@@ -47,12 +47,12 @@ AM_KERNEL binary_kernel(am_binary_desc d, const float *p, am_cuda_walk walk_p, c
                                      am_cuda_walk walk_q, float *y, int64_t count) {
   AM_CUDA_FOR(i, count) y[i] = binary(d, p[am_cuda_place(walk_p, i)], q[am_cuda_place(walk_q, i)]);
 }
-AM_KERNEL channel_kernel(am_activation act, const float *x, const float *scale, const float *shift, const float *residual,
+AM_KERNEL channel_kernel(am_activation act, const float *x, const float *scale, const float *shift,
                          int64_t channels, int64_t inner, float *y, int64_t count) {
   const float slope = (float)act.slope;
   AM_CUDA_FOR(i, count) {
     const int64_t c = i / inner % channels;
-    const float v = x[i] * (scale ? scale[c] : 1) + (shift ? shift[c] : 0) + (residual ? residual[i] : 0);
+    const float v = x[i] * (scale ? scale[c] : 1) + shift[c];
     y[i] = act.on && !(v > 0) ? v * slope : v;
   }
 }
@@ -101,9 +101,8 @@ cudaError_t am_cuda_launch_binary(cudaStream_t stream, am_binary_desc d, const f
 }
 
 cudaError_t am_cuda_launch_channel(cudaStream_t stream, am_activation act, const float *x, const float *scale,
-                                   const float *shift, const float *residual, int64_t channels, int64_t inner, float *y,
-                                   int64_t count) {
-  return AM_CUDA_LAUNCH(channel_kernel, stream, count, act, x, scale, shift, residual, channels, inner, y, count);
+                                   const float *shift, int64_t channels, int64_t inner, float *y, int64_t count) {
+  return AM_CUDA_LAUNCH(channel_kernel, stream, count, act, x, scale, shift, channels, inner, y, count);
 }
 
 cudaError_t am_cuda_launch_axpby(cudaStream_t stream, am_axpby_desc d, const float *x, float *y, int64_t count) {

@@ -30,10 +30,9 @@ cudaError_t am_cuda_launch_unary(cudaStream_t stream, am_unary_desc d, const flo
 // y has as many elements as both walks have places.
 cudaError_t am_cuda_launch_binary(cudaStream_t stream, am_binary_desc d, const float *p, am_cuda_walk walk_p, const float *q,
                                   am_cuda_walk walk_q, float *y, int64_t count);
-// y = act(x * scale + shift + residual) of each channel; scale, shift, residual may be NULL (1, 0, 0). x: (n, channels, inner).
+// y = act(x * scale + shift) of each channel; scale may be NULL (1). x: (n, channels, inner).
 cudaError_t am_cuda_launch_channel(cudaStream_t stream, am_activation act, const float *x, const float *scale,
-                                   const float *shift, const float *residual, int64_t channels, int64_t inner, float *y,
-                                   int64_t count);
+                                   const float *shift, int64_t channels, int64_t inner, float *y, int64_t count);
 cudaError_t am_cuda_launch_axpby(cudaStream_t stream, am_axpby_desc d, const float *x, float *y, int64_t count);
 cudaError_t am_cuda_launch_sgd(cudaStream_t stream, am_sgd_desc d, const float *grad, float *param, float *momentum,
                                int64_t count);
