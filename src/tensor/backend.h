@@ -186,7 +186,8 @@ typedef struct am_backend {
   AM_MUST_USE am_err (*alloc)(void *ctx, size_t bytes, void **out);
   void (*release)(void *ctx, void *memory, size_t bytes);
   AM_MUST_USE am_err (*to_host)(void *ctx, void *host, const void *device, size_t bytes);    // blocking
-  AM_MUST_USE am_err (*from_host)(void *ctx, void *device, const void *host, size_t bytes);  // blocking
+  // `host` may be used again at once; the bytes are there for whatever is queued from now on.
+  AM_MUST_USE am_err (*from_host)(void *ctx, void *device, const void *host, size_t bytes);
   AM_MUST_USE am_err (*sync)(void *ctx);
   // NULL when the op computes in this floating-point type, else what stands against it, to follow
   // "device cpu does not compute conv2d in bf16: ". Without this function: f32 alone.

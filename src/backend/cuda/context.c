@@ -57,6 +57,7 @@ static void cuda_close(void *ctx) {
   if (!g) return;
   if (g->stream) (void)cudaStreamSynchronize(g->stream);
   am_plan_cache_clear(&g->products);
+  am_cuda_close_upload(g);
   if (g->lt) (void)cublasLtDestroy(g->lt);
   if (g->workspace) (void)cudaFree(g->workspace);
   if (g->pool) (void)cudaMemPoolDestroy(g->pool);
@@ -82,6 +83,7 @@ static am_err cuda_open(const am_device_cfg *cfg, void **ctx) {
   AM_GO(done, choose_card(g, cfg->index));
   AM_GO_CUDA(done, cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking));
   AM_GO(done, open_pool(g));
+  AM_GO(done, am_cuda_open_upload(g));
   AM_GO_CUDA(done, cudaMalloc(&g->workspace, AM_CUDA_WORKSPACE_BYTES));
   AM_CHECK_GO(done, cublasLtCreate(&g->lt) == CUBLAS_STATUS_SUCCESS, AM_ERR_DEVICE, "cuBLASLt does not start on card %d",
               cfg->index);
@@ -115,19 +117,6 @@ static am_err cuda_alloc(void *ctx, size_t bytes, void **out) {
 static void cuda_release(void *ctx, void *memory, size_t bytes) {
   const am_cuda *g = ctx;
   (void)cudaFreeAsync(memory, g->stream);
-}
-
-static am_err copy_and_wait(const am_cuda *g, void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind) {
-  if (!bytes) return AM_OK;
-  AM_TRY_CUDA(cudaMemcpyAsync(to, from, bytes, kind, g->stream));
-  AM_TRY_CUDA(cudaStreamSynchronize(g->stream));
-  return AM_OK;
-}
-static am_err cuda_to_host(void *ctx, void *host, const void *device, size_t bytes) {
-  return copy_and_wait(ctx, host, device, bytes, cudaMemcpyDeviceToHost);
-}
-static am_err cuda_from_host(void *ctx, void *device, const void *host, size_t bytes) {
-  return copy_and_wait(ctx, device, host, bytes, cudaMemcpyHostToDevice);
 }
 
 static am_err cuda_sync(void *ctx) {
@@ -166,8 +155,8 @@ static const am_backend backend_cuda = {
     .describe = cuda_describe,
     .alloc = cuda_alloc,
     .release = cuda_release,
-    .to_host = cuda_to_host,
-    .from_host = cuda_from_host,
+    .to_host = am_cuda_to_host,
+    .from_host = am_cuda_from_host,
     .sync = cuda_sync,
     .lacks = cuda_lacks,
 #define CUDA_SLOT(op, desc_type) .op = am_cuda_##op,

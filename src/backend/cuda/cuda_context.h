@@ -5,6 +5,7 @@
 #include <cublasLt.h>
 
 #include "backend/cuda/cuda_internal.h"
+#include "backend/cuda/ring.h"
 
 struct am_cuda {
   int index;                // of the card, among those that this process sees
@@ -14,6 +15,11 @@ struct am_cuda {
   cublasLtHandle_t lt;      // owned
   am_plan_cache products;   // of matmul.c
   void *workspace;          // owned: of library calls
+  struct {                  // copy.c
+    am_ring ring;
+    char *memory;           // owned: pinned
+    cudaEvent_t done[AM_RING_RANGES];  // owned: the card has read the range
+  } upload;
 };
 enum { AM_CUDA_WORKSPACE_BYTES = 64 << 20 };
 
@@ -25,5 +31,11 @@ enum { AM_CUDA_WORKSPACE_BYTES = 64 << 20 };
   } while (0)
 
 void am_cuda_matmul_plan_free(void *plan);
+
+// Copies (copy.c): the slots of the op table, and what they need.
+AM_MUST_USE am_err am_cuda_open_upload(am_cuda *g);
+void am_cuda_close_upload(am_cuda *g);
+AM_MUST_USE am_err am_cuda_to_host(void *ctx, void *host, const void *device, size_t bytes);
+AM_MUST_USE am_err am_cuda_from_host(void *ctx, void *device, const void *host, size_t bytes);
 
 #endif

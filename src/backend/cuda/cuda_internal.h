@@ -1,7 +1,7 @@
 // Shared by the files of the cuda backend: its context, error macros, who computes what.
 //
 // One context is one card and one stream; every op is queued on it, so memory that the pool in tensor/ hands out again is
-// in order, and nothing waits but to_host, from_host and sync.
+// in order, and nothing waits but to_host, sync, and from_host when much is on its way already.
 #ifndef AM_BACKEND_CUDA_INTERNAL_H
 #define AM_BACKEND_CUDA_INTERNAL_H
 
