@@ -6,8 +6,14 @@
 enum { BYTES = 1 << 16 };
 
 // Ranges that are out, as a model that knows nothing of rings.
-typedef struct { size_t offset, bytes; int slot; } range;
-typedef struct { range out[AM_RING_RANGES]; int count; } model;
+typedef struct {
+  size_t offset, bytes;
+  int slot;
+} range;
+typedef struct {
+  range out[AM_RING_RANGES];
+  int count;
+} model;
 
 static void check_free(const model *m, size_t offset, size_t bytes) {
   assert_true(offset % AM_RING_ALIGN == 0 && offset + bytes <= BYTES);

@@ -26,7 +26,8 @@ void am_cuda_close_upload(am_cuda *g) {
 
 static am_err wait_for_oldest(am_cuda *g) {
   const int slot = am_ring_oldest(&g->upload.ring);
-  AM_CHECK(slot >= 0, AM_ERR_INTERNAL, "the ring of %d bytes has no room although nothing is out", RING_BYTES);
+  AM_CHECK(slot >= 0, AM_ERR_INTERNAL, "the ring of %d bytes has no room although nothing is out",
+           RING_BYTES);
   AM_TRY_CUDA(cudaEventSynchronize(g->upload.done[slot]));
   am_ring_give(&g->upload.ring);
   return AM_OK;
