@@ -189,6 +189,11 @@ typedef struct am_backend {
   // `host` may be used again at once; the bytes are there for whatever is queued from now on.
   AM_MUST_USE am_err (*from_host)(void *ctx, void *device, const void *host, size_t bytes);
   AM_MUST_USE am_err (*sync)(void *ctx);
+  // Optional, all three or none: copies to the host behind what is queued, which nobody waits for. fetched: *host = the
+  // bytes, until fetch_end; NULL as long as they are on their way, unless `wait`.
+  AM_MUST_USE am_err (*fetch)(void *ctx, const void *device, size_t bytes, void **copy);
+  AM_MUST_USE am_err (*fetched)(void *ctx, void *copy, bool wait, const void **host);
+  void (*fetch_end)(void *ctx, void *copy);
   // NULL when the op computes in this floating-point type, else what stands against it, to follow
   // "device cpu does not compute conv2d in bf16: ". Without this function: f32 alone.
   const char *(*lacks)(void *ctx, am_op op, am_dtype dtype);

@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "dist/collective.h"
 #include "nn/loss.h"
+#include "tensor/later.h"
 #include "train/ddp.h"
 #include "train/eval.h"
 #include "train/trainer.h"
@@ -28,7 +29,7 @@ typedef struct {
   int64_t first_slice, local_slices;
   double *sums;      // owned: (local_slices, SUM_COUNT)
   double **sum_row;  // owned: its rows
-  float *logits;     // owned: (batch_size, classes)
+  am_later *later;   // owned: losses and logits on their way
 } classifier;
 
 // ---- one slice ----
@@ -79,24 +80,43 @@ static am_err backward(classifier *c, const am_step *at, int64_t local, int64_t 
   return am_grad(c->graph, &d, NULL);
 }
 
-static am_err count_results(classifier *c, const am_step *at, int64_t local, const int32_t *label,
-                            am_tensor *logits, am_tensor *loss) {
-  double mean = 0;
-  int64_t n = logits->shape.dim[0], classes = logits->shape.dim[1];
-  AM_TRY(am_tensor_item(loss, &mean));
-  AM_CHECK(isfinite(mean), AM_ERR_NUMERIC, "%s: the loss is %g at epoch %" PRId64 " step %" PRId64,
-           c->job->label, mean, at->epoch + 1, at->step + 1);
-  AM_TRY(am_tensor_to_host(logits, c->logits));
-  double *sum = c->sum_row[local];
-  sum[SUM_LOSS] += mean * (double)n;
-  sum[SUM_IMAGES] += (double)n;
-  for (int64_t i = 0; i < n; i++) {
-    const float *row = c->logits + i * classes;
+// ---- what an epoch showed ----
+
+typedef struct {
+  am_step at;
+  int64_t local, count, classes;
+  int32_t label[];  // (count)
+} slice_note;
+
+static am_err count_results(void *self, const void *note, const float *const *value) {
+  classifier *c = self;
+  const slice_note *n = note;
+  const double mean = value[0][0];
+  double *sum = c->sum_row[n->local];
+  AM_CHECK(isfinite(mean), AM_ERR_NUMERIC, "%s: the loss is %g at epoch %" PRId64 " step %" PRId64, c->job->label, mean,
+           n->at.epoch + 1, n->at.step + 1);
+  sum[SUM_LOSS] += mean * (double)n->count;
+  sum[SUM_IMAGES] += (double)n->count;
+  for (int64_t i = 0; i < n->count; i++) {
+    const float *row = value[1] + i * n->classes;
     int64_t best = 0;
-    for (int64_t k = 1; k < classes; k++) best = row[k] > row[best] ? k : best;
-    sum[SUM_CORRECT] += best == label[i];
+    for (int64_t k = 1; k < n->classes; k++) best = row[k] > row[best] ? k : best;
+    sum[SUM_CORRECT] += best == n->label[i];
   }
   return AM_OK;
+}
+
+static am_err note_results(classifier *c, const am_step *at, int64_t local, const int32_t *label, am_tensor *logits,
+                           am_tensor *loss) {
+  const int64_t count = logits->shape.dim[0];
+  const size_t labels = (size_t)count * sizeof *label, bytes = sizeof(slice_note) + labels;
+  slice_note *note = NULL;
+  AM_TRY(am_mem_alloc(&note, 1, bytes));
+  *note = (slice_note){.at = *at, .local = local, .count = count, .classes = logits->shape.dim[1]};
+  memcpy(note->label, label, labels);
+  const am_err err = am_later_read(c->later, (am_tensor *[]){loss, logits}, 2, note, bytes);
+  free(note);
+  return err;
 }
 
 // A slice without images (a short last batch) adds nothing: its gradients must be zero all the same.
@@ -126,7 +146,7 @@ static am_err slice_step(classifier *c, const am_step *at, const am_batch *batch
   AM_TRY(load_images(c, batch, r, &x));
   AM_TRY(am_model_forward(c->job->model, &pass, x, &logits));
   AM_TRY(compute_loss(c, label, logits, &loss));
-  AM_TRY(count_results(c, at, local, label, logits, loss));
+  AM_TRY(note_results(c, at, local, label, logits, loss));
   return backward(c, at, local, r.count, loss);
 }
 
@@ -195,6 +215,7 @@ static am_err evaluate_watched(classifier *c, double *loss, double *accuracy) {
 static am_err classifier_end_epoch(void *self, int64_t epoch, double *row) {
   classifier *c = self;
   double total[SUM_COUNT];
+  AM_TRY(am_agree(c->job->comm, am_later_finish(c->later)));
   AM_TRY(am_reduce_slices_f64(c->job->comm, c->sum_row, c->job->cfg.slices, SUM_COUNT, total));
   memset(c->sums, 0, (size_t)(c->local_slices * SUM_COUNT) * sizeof *c->sums);
   row[COLUMN_EPOCH] = (double)(epoch + 1);
@@ -227,6 +248,7 @@ static am_err classifier_describe(void *self, am_str *text) {
 
 static am_err classifier_save(void *self, am_checkpoint *ck) {
   classifier *c = self;
+  AM_TRY(am_agree(c->job->comm, am_later_finish(c->later)));
   AM_TRY(am_ddp_check_equal(c->ddp));
   AM_TRY(am_checkpoint_put_slices(ck, "sums", c->job->comm, c->job->cfg.slices, c->sums, SUM_COUNT));
   if (am_comm_rank(c->job->comm) != 0) return AM_OK;
@@ -331,7 +353,7 @@ static am_err classifier_init(classifier *c, const am_classify_job *job) {
   AM_TRY(AM_NEW_ARRAY(&c->sums, c->local_slices * SUM_COUNT));
   AM_TRY(AM_NEW_ARRAY(&c->sum_row, c->local_slices));
   for (int64_t k = 0; k < c->local_slices; k++) c->sum_row[k] = c->sums + k * SUM_COUNT;
-  return AM_NEW_ARRAY(&c->logits, job->cfg.batch_size * job->model->cfg.classes);
+  return am_later_new(job->device, count_results, c, &c->later);
 }
 
 static void classifier_free(void *self) {
@@ -343,7 +365,7 @@ static void classifier_free(void *self) {
   am_evaluator_free(c->watch);
   free(c->sums);
   free(c->sum_row);
-  free(c->logits);
+  am_later_free(c->later);
   free(c);
 }
 

@@ -15,6 +15,7 @@
 #include "base/rng.h"
 #include "dist/collective.h"
 #include "nn/loss.h"
+#include "tensor/later.h"
 #include "train/ddp.h"
 #include "train/trainer.h"
 
@@ -38,7 +39,7 @@ typedef struct {
   double *sums;      // owned: (local_slices, SUM_COUNT)
   double **sum_row;  // owned: its rows
   float *target;     // owned: (2, batch_size): of real and of generated images
-  float *logits;     // owned: (batch_size)
+  am_later *later;   // owned: logits on their way
 } gan;
 
 static uint64_t stream_of(const am_step *at, int64_t row) {
@@ -75,20 +76,41 @@ static am_err from_host(am_graph *g, am_shape shape, const float *host, am_tenso
 
 static double sigmoid(double x) { return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)); }
 
-// Adds the loss and, when asked, the probability of every row to *loss and *probability.
-static am_err count_rows(gan *m, const am_step *at, am_tensor *logits, const float *target, double *loss,
-                         double *probability) {
-  double sum = 0;
-  AM_TRY(am_tensor_to_host(logits, m->logits));
-  for (int64_t i = 0; i < am_tensor_count(logits); i++) {
-    double x = m->logits[i], t = target ? target[i] : 1;
-    sum += fmax(x, 0) - x * t + log1p(exp(-fabs(x)));
-    if (probability) *probability += sigmoid(x);
+// What the logits of a slice are counted as.
+typedef struct {
+  am_step at;
+  int64_t local, count;
+  int loss, probability;  // which sums; SUM_COUNT: nobody asks for the probability
+  float target[];         // (count)
+} logits_note;
+
+static am_err count_rows(void *self, const void *note, const float *const *value) {
+  gan *m = self;
+  const logits_note *n = note;
+  double *sum = m->sum_row[n->local], total = 0;
+  for (int64_t i = 0; i < n->count; i++) {
+    double x = value[0][i], t = n->target[i];
+    total += fmax(x, 0) - x * t + log1p(exp(-fabs(x)));
+    if (n->probability != SUM_COUNT) sum[n->probability] += sigmoid(x);
   }
-  AM_CHECK(isfinite(sum), AM_ERR_NUMERIC, "%s: a loss is %g at epoch %" PRId64 " step %" PRId64,
-           m->job->label, sum, at->epoch + 1, at->step + 1);
-  *loss += sum;
+  AM_CHECK(isfinite(total), AM_ERR_NUMERIC, "%s: a loss is %g at epoch %" PRId64 " step %" PRId64, m->job->label, total,
+           n->at.epoch + 1, n->at.step + 1);
+  sum[n->loss] += total;
   return AM_OK;
+}
+
+// target: NULL means 1 everywhere.
+static am_err note_rows(gan *m, const am_step *at, int64_t local, am_tensor *logits, const float *target, int loss,
+                        int probability) {
+  const int64_t count = am_tensor_count(logits);
+  const size_t bytes = sizeof(logits_note) + (size_t)count * sizeof *target;
+  logits_note *note = NULL;
+  AM_TRY(am_mem_alloc(&note, 1, bytes));
+  *note = (logits_note){.at = *at, .local = local, .count = count, .loss = loss, .probability = probability};
+  for (int64_t i = 0; i < count; i++) note->target[i] = target ? target[i] : 1;
+  const am_err err = am_later_read(m->later, &logits, 1, note, bytes);
+  free(note);
+  return err;
 }
 
 // ---- passes ----
@@ -146,9 +168,8 @@ static am_err discriminate(gan *m, const am_step *at, int64_t local, am_tensor *
   am_params *ps = m->job->discriminator->params;
   am_pass pass = pass_of(m, at, s, p.seed);
   am_tensor *logits = NULL, *target = NULL, *loss = NULL;
-  double *sum = m->sum_row[local];
   AM_TRY(am_model_forward(m->job->discriminator, &pass, images, &logits));
-  AM_TRY(count_rows(m, at, logits, p.target, &sum[SUM_D_LOSS], &sum[p.sum]));
+  AM_TRY(note_rows(m, at, local, logits, p.target, SUM_D_LOSS, p.sum));
   AM_TRY(from_host(s->graph, AM_SHAPE(s->count), p.target, &target));
   AM_TRY(am_loss_bce_logits(s->graph, logits, target, &loss));
   return backward(at, s, ps, m->d_ddp, local, !p.first, p.last && local == m->local_slices - 1, loss);
@@ -179,7 +200,7 @@ static am_err generator_half(gan *m, const am_step *at, int64_t local) {
   am_pass pass = pass_of(m, at, s, m->g_seed);
   am_tensor *logits = NULL, *target = NULL, *loss = NULL;
   AM_TRY(am_model_forward(m->job->discriminator, &pass, s->fake, &logits));
-  AM_TRY(count_rows(m, at, logits, NULL, &m->sum_row[local][SUM_G_LOSS], NULL));
+  AM_TRY(note_rows(m, at, local, logits, NULL, SUM_G_LOSS, SUM_COUNT));
   AM_TRY(am_fill(s->graph, AM_F32, AM_SHAPE(s->count), 1, &target));
   AM_TRY(am_loss_bce_logits(s->graph, logits, target, &loss));
   return backward(at, s, m->job->generator->params, m->g_ddp, local, false, local == m->local_slices - 1,
@@ -233,6 +254,7 @@ static const char *const column_name[COLUMNS] = {"epoch", "d_loss", "g_loss", "d
 static am_err gan_end_epoch(void *self, int64_t epoch, double *row) {
   gan *m = self;
   double total[SUM_COUNT];
+  AM_TRY(am_agree(m->job->comm, am_later_finish(m->later)));
   AM_TRY(am_reduce_slices_f64(m->job->comm, m->sum_row, m->job->cfg.slices, SUM_COUNT, total));
   memset(m->sums, 0, (size_t)(m->local_slices * SUM_COUNT) * sizeof *m->sums);
   row[COLUMN_EPOCH] = (double)(epoch + 1);
@@ -268,6 +290,7 @@ static am_err gan_describe(void *self, am_str *text) {
 
 static am_err gan_save(void *self, am_checkpoint *ck) {
   gan *m = self;
+  AM_TRY(am_agree(m->job->comm, am_later_finish(m->later)));
   AM_TRY(check_equal(m));
   AM_TRY(am_checkpoint_put_slices(ck, "sums", m->job->comm, m->job->cfg.slices, m->sums, SUM_COUNT));
   if (am_comm_rank(m->job->comm) != 0) return AM_OK;
@@ -342,7 +365,7 @@ static am_err gan_init(gan *m, const am_gan_job *job) {
     m->sum_row[k] = m->sums + k * SUM_COUNT;
   }
   AM_TRY(AM_NEW_ARRAY(&m->target, 2 * job->cfg.batch_size));
-  return AM_NEW_ARRAY(&m->logits, job->cfg.batch_size);
+  return am_later_new(job->device, count_rows, m, &m->later);
 }
 
 static void gan_free(void *self) {
@@ -356,7 +379,7 @@ static void gan_free(void *self) {
   free(m->sums);
   free(m->sum_row);
   free(m->target);
-  free(m->logits);
+  am_later_free(m->later);
   free(m);
 }
 

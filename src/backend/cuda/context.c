@@ -57,7 +57,7 @@ static void cuda_close(void *ctx) {
   if (!g) return;
   if (g->stream) (void)cudaStreamSynchronize(g->stream);
   am_plan_cache_clear(&g->products);
-  am_cuda_close_upload(g);
+  am_cuda_close_copies(g);
   if (g->lt) (void)cublasLtDestroy(g->lt);
   if (g->workspace) (void)cudaFree(g->workspace);
   if (g->pool) (void)cudaMemPoolDestroy(g->pool);
@@ -83,7 +83,7 @@ static am_err cuda_open(const am_device_cfg *cfg, void **ctx) {
   AM_GO(done, choose_card(g, cfg->index));
   AM_GO_CUDA(done, cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking));
   AM_GO(done, open_pool(g));
-  AM_GO(done, am_cuda_open_upload(g));
+  AM_GO(done, am_cuda_open_copies(g));
   AM_GO_CUDA(done, cudaMalloc(&g->workspace, AM_CUDA_WORKSPACE_BYTES));
   AM_CHECK_GO(done, cublasLtCreate(&g->lt) == CUBLAS_STATUS_SUCCESS, AM_ERR_DEVICE, "cuBLASLt does not start on card %d",
               cfg->index);
@@ -157,6 +157,9 @@ static const am_backend backend_cuda = {
     .release = cuda_release,
     .to_host = am_cuda_to_host,
     .from_host = am_cuda_from_host,
+    .fetch = am_cuda_fetch_begin,
+    .fetched = am_cuda_fetched,
+    .fetch_end = am_cuda_fetch_end,
     .sync = cuda_sync,
     .lacks = cuda_lacks,
 #define CUDA_SLOT(op, desc_type) .op = am_cuda_##op,

@@ -7,6 +7,7 @@
 #include "backend/cuda/cuda_internal.h"
 #include "backend/cuda/ring.h"
 
+typedef struct am_cuda_fetch am_cuda_fetch;  // copy.c
 struct am_cuda {
   int index;                // of the card, among those that this process sees
   int major, minor;         // compute capability
@@ -20,6 +21,7 @@ struct am_cuda {
     char *memory;           // owned: pinned
     cudaEvent_t done[AM_RING_RANGES];  // owned: the card has read the range
   } upload;
+  am_cuda_fetch *free_fetch;  // owned: copies whose memory waits for the next one
 };
 enum { AM_CUDA_WORKSPACE_BYTES = 64 << 20 };
 
@@ -33,9 +35,12 @@ enum { AM_CUDA_WORKSPACE_BYTES = 64 << 20 };
 void am_cuda_matmul_plan_free(void *plan);
 
 // Copies (copy.c): the slots of the op table, and what they need.
-AM_MUST_USE am_err am_cuda_open_upload(am_cuda *g);
-void am_cuda_close_upload(am_cuda *g);
+AM_MUST_USE am_err am_cuda_open_copies(am_cuda *g);
+void am_cuda_close_copies(am_cuda *g);
 AM_MUST_USE am_err am_cuda_to_host(void *ctx, void *host, const void *device, size_t bytes);
 AM_MUST_USE am_err am_cuda_from_host(void *ctx, void *device, const void *host, size_t bytes);
+AM_MUST_USE am_err am_cuda_fetch_begin(void *ctx, const void *device, size_t bytes, void **copy);
+AM_MUST_USE am_err am_cuda_fetched(void *ctx, void *copy, bool wait, const void **host);
+void am_cuda_fetch_end(void *ctx, void *copy);
 
 #endif
