@@ -14,6 +14,7 @@ struct am_cuda {
 
 am_err am_cuda_fail(const char *call, cudaError_t status) { return AM_FAIL(AM_ERR_DEVICE, "%s gave %d", call, (int)status); }
 cudaStream_t am_cuda_stream(const am_cuda *g) { return NULL; }
+bool am_cuda_tf32(const am_cuda *g) { return false; }
 am_err am_cuda_take_temp(am_cuda *g, size_t bytes, void *pp) {
   g->temps++;
   return am_mem_alloc_aligned(pp, (int64_t)bytes, 1);
@@ -67,6 +68,7 @@ static const am_backend backend_on_host = {
     .from_host = host_copy,
     .sync = host_sync,
     .lacks = host_lacks,
+    .choose_layout = am_cuda_choose_layout,
 #define HOST_SLOT(op, desc_type) .op = am_cuda_##op,
     AM_CUDA_KERNEL_OPS(HOST_SLOT)
 #undef HOST_SLOT

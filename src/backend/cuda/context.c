@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/cuda/conv_graph.h"
 #include "backend/cuda/cuda_context.h"
 #include "backend/plugin.h"
 #include "base/mem.h"
@@ -57,6 +58,8 @@ static void cuda_close(void *ctx) {
   if (!g) return;
   if (g->stream) (void)cudaStreamSynchronize(g->stream);
   am_plan_cache_clear(&g->products);
+  am_plan_cache_clear(&g->convolutions);
+  if (g->dnn) (void)cudnnDestroy(g->dnn);
   am_cuda_close_copies(g);
   if (g->lt) (void)cublasLtDestroy(g->lt);
   if (g->workspace) (void)cudaFree(g->workspace);
@@ -75,11 +78,18 @@ static am_err open_pool(am_cuda *g) {
   return AM_OK;
 }
 
+static am_err open_dnn(am_cuda *g) {
+  AM_TRY_DNN(cudnnCreate(&g->dnn));
+  AM_TRY_DNN(cudnnSetStream(g->dnn, g->stream));
+  return AM_OK;
+}
+
 static am_err cuda_open(const am_device_cfg *cfg, void **ctx) {
   am_err err = AM_OK;
   am_cuda *g = NULL;
   AM_GO(done, AM_NEW(&g));
   g->products.release = am_cuda_matmul_plan_free;
+  g->convolutions.release = am_cuda_conv_release;
   AM_GO(done, choose_card(g, cfg->index));
   AM_GO_CUDA(done, cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking));
   AM_GO(done, open_pool(g));
@@ -87,6 +97,7 @@ static am_err cuda_open(const am_device_cfg *cfg, void **ctx) {
   AM_GO_CUDA(done, cudaMalloc(&g->workspace, AM_CUDA_WORKSPACE_BYTES));
   AM_CHECK_GO(done, cublasLtCreate(&g->lt) == CUBLAS_STATUS_SUCCESS, AM_ERR_DEVICE, "cuBLASLt does not start on card %d",
               cfg->index);
+  AM_GO(done, open_dnn(g));
   *ctx = g;
   g = NULL;
 done:
@@ -126,6 +137,7 @@ static am_err cuda_sync(void *ctx) {
 }
 
 cudaStream_t am_cuda_stream(const am_cuda *g) { return g->stream; }
+bool am_cuda_tf32(const am_cuda *g) { return g->tf32; }
 
 am_err am_cuda_take_temp(am_cuda *g, size_t bytes, void *pp) {
   void *memory = NULL;
@@ -137,14 +149,19 @@ void am_cuda_give_temp(am_cuda *g, void *memory) { cuda_release(g, memory, 0); }
 
 // ---- the table ----
 
+#define ONE(op, desc_type) +1
+_Static_assert(0 AM_CUDA_KERNEL_OPS(ONE) AM_CUDA_LIBRARY_OPS(ONE) == AM_OP_COUNT, "an op is missing, or listed twice");
+#undef ONE
+
 static const char *cuda_lacks(void *ctx, am_op op, am_dtype dtype) {
   switch (op) {
-#define HAS_OP(op, desc_type) case AM_OP_##op:
-    AM_CUDA_KERNEL_OPS(HAS_OP)
-    AM_CUDA_LIBRARY_OPS(HAS_OP)
-#undef HAS_OP
-    return dtype == AM_F32 ? NULL : "it computes in f32";
-    default: return "it has no kernel for it yet";
+    case AM_OP_conv2d:
+    case AM_OP_conv2d_grad_input:
+    case AM_OP_conv2d_grad_weight:
+    case AM_OP_conv2d_affine:
+    case AM_OP_conv2d_affine_add:
+      return dtype == AM_F32 || dtype == AM_BF16 ? NULL : "it computes in f32 and bf16";
+    default: return dtype == AM_F32 ? NULL : "it computes in f32";
   }
 }
 
@@ -162,6 +179,7 @@ static const am_backend backend_cuda = {
     .fetch_end = am_cuda_fetch_end,
     .sync = cuda_sync,
     .lacks = cuda_lacks,
+    .choose_layout = am_cuda_choose_layout,
 #define CUDA_SLOT(op, desc_type) .op = am_cuda_##op,
     AM_CUDA_KERNEL_OPS(CUDA_SLOT)
     AM_CUDA_LIBRARY_OPS(CUDA_SLOT)

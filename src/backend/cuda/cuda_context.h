@@ -3,6 +3,7 @@
 #define AM_BACKEND_CUDA_CONTEXT_H
 
 #include <cublasLt.h>
+#include <cudnn.h>
 
 #include "backend/cuda/cuda_internal.h"
 #include "backend/cuda/ring.h"
@@ -14,7 +15,10 @@ struct am_cuda {
   cudaStream_t stream;      // owned
   cudaMemPool_t pool;       // owned: stream-ordered memory, never trimmed by itself
   cublasLtHandle_t lt;      // owned
+  cudnnHandle_t dnn;        // owned
+  bool tf32;                // products of f32 may be TF32's
   am_plan_cache products;   // of matmul.c
+  am_plan_cache convolutions;  // of conv.c
   void *workspace;          // owned: of library calls
   struct {                  // copy.c
     am_ring ring;
@@ -33,6 +37,7 @@ enum { AM_CUDA_WORKSPACE_BYTES = 64 << 20 };
   } while (0)
 
 void am_cuda_matmul_plan_free(void *plan);
+void am_cuda_conv_release(void *plan);
 
 // Copies (copy.c): the slots of the op table, and what they need.
 AM_MUST_USE am_err am_cuda_open_copies(am_cuda *g);

@@ -10,6 +10,7 @@
 
 typedef struct am_cuda am_cuda;  // context.c; on the host tests/ops/cuda_on_host.c
 cudaStream_t am_cuda_stream(const am_cuda *g);
+bool am_cuda_tf32(const am_cuda *g);  // whether products of f32 may be TF32's
 // *pp = memory for what an op writes on its way, until am_cuda_give_temp: in the order of the stream, so it may be given
 // back as soon as the last launch that uses it is queued.
 AM_MUST_USE am_err am_cuda_take_temp(am_cuda *g, size_t bytes, void *pp);
@@ -46,12 +47,17 @@ AM_MUST_USE am_err am_cuda_fail(const char *call, cudaError_t status);
   X(batch_norm, am_norm_desc) X(batch_norm_grad, am_norm_desc) X(batch_norm_add, am_norm_desc)               /* norm.c */ \
   X(batch_norm_add_grad, am_norm_desc) X(bias_act_grad, am_activation)
 // What a library computes.
-#define AM_CUDA_LIBRARY_OPS(X) X(matmul, am_matmul_desc) /* matmul.c */
+#define AM_CUDA_LIBRARY_OPS(X)                                                                                             \
+  X(matmul, am_matmul_desc)                                                                                /* matmul.c */ \
+  X(conv2d, am_conv2d_desc) X(conv2d_grad_input, am_conv2d_desc) X(conv2d_grad_weight, am_conv2d_desc)       /* conv.c */ \
+  X(conv2d_affine, am_conv2d_affine_desc) X(conv2d_affine_add, am_conv2d_affine_desc)
 #define AM_CUDA_DECLARE(op, desc_type) \
   am_err am_cuda_##op(void *ctx, const desc_type *desc, const am_view *in, am_view *out);
 AM_CUDA_KERNEL_OPS(AM_CUDA_DECLARE)
 AM_CUDA_LIBRARY_OPS(AM_CUDA_DECLARE)
 #undef AM_CUDA_DECLARE
+
+void am_cuda_choose_layout(void *ctx, am_op op, const void *desc, am_view *in, am_view *out);  // layout.c
 
 static inline int64_t am_cuda_count(const am_view *v) { return am_shape_count(v->shape); }
 // leaky_relu; without activation a slope of 1, which changes nothing.

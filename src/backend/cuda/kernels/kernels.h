@@ -99,6 +99,20 @@ cudaError_t am_cuda_launch_batch_norm_grad(cudaStream_t stream, am_cuda_norm k, 
 cudaError_t am_cuda_launch_bias_act_grad(cudaStream_t stream, am_cuda_norm k, const float *dy, const float *y, double *partial,
                                          float *dx, float *dbias);
 
+// ---- conv.cu ----
+// y[i] = w[place i of `from`], rounded to the type `to`: f32 or bf16.
+cudaError_t am_cuda_launch_pack(cudaStream_t stream, const float *w, am_cuda_walk from, void *y, am_dtype to, int64_t count);
+// y = act(y * scale + shift [+ residual]) in place. The channel of element i is i / step % channels.
+typedef struct {
+  am_activation act;
+  am_dtype type;  // of y and residual: f32 or bf16
+  int64_t channels, step;
+  const float *scale, *shift;
+  const void *residual;  // may be NULL
+  void *y;
+} am_cuda_finish;
+cudaError_t am_cuda_launch_finish(cudaStream_t stream, am_cuda_finish f, int64_t count);
+
 #ifdef __cplusplus
 }
 #endif
