@@ -76,17 +76,22 @@ static void check_binding(am_doctor *d, const report *all) {
   }
 }
 
+static int count_ops(const am_device *dev, am_dtype dtype) {
+  int count = 0;
+  for (int op = 0; op < AM_OP_COUNT; op++) count += am_device_check_type(dev, (am_op)op, dtype) == AM_OK;
+  return count;
+}
+
 // What the cuda backend says of itself, on this rank.
 static void check_backend(am_doctor *d) {
-  static const char advice[] = "compute on the processor (--device cpu) and ask for no GPUs (gpus_per_node: 0)";
   am_device *dev = NULL;
-  int ops = 0;
   if (am_device_open(&(am_device_cfg){.kind = "cuda"}, &dev)) {
-    am_doctor_warn(d, "GPU", advice, "no experiment runs on a GPU yet: %s", am_err_last()->message);
+    am_doctor_warn(d, "GPU", "compute on the processor (--device cpu) and ask for no GPUs (gpus_per_node: 0)",
+                   "no experiment runs on a GPU here: %s", am_err_last()->message);
   } else {
-    for (int op = 0; op < AM_OP_COUNT; op++) ops += am_device_check_type(dev, (am_op)op, AM_F32) == AM_OK;
-    am_doctor_warn(d, "GPU", advice, "no experiment runs on a GPU yet: %s computes %d of %d ops", am_device_describe(dev), ops,
-                   (int)AM_OP_COUNT);
+    am_doctor_warn(d, "GPU", "check with make check-gpu before numbers are kept; without --device cuda the processor computes",
+                   "the cuda backend has not been run on a card yet: %s computes %d of %d ops in f32, %d in bf16",
+                   am_device_describe(dev), count_ops(dev, AM_F32), (int)AM_OP_COUNT, count_ops(dev, AM_BF16));
   }
   am_err_clear();
   am_device_close(dev);

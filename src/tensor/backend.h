@@ -6,12 +6,13 @@
 //
 // Dispatch checks arguments, infers shapes, settles layouts and allocates outputs once, for all
 // backends (infer_* in tensor/infer_*.c); a backend trusts its arguments. Outputs do not overlap
-// inputs, except in the in-place ops, whose outputs already hold values. Every backend but `cuda`,
-// which has no convolutions yet, implements every op for f32; `ref` does so for f64 too, `cpu` most for bf16 where the processor has its instructions.
+// inputs, except in the in-place ops, whose outputs already hold values. Every backend implements every
+// op for f32; `ref` does so for f64 too, `cpu` most for bf16 where the processor has its instructions,
+// `cuda`, which has not been run on a card yet, convolutions for bf16.
 // Ops take and give floating point, one type throughout, but for i32 indices and for parameters beside images
 // of bf16, which are f32 with their gradients: kernels of convolutions (rounded to bf16 on the way in) and what
 // belongs to a channel (gamma, beta, mean, inv_std, scale, shift). In bf16 every sum is taken in f32 or wider
-// and a result is rounded once (conv2d_affine's kernel is rounded after it was scaled). fill, cast and reorder know every type (cast from float to integer truncates
+// and a result is rounded once (conv2d_affine's kernel may be rounded after it was scaled). fill, cast and reorder know every type (cast from float to integer truncates
 // towards zero and saturates, NaN gives 0; to bf16 it rounds to the nearest even). Memory is aligned for its
 // type, not more: a view may start anywhere in flat storage. Row and pool indices are values, which
 // dispatch cannot see: a backend that reads them on the host checks them (AM_ERR_ARG).

@@ -26,7 +26,7 @@ check "results that cannot be made" ends_with 1 "-> choose another folder" "$AUG
 check "one section alone" no_line '^ok   data'
 check "memory is no place for results" ends_with 0 "warn fs         tmpfs: in memory" "$AUGMINT" doctor --fs --results /dev/shm/none
 check "each finding has its form here, too" well_formed
-check "GPUs: the truth" ends_with 0 "no experiment runs on a GPU yet: " doctor --gpu
+check "GPUs: the truth" ends_with 0 "no experiment runs on a GPU here: " doctor --gpu
 check "a device that is not there" ends_with 0 "rank 0 on" env CUDA_VISIBLE_DEVICES=93 "$AUGMINT" doctor --gpu
 check "versions and launch" ends_with 0 "ok   launch     one rank" doctor --mpi
 

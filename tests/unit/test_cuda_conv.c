@@ -117,8 +117,7 @@ static void everything_that_differs_makes_another_key(void **state) {
   assert_memory_equal(&off, &none, sizeof off);
 }
 
-static void assert_ways(am_op op, am_dtype image, bool tf32, int count, const am_cuda_conv_way *want) {
-  const am_cuda_conv k = wide_conv(op, image, tf32);
+static void assert_ways(am_cuda_conv k, int count, const am_cuda_conv_way *want) {
   am_cuda_conv_way way[AM_CUDA_CONV_WAYS];
   assert_int_equal(am_cuda_conv_ways(&k, way), count);
   for (int i = 0; i < count; i++) {
@@ -129,20 +128,30 @@ static void assert_ways(am_op op, am_dtype image, bool tf32, int count, const am
 
 static void ways_go_from_one_graph_to_what_is_always_there(void **state) {
   const am_cuda_conv_way product[] = {{0}}, fused_first[] = {{.fused = true}, {0}};
-  const am_cuda_conv_way f32_from_bf16[] = {{.fused = true}, {.wide = true}};
   const am_op products[] = {AM_OP_conv2d, AM_OP_conv2d_grad_input};
   const am_op affine[] = {AM_OP_conv2d_affine, AM_OP_conv2d_affine_add};
   for (int i = 0; i < 2; i++) {
-    assert_ways(products[i], AM_F32, false, 1, product);
-    assert_ways(products[i], AM_F32, true, 1, product);
-    assert_ways(products[i], AM_BF16, false, 1, product);
-    assert_ways(affine[i], AM_F32, false, 1, product);
-    assert_ways(affine[i], AM_F32, true, 2, fused_first);
-    assert_ways(affine[i], AM_BF16, false, 2, fused_first);
+    assert_ways(wide_conv(products[i], AM_F32, false), 1, product);
+    assert_ways(wide_conv(products[i], AM_F32, true), 1, product);
+    assert_ways(wide_conv(products[i], AM_BF16, false), 1, product);
+    assert_ways(wide_conv(affine[i], AM_F32, false), 1, product);
+    assert_ways(wide_conv(affine[i], AM_F32, true), 2, fused_first);
+    assert_ways(wide_conv(affine[i], AM_BF16, false), 2, fused_first);
   }
-  assert_ways(AM_OP_conv2d_grad_weight, AM_F32, false, 1, product);
-  assert_ways(AM_OP_conv2d_grad_weight, AM_F32, true, 1, product);
-  assert_ways(AM_OP_conv2d_grad_weight, AM_BF16, false, 2, f32_from_bf16);
+  assert_ways(wide_conv(AM_OP_conv2d_grad_weight, AM_F32, false), 1, product);
+  assert_ways(wide_conv(AM_OP_conv2d_grad_weight, AM_F32, true), 1, product);
+}
+
+// f32 out of images of bf16: by widened images, and for many weights by a graph if there is an engine for it.
+static void gradients_of_kernels_stay_f32(void **state) {
+  const am_cuda_conv_way wide[] = {{.wide = true}}, either[] = {{.fused = true}, {.wide = true}};
+  const am_conv2d_desc d = {.stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .groups = 1};
+  const am_shape w = AM_SHAPE(256, 256, 3, 3), odd = AM_SHAPE(260, 256, 3, 3);
+  assert_ways(wide_conv(AM_OP_conv2d_grad_weight, AM_BF16, false), 1, wide);
+  assert_ways(am_cuda_conv_of(AM_OP_conv2d_grad_weight, &d, (am_activation){0}, AM_BF16, false, AM_SHAPE(2, 256, 5, 4), w,
+                              AM_SHAPE(2, 256, 3, 2)), 2, either);
+  assert_ways(am_cuda_conv_of(AM_OP_conv2d_grad_weight, &d, (am_activation){0}, AM_BF16, false, AM_SHAPE(2, 256, 5, 4), odd,
+                              AM_SHAPE(2, 260, 3, 2)), 1, wide);  // plain
 }
 
 static void notes_decide_which_engines_compute(void **state) {
@@ -175,6 +184,7 @@ int main(void) {
     cmocka_unit_test(every_field_is_part_of_the_key),
     cmocka_unit_test(everything_that_differs_makes_another_key),
     cmocka_unit_test(ways_go_from_one_graph_to_what_is_always_there),
+    cmocka_unit_test(gradients_of_kernels_stay_f32),
     cmocka_unit_test(notes_decide_which_engines_compute),
     cmocka_unit_test(a_convolution_is_named_whole),
   };

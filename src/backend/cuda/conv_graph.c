@@ -4,9 +4,20 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/num.h"
+
+#if CUDNN_VERSION < 90800
+// What describes a card that is not here; older libraries refuse it.
+enum {
+  CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR = 38,
+  CUDNN_ATTR_ENGINEHEUR_DEVICEPROP = 204,
+  CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP = 407,
+  CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION = 2702
+};
+#endif
 
 _Static_assert(CUDNN_NUMERICAL_NOTE_TENSOR_CORE == 0 && CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS == 1 &&
                    CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION == 2 && CUDNN_NUMERICAL_NOTE_FFT == 3 &&
@@ -26,13 +37,13 @@ am_err am_cuda_dnn_fail(const char *call, cudnnStatus_t status) {
 
 typedef cudnnBackendDescriptor_t descriptor;
 
-enum { MOST_PARTS = 32, PLAN_TEXT = 64 };
+enum { MOST_PARTS = 32 };
 struct am_cuda_conv_plan {
   descriptor part[MOST_PARTS];  // owned: all that the plan stands on, in the order of its making
   int count;
   descriptor plan;  // borrowed: the last part
   size_t bytes;
-  char text[PLAN_TEXT];
+  char text[AM_CUDA_CONV_PLAN_TEXT];  // "engine 38, numerical notes 0x1"
 };
 
 // Tensors by the names under which a plan is given their memory; those from INSIDE on have none.
@@ -278,8 +289,12 @@ static am_err ready(const am_cuda_planner *on, descriptor config, descriptor *ou
   if (status == CUDNN_STATUS_SUCCESS)
     status = cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1,
                                       &count, &need);
+  const bool no_room = status == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED ||
+                       status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED;
   if (status != CUDNN_STATUS_SUCCESS || need > AM_CUDA_CONV_MOST_BYTES) {
     (void)cudnnBackendDestroyDescriptor(plan);
+    // Which engine computes must not depend on how much memory happens to be free.
+    AM_CHECK(!no_room, AM_ERR_NOMEM, "cuDNN: out of memory while an engine was prepared");
     return AM_OK;
   }
   *out = plan;
@@ -383,7 +398,6 @@ void am_cuda_conv_plan_free(am_cuda_conv_plan *p) {
 }
 
 size_t am_cuda_conv_plan_bytes(const am_cuda_conv_plan *p) { return p->bytes; }
-const char *am_cuda_conv_plan_text(const am_cuda_conv_plan *p) { return p->text; }
 
 am_err am_cuda_conv_plan_run(cudnnHandle_t handle, const am_cuda_conv_plan *p, const am_cuda_conv_data *data,
                              void *workspace) {
@@ -407,5 +421,38 @@ am_err am_cuda_conv_plan_run(cudnnHandle_t handle, const am_cuda_conv_plan *p, c
   if (status != CUDNN_STATUS_SUCCESS) err = am_cuda_dnn_fail("cudnnBackendExecute", status);
 done:
   (void)cudnnBackendDestroyDescriptor(pack);
+  return err;
+}
+
+// ---- for tests ----
+
+static am_err describe(const char *card, descriptor *out) {
+  cudnnStatus_t status = cudnnBackendCreateDescriptor(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, out);
+  if (status == CUDNN_STATUS_SUCCESS) {
+    status = cudnnBackendSetAttribute(*out, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
+                                      (int64_t)strlen(card), card);
+  }
+  if (status == CUDNN_STATUS_SUCCESS) status = cudnnBackendFinalize(*out);
+  AM_CHECK(status == CUDNN_STATUS_SUCCESS, AM_ERR_UNSUPPORTED,
+           "cuDNN %zu does not take the description of a card: %s", cudnnGetVersion(),
+           cudnnGetErrorString(status));
+  return AM_OK;
+}
+
+am_err am_cuda_conv_rehearse(const char *card, const am_cuda_conv *k, char text[AM_CUDA_CONV_PLAN_TEXT]) {
+  am_err err = AM_OK;
+  am_cuda_planner there = {0};
+  am_cuda_conv_way way[AM_CUDA_CONV_WAYS];
+  am_cuda_conv_plan *p = NULL;
+  char name[AM_CUDA_CONV_TEXT];
+  const int ways = am_cuda_conv_ways(k, way);
+  AM_GO(done, describe(card, &there.described));
+  for (int i = 0; i < ways && !p; i++) AM_GO(done, am_cuda_conv_plan_new(&there, k, way[i], &p));
+  AM_CHECK_GO(done, p, AM_ERR_DEVICE, "there is no engine for %s of %s", am_op_name((am_op)k->op),
+              am_cuda_conv_text(k, name));
+  snprintf(text, AM_CUDA_CONV_PLAN_TEXT, "%s", p->text);
+done:
+  am_cuda_conv_plan_free(p);
+  if (there.described) (void)cudnnBackendDestroyDescriptor(there.described);
   return err;
 }

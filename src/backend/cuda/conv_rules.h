@@ -57,4 +57,11 @@ int am_cuda_conv_ways(const am_cuda_conv *k, am_cuda_conv_way way[AM_CUDA_CONV_W
 // (and FFT) lose digits. tensor_cores: false for f32 that shall be f32.
 bool am_cuda_engine_fits(unsigned notes, bool tensor_cores);
 
+// Whether cuDNN has an engine for one of the ways on a card that is described to it and need not be here, and which: for tests
+// (conv_graph.c, which is in the plug-in). Fused ways need a driver to be prepared. card: JSON as in
+// CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION. Errors: AM_ERR_UNSUPPORTED the library does not take this description.
+enum { AM_CUDA_CONV_PLAN_TEXT = 64 };
+AM_MUST_USE am_err am_cuda_conv_rehearse(const char *card, const am_cuda_conv *k,
+                                         char text[AM_CUDA_CONV_PLAN_TEXT]);
+
 #endif
