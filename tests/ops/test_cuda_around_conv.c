@@ -1,5 +1,5 @@
-// The cuda backend's own kernels around convolutions, which no op reaches without cuDNN: as loops on this machine, against
-// their definition. They lie in the plug-in of tests/on_host.
+// What the cuda backend does around cuDNN's convolutions, which no op reaches without it: own kernels, as loops on this
+// machine, against their definition; and the rule of layouts. All of it lies in the plug-in of tests/on_host.
 #define _DEFAULT_SOURCE  // readlink
 #define AM_CUDA_ON_HOST
 #include <dlfcn.h>
@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "am_test.h"
-#include "backend/cuda/kernels/kernels.h"
+#include "backend/cuda/cuda_internal.h"
 #include "backend/cuda/walks.h"
 #include "base/rng.h"
 #include "tensor/element.h"
@@ -113,10 +113,78 @@ static void affine_convolutions_are_finished(void **state) {
   }
 }
 
+// ---- layouts ----
+
+static am_view image(am_dtype type, am_layout layout, int64_t c, int64_t h, int64_t w) {
+  return (am_view){.dtype = type, .layout = layout, .shape = AM_SHAPE(2, c, h, w)};
+}
+static am_view weights(int64_t co, int64_t ci) {
+  return (am_view){.dtype = AM_F32, .shape = AM_SHAPE(co, ci, 3, 3)};
+}
+
+// The layouts that are chosen for an op, operands first, as letters: p(lain), l(ast), 1 (C16).
+static const char *chosen(am_op op, const void *desc, am_view *in, am_view *out) {
+  static char text[AM_OP_MAX_INPUTS + AM_OP_MAX_OUTPUTS + 2];
+  int count = 0;
+  __typeof__(&am_cuda_choose_layout) choose = NULL;
+  void *found = dlsym(plugin, "am_cuda_choose_layout");
+  assert_non_null(found);
+  memcpy(&choose, &found, sizeof found);
+  choose(NULL, op, desc, in, out);
+  for (int i = 0; i < am_op_inputs(op); i++) text[count++] = "pl1"[in[i].layout];
+  text[count++] = '>';
+  for (int i = 0; i < am_op_outputs(op); i++) text[count++] = "pl1"[out[i].layout];
+  text[count] = '\0';
+  return text;
+}
+
+static const am_conv2d_desc three_by_three = {.stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .groups = 1};
+
+static void images_of_bf16_lie_channels_last_around_convolutions(void **state) {
+  const am_conv2d_desc *d = &three_by_three;
+  const am_view x = image(AM_BF16, AM_LAYOUT_PLAIN, 16, 8, 8), y = image(AM_BF16, AM_LAYOUT_PLAIN, 24, 6, 6);
+  const am_view w = weights(24, 16), channel = {.dtype = AM_F32, .shape = AM_SHAPE(24)};
+  const am_conv2d_affine_desc affine = {.conv = *d};
+  assert_string_equal(chosen(AM_OP_conv2d, d, (am_view[]){x, w}, (am_view[]){y}), "lp>l");
+  assert_string_equal(chosen(AM_OP_conv2d_grad_input, d, (am_view[]){y, w}, (am_view[]){x}), "lp>l");
+  assert_string_equal(chosen(AM_OP_conv2d_grad_weight, d, (am_view[]){y, x}, (am_view[]){w}), "ll>p");
+  assert_string_equal(chosen(AM_OP_conv2d_affine, &affine, (am_view[]){x, w, channel, channel}, (am_view[]){y}), "lppp>l");
+  assert_string_equal(chosen(AM_OP_conv2d_affine_add, &affine, (am_view[]){x, w, channel, channel, y}, (am_view[]){y}),
+                      "lpppl>l");
+  // One place has the same bytes in either layout and is called plain.
+  const am_view small = image(AM_BF16, AM_LAYOUT_PLAIN, 16, 3, 3), place = image(AM_BF16, AM_LAYOUT_PLAIN, 24, 1, 1);
+  assert_string_equal(chosen(AM_OP_conv2d, d, (am_view[]){small, w}, (am_view[]){place}), "lp>p");
+}
+
+static void other_images_are_plain_around_convolutions(void **state) {
+  const am_conv2d_desc *d = &three_by_three;
+  const am_view x = image(AM_F32, AM_LAYOUT_NHWC, 16, 8, 8), y = image(AM_F32, AM_LAYOUT_NHWC, 24, 6, 6);
+  const am_view odd = image(AM_BF16, AM_LAYOUT_NHWC, 10, 6, 6), half = image(AM_BF16, AM_LAYOUT_NHWC, 16, 8, 8);
+  assert_string_equal(chosen(AM_OP_conv2d, d, (am_view[]){x, weights(24, 16)}, (am_view[]){y}), "pp>p");
+  assert_string_equal(chosen(AM_OP_conv2d, d, (am_view[]){half, weights(10, 16)}, (am_view[]){odd}), "pp>p");
+}
+
+static void only_what_sees_no_layout_keeps_one(void **state) {
+  const am_view last = image(AM_BF16, AM_LAYOUT_NHWC, 16, 8, 8), plain = image(AM_BF16, AM_LAYOUT_PLAIN, 16, 8, 8);
+  const am_view channel = image(AM_BF16, AM_LAYOUT_PLAIN, 16, 1, 1), scalar = {.dtype = AM_BF16};
+  const am_view each = {.dtype = AM_F32, .shape = AM_SHAPE(16)};
+  assert_string_equal(chosen(AM_OP_unary, NULL, (am_view[]){last}, (am_view[]){plain}), "l>l");
+  assert_string_equal(chosen(AM_OP_cast, NULL, (am_view[]){last}, (am_view[]){plain}), "l>l");
+  assert_string_equal(chosen(AM_OP_binary, NULL, (am_view[]){last, plain}, (am_view[]){plain}), "ll>l");
+  assert_string_equal(chosen(AM_OP_binary, NULL, (am_view[]){last, scalar}, (am_view[]){plain}), "lp>l");
+  assert_string_equal(chosen(AM_OP_binary, NULL, (am_view[]){last, channel}, (am_view[]){plain}), "pp>p");
+  assert_string_equal(chosen(AM_OP_batch_norm, NULL, (am_view[]){last, each, each}, (am_view[]){plain, each, each}),
+                      "ppp>ppp");
+  assert_string_equal(chosen(AM_OP_avg_pool2d, NULL, (am_view[]){last}, (am_view[]){plain}), "p>p");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(kernels_are_packed_channels_last),
     cmocka_unit_test(affine_convolutions_are_finished),
+    cmocka_unit_test(images_of_bf16_lie_channels_last_around_convolutions),
+    cmocka_unit_test(other_images_are_plain_around_convolutions),
+    cmocka_unit_test(only_what_sees_no_layout_keeps_one),
   };
-  return cmocka_run_group_tests_name("cuda_conv_kernels", tests, open_plugin, NULL);
+  return cmocka_run_group_tests_name("cuda_around_conv", tests, open_plugin, NULL);
 }
