@@ -7,8 +7,8 @@
 // Dispatch checks arguments, infers shapes, settles layouts and allocates outputs once, for all
 // backends (infer_* in tensor/infer_*.c); a backend trusts its arguments. Outputs do not overlap
 // inputs, except in the in-place ops, whose outputs already hold values. Every backend implements every
-// op for f32; `ref` does so for f64 too, `cpu` most for bf16 where the processor has its instructions,
-// `cuda`, which has not been run on a card yet, convolutions for bf16.
+// op for f32; `ref` does so for f64 too, `cpu` (where the processor has the instructions) and `cuda` (which has not been run
+// on a card yet) all but the in-place ops for bf16.
 // Ops take and give floating point, one type throughout, but for i32 indices and for parameters beside images
 // of bf16, which are f32 with their gradients: kernels of convolutions (rounded to bf16 on the way in) and what
 // belongs to a channel (gamma, beta, mean, inv_std, scale, shift). In bf16 every sum is taken in f32 or wider
@@ -90,7 +90,8 @@ typedef struct {
 
 // y (n, c, ho, wo); padding counts as -inf for max; for average it is counted in the divisor when
 // include_pad (PyTorch's default). in_h/in_w: input size, for the gradients. A stride of 0 means the
-// kernel's size (dispatch fills it in); a pad is at most half a kernel, as PyTorch demands.
+// kernel's size (dispatch fills it in); a pad is at most half a kernel, as PyTorch demands. An index that pool_scatter
+// and pool_gather are given lies under its own window, as those of max_pool2d do: a backend need not look elsewhere.
 typedef struct {
   int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
   int64_t in_h, in_w;
@@ -198,6 +199,9 @@ typedef struct am_backend {
   // NULL when the op computes in this floating-point type, else what stands against it, to follow
   // "device cpu does not compute conv2d in bf16: ". Without this function: f32 alone.
   const char *(*lacks)(void *ctx, am_op op, am_dtype dtype);
+  // From now on products and convolutions of f32 may read their operands as TF32 (8 bits of exponent, 10 of mantissa; sums
+  // stay f32), or not. NULL: they never do.
+  void (*set_tf32)(void *ctx, bool on);
   // Layouts of an op's outputs, and of the inputs it wants. On entry in[i].layout is what there is
   // and out[i].layout is plain; data pointers are NULL. The backend sets every in[i].layout to what
   // its op shall see (dispatch then reorders that input) and out[i].layout to what it will write;

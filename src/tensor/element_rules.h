@@ -12,25 +12,32 @@
 #define AM_ELEMENT_FN static inline
 #endif
 
-AM_ELEMENT_FN double am_rule_bf16_value(uint16_t half) {
+AM_ELEMENT_FN float am_rule_bf16_value(uint16_t half) {
   uint32_t bits = (uint32_t)half << 16;
   float value;
   memcpy(&value, &bits, sizeof value);
   return value;
 }
 
-// The upper half of an f32. What double loses on the way to f32 is kept in the lowest bit (round to
-// odd), so that rounding to bf16 sees it.
+// The upper half of an f32, rounded to the nearest even. A NaN stays one when its low half is dropped.
+AM_ELEMENT_FN uint16_t am_rule_bf16_of_f32(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  if (isnan(value)) return (uint16_t)(bits >> 16 | 0x40);
+  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+// What double loses on the way to f32 is kept in the lowest bit (round to odd), so that rounding to bf16 sees it.
 AM_ELEMENT_FN uint16_t am_rule_bf16_of(double value) {
   float narrow = (float)value;
-  uint32_t bits;
-  memcpy(&bits, &narrow, sizeof bits);
-  if (isnan(value)) return (uint16_t)(bits >> 16 | 0x40);  // stays a NaN when its low half is dropped
-  if (!isinf(narrow) && (double)narrow != value) {
+  if (!isnan(value) && !isinf(narrow) && (double)narrow != value) {
+    uint32_t bits;
+    memcpy(&bits, &narrow, sizeof bits);
     if (fabs((double)narrow) > fabs(value)) bits--;
     bits |= 1;
+    memcpy(&narrow, &bits, sizeof narrow);
   }
-  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+  return am_rule_bf16_of_f32(narrow);
 }
 
 AM_ELEMENT_FN int64_t am_rule_integer_of(double value) {

@@ -49,10 +49,10 @@ static am_err host_sync(void *ctx) { return AM_OK; }
 
 static const char *host_lacks(void *ctx, am_op op, am_dtype dtype) {
   switch (op) {
-#define HAS_OP(op, desc_type) case AM_OP_##op:
+#define HAS_OP(op, desc_type, types) \
+  case AM_OP_##op: return am_cuda_lacks_type(types, dtype);
     AM_CUDA_KERNEL_OPS(HAS_OP)
 #undef HAS_OP
-    return dtype == AM_F32 ? NULL : "it computes in f32";
     default: return "it is not one of the backend's own kernels";
   }
 }
@@ -69,7 +69,7 @@ static const am_backend backend_on_host = {
     .sync = host_sync,
     .lacks = host_lacks,
     .choose_layout = am_cuda_choose_layout,
-#define HOST_SLOT(op, desc_type) .op = am_cuda_##op,
+#define HOST_SLOT(op, desc_type, types) .op = am_cuda_##op,
     AM_CUDA_KERNEL_OPS(HOST_SLOT)
 #undef HOST_SLOT
 };

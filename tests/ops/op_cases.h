@@ -20,7 +20,8 @@ typedef enum {
   VALUES_SPECIAL,   // zeros, infinities, NaN, subnormals, ends of the range, in turn
   VALUES_HALVES,    // multiples of 1/2 and of a bf16 half step, beyond the range of u8
   VALUES_NAN,       // memory that must not be read
-  VALUES_INDEX      // i32, 0 to limit - 1
+  VALUES_INDEX,     // i32, 0 to limit - 1
+  VALUES_WINDOW     // i32, of pooling: a place of the plane under the element's own window
 } op_values;
 
 typedef struct {
@@ -71,6 +72,9 @@ static inline op_operand op_floats(am_shape shape, op_values values) {
 }
 static inline op_operand op_index(am_shape shape, int64_t limit) {
   return (op_operand){.dtype = AM_I32, .shape = shape, .values = VALUES_INDEX, .limit = limit};
+}
+static inline op_operand op_window(am_shape shape) {
+  return (op_operand){.dtype = AM_I32, .shape = shape, .values = VALUES_WINDOW};
 }
 // Appends a copy of c with its number and seed.
 AM_MUST_USE am_err op_cases_add(op_cases *cases, op_case c);

@@ -126,6 +126,7 @@ static am_err binary_cases(op_cases *cases) {
 static const am_shape reduce_shapes[] = {
   {0}, {1, {5}}, {1, {40000}}, {2, {3, 7}}, {2, {1, 9}}, {3, {2, 3, 5}}, {4, {2, 16, 4, 3}},
   {4, {2, 17, 3, 5}}, {4, {1, 24, 1, 1}}, {4, {3, 32, 7, 7}}, {5, {2, 3, 2, 3, 2}},
+  {2, {2500, 33}},  // long columns, which threads share
 };
 
 static am_err reduce_cases(op_cases *cases) {
@@ -139,6 +140,8 @@ static am_err reduce_cases(op_cases *cases) {
       AM_TRY(op_cases_add(cases, c));
       c.desc.reduce.kind = AM_RED_MAX;
       c.tolerance = TOL_EXACT;
+      AM_TRY(op_cases_add(cases, c));
+      c.in[0] = op_floats(shape, VALUES_SPECIAL);
       AM_TRY(op_cases_add(cases, c));
     }
     for (int axis = 0; axis < shape.ndim; axis++) {

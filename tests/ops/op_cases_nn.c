@@ -136,7 +136,7 @@ static am_err pool_cases(op_cases *cases) {
     am_shape large = AM_SHAPE(pools[i].n, pools[i].c, d.in_h, d.in_w);
     am_shape small = AM_SHAPE(pools[i].n, pools[i].c, ho, wo);
     op_operand x = op_floats(large, VALUES_NORMAL), ties = op_floats(large, VALUES_TIES);
-    op_operand y = op_floats(small, VALUES_NORMAL), index = op_index(small, d.in_h * d.in_w);
+    op_operand y = op_floats(small, VALUES_NORMAL), index = op_window(small);
     AM_TRY(op_cases_add(cases, (op_case){.op = AM_OP_max_pool2d, .desc.max_pool2d = d, .in = {x}}));
     AM_TRY(op_cases_add(cases, (op_case){.op = AM_OP_max_pool2d, .desc.max_pool2d = d, .in = {ties}}));
     op_case values = {.op = AM_OP_max_pool2d_values, .desc.max_pool2d_values = d, .in = {x}};
@@ -162,6 +162,7 @@ static am_err pool_cases(op_cases *cases) {
 static const am_shape norm_shapes[] = {
   {2, {4, 3}}, {2, {33, 64}}, {3, {2, 5, 7}}, {4, {2, 3, 5, 7}}, {4, {2, 16, 4, 3}},
   {4, {1, 24, 2, 2}}, {4, {3, 64, 1, 1}}, {4, {8, 17, 3, 3}}, {4, {4, 32, 16, 16}}, {5, {2, 3, 2, 2, 3}},
+  {4, {8, 8, 32, 40}}, {4, {9, 5, 33, 31}},  // channels long enough to be summed in pieces
 };
 
 // inv_std = 1/sqrt(var + eps) loses what x loses to cancellation in x - mean: about mean/sd roundings, and a

@@ -1,12 +1,35 @@
+#define _DEFAULT_SOURCE  // readlink
 #include "op_run.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/rng.h"
 #include "tensor/element.h"
+
+// ---- devices ----
+
+am_err op_open_kernels(am_device **out) {
+  char folder[4096];
+  const ssize_t length = readlink("/proc/self/exe", folder, sizeof folder - 16);
+  AM_CHECK(length > 0, AM_ERR_INTERNAL, "this program does not know where it lies");
+  folder[length] = '\0';
+  *strrchr(folder, '/') = '\0';
+  *strrchr(folder, '/') = '\0';
+  strcat(folder, "/on_host");
+  AM_CHECK(setenv("AUGMINT_BACKENDS", folder, 1) == 0, AM_ERR_NOMEM, "out of memory");
+  return am_device_open(&(am_device_cfg){.kind = "cuda"}, out);
+}
+
+bool op_is_of_a_library(am_op op) {
+  return op == AM_OP_matmul || (op >= AM_OP_conv2d && op <= AM_OP_conv2d_grad_weight) || op == AM_OP_conv2d_affine ||
+         op == AM_OP_conv2d_affine_add;
+}
 
 // ---- values ----
 
@@ -19,7 +42,20 @@ static double special(int64_t i) {
   return values[i % AM_COUNT_OF(values)];
 }
 
-static double draw(const op_operand *o, am_rng *rng, int64_t i) {
+// Of `length` pixels, one that the window at `position` covers.
+static int64_t pixel_under(am_rng *rng, int64_t position, int64_t stride, int64_t kernel, int64_t pad, int64_t length) {
+  const int64_t start = position * (stride ? stride : kernel) - pad;
+  const int64_t first = am_max_i64(start, 0), end = am_min_i64(start + kernel, length);
+  return first + am_rng_below(rng, end - first);
+}
+
+static double place_in_window(const am_pool2d_desc *d, am_shape s, am_rng *rng, int64_t i) {
+  const int64_t row = pixel_under(rng, i / s.dim[3] % s.dim[2], d->stride_h, d->kernel_h, d->pad_h, d->in_h);
+  const int64_t col = pixel_under(rng, i % s.dim[3], d->stride_w, d->kernel_w, d->pad_w, d->in_w);
+  return (double)(row * d->in_w + col);
+}
+
+static double draw(const op_case *c, const op_operand *o, am_rng *rng, int64_t i) {
   switch (o->values) {
     case VALUES_NORMAL: return am_rng_normal(rng);
     case VALUES_POSITIVE: return am_rng_range(rng, 0.2, 3);
@@ -31,6 +67,7 @@ static double draw(const op_operand *o, am_rng *rng, int64_t i) {
     case VALUES_HALVES: return (double)(i - 20) * (i % 3 == 0 ? 0.5 : i % 3 == 1 ? 1.00390625 : 7);
     case VALUES_NAN: return NAN;
     case VALUES_INDEX: return (double)am_rng_below(rng, o->limit);
+    case VALUES_WINDOW: return place_in_window(&c->desc.max_pool2d, o->shape, rng, i);
   }
   return NAN;
 }
@@ -104,7 +141,7 @@ static am_err make_operand(am_device *dev, const op_case *c, const op_operand *o
   AM_GO(done, am_mem_alloc(&host, count, am_dtype_size(o->dtype)));
   am_view view = {.data = host, .dtype = o->dtype};
   for (int64_t i = 0; i < count; i++) {
-    const double value = draw(o, &rng, i);
+    const double value = draw(c, o, &rng, i);
     am_element_put(&view, i, o->rounded ? rounded_to_bf16(value) : value);
   }
   if (place == PLACE_VIEW) {

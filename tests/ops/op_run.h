@@ -13,6 +13,11 @@ typedef enum {
   PLACE_COUNT
 } op_place;
 
+// The kernels of the cuda backend as loops on this machine (tests/on_host), which lie beside the folder of this program.
+AM_MUST_USE am_err op_open_kernels(am_device **out);
+// Whether a library computes the op there, so that it is not among the kernels.
+bool op_is_of_a_library(am_op op);
+
 // False when the place makes no difference to the case: nothing to put there.
 bool op_place_fits(const op_case *c, op_place place);
 

@@ -1,7 +1,7 @@
 // Ops on bf16 against `ref` in f32 on the same numbers, for the whole table of cases, wherever the
 // operands lie. A result in bf16 is one rounding away from the f32 result (bf16 has 8 bits, so half a unit in
 // the last place is at most 2^-8 of it), on top of what the case allows in f32; parameters' gradients are f32 and
-// judged as such. Skipped on machines without bf16.
+// judged as such. The cpu's are skipped on machines without bf16.
 #include <math.h>
 
 #include "am_test.h"
@@ -79,6 +79,7 @@ static int64_t wrong_cases(am_device *dev, am_device *ref, const op_cases *table
     op_case half, single;
     op_result want = {0};
     if (!split_case(&table->item[i], &half, &single)) continue;
+    if (am_device_check_type(dev, half.op, AM_BF16)) continue;
     am_ok(op_run(ref, &single, PLACE_PLAIN, &want));
     for (int place = 0; place < PLACE_COUNT; place++) {
       if (!op_place_fits(&half, (op_place)place)) continue;
@@ -92,25 +93,40 @@ static int64_t wrong_cases(am_device *dev, am_device *ref, const op_cases *table
   return wrong;
 }
 
-static void table_on(const char *kind, int threads) {
-  am_device *dev = NULL, *ref = NULL;
+static void table_agrees(am_device *dev) {
+  am_device *ref = NULL;
   op_cases table = {0};
-  am_ok(am_device_open(&(am_device_cfg){.kind = kind, .threads = threads}, &dev));
-  const bool has = am_device_check_type(dev, AM_OP_conv2d, AM_BF16) == AM_OK;
-  if (has) {
-    am_ok(am_device_open(&(am_device_cfg){.kind = "ref"}, &ref));
-    am_ok(op_cases_build(&table));
-    assert_int_equal(wrong_cases(dev, ref, &table), 0);
-    op_cases_fini(&table);
-    am_device_close(ref);
-  }
+  am_ok(am_device_open(&(am_device_cfg){.kind = "ref"}, &ref));
+  am_ok(op_cases_build(&table));
+  assert_int_equal(wrong_cases(dev, ref, &table), 0);
+  op_cases_fini(&table);
+  am_device_close(ref);
   assert_int_equal(am_device_memory_now(dev).live_bytes, 0);
+}
+
+static void cpu_table(int threads) {
+  am_device *dev = NULL;
+  am_ok(am_device_open(&(am_device_cfg){.kind = "cpu", .threads = threads}, &dev));
+  const bool has = am_device_check_type(dev, AM_OP_conv2d, AM_BF16) == AM_OK;
+  if (has) table_agrees(dev);
   am_device_close(dev);
   if (!has) am_skip("%s", am_err_last()->message);
 }
 
-static void cpu_agrees(void **state) { table_on("cpu", 1); }
-static void cpu_agrees_with_2_threads(void **state) { table_on("cpu", 2); }
+static void cpu_agrees(void **state) { cpu_table(1); }
+static void cpu_agrees_with_2_threads(void **state) { cpu_table(2); }
+
+// What libraries compute is not among the kernels, and parameters are updated in f32.
+static void cuda_kernels_agree(void **state) {
+  am_device *dev = NULL;
+  am_ok(op_open_kernels(&dev));
+  for (int op = 0; op < AM_OP_COUNT; op++) {
+    const bool lacks = am_op_in_place((am_op)op) || op_is_of_a_library((am_op)op);
+    assert_int_equal(am_device_check_type(dev, (am_op)op, AM_BF16) != AM_OK, lacks);
+  }
+  table_agrees(dev);
+  am_device_close(dev);
+}
 
 // Every op that computes in f32 does so in bf16, but those that update parameters.
 static void bf16_is_for_all_but_updates(void **state) {
@@ -131,6 +147,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(cpu_agrees),
     cmocka_unit_test(cpu_agrees_with_2_threads),
+    cmocka_unit_test(cuda_kernels_agree),
     cmocka_unit_test(bf16_is_for_all_but_updates),
   };
   return cmocka_run_group_tests_name("agree_bf16", tests, NULL, NULL);

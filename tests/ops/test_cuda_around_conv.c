@@ -164,7 +164,7 @@ static void other_images_are_plain_around_convolutions(void **state) {
   assert_string_equal(chosen(AM_OP_conv2d, d, (am_view[]){half, weights(10, 16)}, (am_view[]){odd}), "pp>p");
 }
 
-static void only_what_sees_no_layout_keeps_one(void **state) {
+static void layouts_are_kept_by_what_takes_both(void **state) {
   const am_view last = image(AM_BF16, AM_LAYOUT_NHWC, 16, 8, 8), plain = image(AM_BF16, AM_LAYOUT_PLAIN, 16, 8, 8);
   const am_view channel = image(AM_BF16, AM_LAYOUT_PLAIN, 16, 1, 1), scalar = {.dtype = AM_BF16};
   const am_view each = {.dtype = AM_F32, .shape = AM_SHAPE(16)};
@@ -172,10 +172,15 @@ static void only_what_sees_no_layout_keeps_one(void **state) {
   assert_string_equal(chosen(AM_OP_cast, NULL, (am_view[]){last}, (am_view[]){plain}), "l>l");
   assert_string_equal(chosen(AM_OP_binary, NULL, (am_view[]){last, plain}, (am_view[]){plain}), "ll>l");
   assert_string_equal(chosen(AM_OP_binary, NULL, (am_view[]){last, scalar}, (am_view[]){plain}), "lp>l");
-  assert_string_equal(chosen(AM_OP_binary, NULL, (am_view[]){last, channel}, (am_view[]){plain}), "pp>p");
+  assert_string_equal(chosen(AM_OP_binary, NULL, (am_view[]){last, channel}, (am_view[]){plain}), "lp>l");
   assert_string_equal(chosen(AM_OP_batch_norm, NULL, (am_view[]){last, each, each}, (am_view[]){plain, each, each}),
-                      "ppp>ppp");
-  assert_string_equal(chosen(AM_OP_avg_pool2d, NULL, (am_view[]){last}, (am_view[]){plain}), "p>p");
+                      "lpp>lpp");
+  assert_string_equal(chosen(AM_OP_avg_pool2d, NULL, (am_view[]){last}, (am_view[]){plain}), "l>l");
+  assert_string_equal(chosen(AM_OP_avg_pool2d, NULL, (am_view[]){plain}, (am_view[]){last}), "p>p");
+  const am_view flat = {.dtype = AM_BF16, .shape = AM_SHAPE(2, 1024)};
+  assert_string_equal(chosen(AM_OP_log_softmax, NULL, (am_view[]){flat}, (am_view[]){flat}), "p>p");
+  const am_permute_desc swap = {.perm = {0, 2, 3, 1}};
+  assert_string_equal(chosen(AM_OP_permute, &swap, (am_view[]){last}, (am_view[]){plain}), "p>p");
 }
 
 int main(void) {
@@ -184,7 +189,7 @@ int main(void) {
     cmocka_unit_test(affine_convolutions_are_finished),
     cmocka_unit_test(images_of_bf16_lie_channels_last_around_convolutions),
     cmocka_unit_test(other_images_are_plain_around_convolutions),
-    cmocka_unit_test(only_what_sees_no_layout_keeps_one),
+    cmocka_unit_test(layouts_are_kept_by_what_takes_both),
   };
   return cmocka_run_group_tests_name("cuda_around_conv", tests, open_plugin, NULL);
 }

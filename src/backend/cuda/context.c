@@ -149,19 +149,24 @@ void am_cuda_give_temp(am_cuda *g, void *memory) { cuda_release(g, memory, 0); }
 
 // ---- the table ----
 
-#define ONE(op, desc_type) +1
+#define ONE(op, desc_type, types) +1
 _Static_assert(0 AM_CUDA_KERNEL_OPS(ONE) AM_CUDA_LIBRARY_OPS(ONE) == AM_OP_COUNT, "an op is missing, or listed twice");
 #undef ONE
 
+// Cards of compute capability 8.0 and newer have it, which are all that there are here.
+static void cuda_set_tf32(void *ctx, bool on) {
+  am_cuda *g = ctx;
+  g->tf32 = on;
+}
+
 static const char *cuda_lacks(void *ctx, am_op op, am_dtype dtype) {
   switch (op) {
-    case AM_OP_conv2d:
-    case AM_OP_conv2d_grad_input:
-    case AM_OP_conv2d_grad_weight:
-    case AM_OP_conv2d_affine:
-    case AM_OP_conv2d_affine_add:
-      return dtype == AM_F32 || dtype == AM_BF16 ? NULL : "it computes in f32 and bf16";
-    default: return dtype == AM_F32 ? NULL : "it computes in f32";
+#define HAS_OP(op, desc_type, types) \
+  case AM_OP_##op: return am_cuda_lacks_type(types, dtype);
+    AM_CUDA_KERNEL_OPS(HAS_OP)
+    AM_CUDA_LIBRARY_OPS(HAS_OP)
+#undef HAS_OP
+    default: return "it is no op";
   }
 }
 
@@ -179,8 +184,9 @@ static const am_backend backend_cuda = {
     .fetch_end = am_cuda_fetch_end,
     .sync = cuda_sync,
     .lacks = cuda_lacks,
+    .set_tf32 = cuda_set_tf32,
     .choose_layout = am_cuda_choose_layout,
-#define CUDA_SLOT(op, desc_type) .op = am_cuda_##op,
+#define CUDA_SLOT(op, desc_type, types) .op = am_cuda_##op,
     AM_CUDA_KERNEL_OPS(CUDA_SLOT)
     AM_CUDA_LIBRARY_OPS(CUDA_SLOT)
 #undef CUDA_SLOT

@@ -8,7 +8,7 @@
 #include "backend/cuda/kernels/kernels.h"
 #include "backend/cuda/plan_cache.h"
 
-typedef struct am_cuda am_cuda;  // context.c; on the host tests/ops/cuda_on_host.c
+typedef struct am_cuda am_cuda;  // context.c; on the host tests/on_host/cuda_on_host.c
 cudaStream_t am_cuda_stream(const am_cuda *g);
 bool am_cuda_tf32(const am_cuda *g);  // whether products of f32 may be TF32's
 // *pp = memory for what an op writes on its way, until am_cuda_give_temp: in the order of the stream, so it may be given
@@ -33,31 +33,48 @@ AM_MUST_USE am_err am_cuda_fail(const char *call, cudaError_t status);
   } while (0)
 
 // ---- the ops that there are, one function each ----
-//   X(op, descriptor)
+//   X(op, descriptor, types it computes in)
+#define AM_CUDA_F32 (1u << AM_F32)                // what updates parameters
+#define AM_CUDA_BOTH (AM_CUDA_F32 | 1u << AM_BF16)
 // Own kernels, which are tested on the host as well.
-#define AM_CUDA_KERNEL_OPS(X)                                                                                            \
-  X(unary, am_unary_desc) X(binary, am_binary_desc) X(axpby, am_axpby_desc) X(sgd_step, am_sgd_desc)      /* eltwise.c */ \
-  X(adam_step, am_adam_desc) X(bias_act, am_activation) X(scale_shift, am_no_desc)                                       \
-  X(broadcast_to, am_shape_desc) X(permute, am_permute_desc) X(slice, am_slice_desc) X(pad, am_pad_desc)     /* move.c */ \
-  X(concat, am_axis_desc) X(gather_rows, am_no_desc) X(scatter_rows, am_rows_desc) X(reorder, am_layout_desc)            \
-  X(cast, am_dtype_desc) X(fill, am_fill_desc) X(random, am_random_desc)                                  /* convert.c */ \
-  X(reduce, am_reduce_desc) X(log_softmax, am_no_desc)                                                     /* reduce.c */ \
-  X(max_pool2d, am_pool2d_desc) X(max_pool2d_values, am_pool2d_desc) X(pool_scatter, am_pool2d_desc)         /* pool.c */ \
-  X(pool_gather, am_pool2d_desc) X(avg_pool2d, am_pool2d_desc) X(avg_pool2d_grad, am_pool2d_desc)                        \
-  X(batch_norm, am_norm_desc) X(batch_norm_grad, am_norm_desc) X(batch_norm_add, am_norm_desc)               /* norm.c */ \
-  X(batch_norm_add_grad, am_norm_desc) X(bias_act_grad, am_activation)
+#define AM_CUDA_KERNEL_OPS(X)                                                                                  \
+  X(unary, am_unary_desc, AM_CUDA_BOTH) X(binary, am_binary_desc, AM_CUDA_BOTH)                 /* eltwise.c */ \
+  X(axpby, am_axpby_desc, AM_CUDA_F32) X(sgd_step, am_sgd_desc, AM_CUDA_F32)                                   \
+  X(adam_step, am_adam_desc, AM_CUDA_F32) X(bias_act, am_activation, AM_CUDA_BOTH)                             \
+  X(scale_shift, am_no_desc, AM_CUDA_BOTH)                                                                     \
+  X(broadcast_to, am_shape_desc, AM_CUDA_BOTH) X(permute, am_permute_desc, AM_CUDA_BOTH)           /* move.c */ \
+  X(slice, am_slice_desc, AM_CUDA_BOTH) X(pad, am_pad_desc, AM_CUDA_BOTH)                                      \
+  X(concat, am_axis_desc, AM_CUDA_BOTH) X(gather_rows, am_no_desc, AM_CUDA_BOTH)                               \
+  X(scatter_rows, am_rows_desc, AM_CUDA_BOTH) X(reorder, am_layout_desc, AM_CUDA_BOTH)                         \
+  X(cast, am_dtype_desc, AM_CUDA_BOTH) X(fill, am_fill_desc, AM_CUDA_BOTH)                      /* convert.c */ \
+  X(random, am_random_desc, AM_CUDA_BOTH)                                                                      \
+  X(reduce, am_reduce_desc, AM_CUDA_BOTH) X(log_softmax, am_no_desc, AM_CUDA_BOTH)               /* reduce.c */ \
+  X(max_pool2d, am_pool2d_desc, AM_CUDA_BOTH) X(max_pool2d_values, am_pool2d_desc, AM_CUDA_BOTH)   /* pool.c */ \
+  X(pool_scatter, am_pool2d_desc, AM_CUDA_BOTH) X(pool_gather, am_pool2d_desc, AM_CUDA_BOTH)                   \
+  X(avg_pool2d, am_pool2d_desc, AM_CUDA_BOTH) X(avg_pool2d_grad, am_pool2d_desc, AM_CUDA_BOTH)                 \
+  X(batch_norm, am_norm_desc, AM_CUDA_BOTH) X(batch_norm_grad, am_norm_desc, AM_CUDA_BOTH)         /* norm.c */ \
+  X(batch_norm_add, am_norm_desc, AM_CUDA_BOTH) X(batch_norm_add_grad, am_norm_desc, AM_CUDA_BOTH)             \
+  X(bias_act_grad, am_activation, AM_CUDA_BOTH)
 // What a library computes.
-#define AM_CUDA_LIBRARY_OPS(X)                                                                                             \
-  X(matmul, am_matmul_desc)                                                                                /* matmul.c */ \
-  X(conv2d, am_conv2d_desc) X(conv2d_grad_input, am_conv2d_desc) X(conv2d_grad_weight, am_conv2d_desc)       /* conv.c */ \
-  X(conv2d_affine, am_conv2d_affine_desc) X(conv2d_affine_add, am_conv2d_affine_desc)
-#define AM_CUDA_DECLARE(op, desc_type) \
+#define AM_CUDA_LIBRARY_OPS(X)                                                                                 \
+  X(matmul, am_matmul_desc, AM_CUDA_BOTH)                                                        /* matmul.c */ \
+  X(conv2d, am_conv2d_desc, AM_CUDA_BOTH) X(conv2d_grad_input, am_conv2d_desc, AM_CUDA_BOTH)       /* conv.c */ \
+  X(conv2d_grad_weight, am_conv2d_desc, AM_CUDA_BOTH) X(conv2d_affine, am_conv2d_affine_desc, AM_CUDA_BOTH)    \
+  X(conv2d_affine_add, am_conv2d_affine_desc, AM_CUDA_BOTH)
+#define AM_CUDA_DECLARE(op, desc_type, types) \
   am_err am_cuda_##op(void *ctx, const desc_type *desc, const am_view *in, am_view *out);
 AM_CUDA_KERNEL_OPS(AM_CUDA_DECLARE)
 AM_CUDA_LIBRARY_OPS(AM_CUDA_DECLARE)
 #undef AM_CUDA_DECLARE
 
-void am_cuda_choose_layout(void *ctx, am_op op, const void *desc, am_view *in, am_view *out);  // layout.c
+// What stands against a type in an op that computes in these, or NULL.
+static inline const char *am_cuda_lacks_type(unsigned types, am_dtype dtype) {
+  if (types >> dtype & 1u) return NULL;
+  return dtype == AM_BF16 ? "parameters are kept and updated in f32" : "it computes in f32 and bf16";
+}
+
+// layout.c: of the table.
+void am_cuda_choose_layout(void *ctx, am_op op, const void *desc, am_view *in, am_view *out);
 
 static inline int64_t am_cuda_count(const am_view *v) { return am_shape_count(v->shape); }
 // leaky_relu; without activation a slope of 1, which changes nothing.
@@ -65,14 +82,6 @@ static inline float am_cuda_slope(am_activation act) { return act.on ? (float)ac
 // (n, c, ...): what lies behind a channel.
 static inline int64_t am_cuda_inner(const am_view *x) {
   return am_shape_count(x->shape) / (x->shape.dim[0] * x->shape.dim[1]);
-}
-// Threads that share `count` outputs' sums of `length` elements each: enough to fill a card, not so many that a piece is short.
-static inline int64_t am_cuda_parts(int64_t outputs, int64_t length) {
-  enum { ENOUGH = 1 << 17, LEAST = 64 };
-  int64_t parts = ENOUGH / outputs;
-  if (parts > length / LEAST) parts = length / LEAST;
-  if (parts > AM_CUDA_MOST_PARTS) parts = AM_CUDA_MOST_PARTS;
-  return parts > 1 ? parts : 1;
 }
 
 #endif

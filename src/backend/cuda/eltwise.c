@@ -3,22 +3,22 @@
 #include "backend/cuda/walks.h"
 
 am_err am_cuda_unary(void *ctx, const am_unary_desc *desc, const am_view *in, am_view *out) {
-  AM_TRY_CUDA(am_cuda_launch_unary(am_cuda_stream(ctx), *desc, in[0].data, out[0].data, am_cuda_count(&out[0])));
+  AM_TRY_CUDA(am_cuda_launch_unary(am_cuda_stream(ctx), *desc, in[0].dtype, in[0].data, out[0].data, am_cuda_count(&out[0])));
   return AM_OK;
 }
 
 am_err am_cuda_binary(void *ctx, const am_binary_desc *desc, const am_view *in, am_view *out) {
-  const am_cuda_walk p = am_cuda_walk_broadcast(in[0].shape, out[0].shape);
-  const am_cuda_walk q = am_cuda_walk_broadcast(in[1].shape, out[0].shape);
-  AM_TRY_CUDA(am_cuda_launch_binary(am_cuda_stream(ctx), *desc, in[0].data, p, in[1].data, q, out[0].data,
+  am_cuda_walk p = am_cuda_walk_beside(&in[0], &out[0]), q = am_cuda_walk_beside(&in[1], &out[0]);
+  am_cuda_walk_fold(&p, &q);
+  AM_TRY_CUDA(am_cuda_launch_binary(am_cuda_stream(ctx), *desc, in[0].dtype, in[0].data, p, in[1].data, q, out[0].data,
                                     am_cuda_count(&out[0])));
   return AM_OK;
 }
 
 static am_err by_channel(const am_cuda *g, am_activation act, const am_view *x, const float *scale, const float *shift,
                          am_view *y) {
-  AM_TRY_CUDA(am_cuda_launch_channel(am_cuda_stream(g), act, x->data, scale, shift, x->shape.dim[1], am_cuda_inner(x),
-                                     y->data, am_cuda_count(y)));
+  const am_cuda_channels k = {.c = x->shape.dim[1], .step = x->layout == AM_LAYOUT_NHWC ? 1 : am_cuda_inner(x)};
+  AM_TRY_CUDA(am_cuda_launch_channel(am_cuda_stream(g), act, x->dtype, x->data, scale, shift, k, y->data, am_cuda_count(y)));
   return AM_OK;
 }
 

@@ -3,12 +3,15 @@
 #include "backend/cuda/walks.h"
 
 static am_err copy(const am_cuda *g, const am_view *x, am_cuda_walk from, am_view *y, am_cuda_walk to, int64_t count) {
-  AM_TRY_CUDA(am_cuda_launch_copy(am_cuda_stream(g), am_dtype_size(x->dtype), x->data, from, y->data, to, count));
+  am_cuda_walk_fold(&from, &to);
+  const size_t size = am_cuda_walk_widen(&from, x->data, &to, y->data, am_dtype_size(x->dtype), &count);
+  AM_TRY_CUDA(am_cuda_launch_copy(am_cuda_stream(g), size, x->data, from, y->data, to, count));
   return AM_OK;
 }
 
 am_err am_cuda_broadcast_to(void *ctx, const am_shape_desc *desc, const am_view *in, am_view *out) {
-  return copy(ctx, &in[0], am_cuda_walk_broadcast(in[0].shape, out[0].shape), &out[0], am_cuda_walk_of(out[0].shape),
+  const am_view whole = {.shape = out[0].shape};
+  return copy(ctx, &in[0], am_cuda_walk_beside(&in[0], &out[0]), &out[0], am_cuda_walk_beside(&whole, &out[0]),
               am_cuda_count(&out[0]));
 }
 
@@ -28,7 +31,7 @@ static am_err put(const am_cuda *g, const am_view *x, am_view *y, int axis, int6
 }
 
 am_err am_cuda_pad(void *ctx, const am_pad_desc *desc, const am_view *in, am_view *out) {
-  AM_TRY_CUDA(am_cuda_launch_zero(am_cuda_stream(ctx), out[0].data, am_cuda_count(&out[0])));
+  AM_TRY_CUDA(am_cuda_launch_fill(am_cuda_stream(ctx), 0, out[0].data, out[0].dtype, am_cuda_count(&out[0])));
   return put(ctx, &in[0], &out[0], desc->axis, desc->before);
 }
 
@@ -37,25 +40,39 @@ am_err am_cuda_concat(void *ctx, const am_axis_desc *desc, const am_view *in, am
   return put(ctx, &in[1], &out[0], desc->axis, in[0].shape.dim[desc->axis]);
 }
 
+// Between plain and channels last an image is a matrix of channels and places, transposed.
+static am_err turn(const am_cuda *g, const am_view *x, am_view *y) {
+  const int64_t c = x->shape.dim[1], places = am_cuda_inner(x);
+  const bool plain = x->layout == AM_LAYOUT_PLAIN;
+  AM_TRY_CUDA(am_cuda_launch_transpose(am_cuda_stream(g), am_dtype_size(x->dtype), x->data, x->shape.dim[0],
+                                       plain ? c : places, plain ? places : c, y->data));
+  return AM_OK;
+}
+
 am_err am_cuda_reorder(void *ctx, const am_layout_desc *desc, const am_view *in, am_view *out) {
-  const bool blocks = in[0].layout == AM_LAYOUT_C16 || out[0].layout == AM_LAYOUT_C16;
-  const int64_t split = blocks ? 16 : 1;
-  if (in[0].layout == out[0].layout)
+  const am_layout from = in[0].layout, to = out[0].layout;
+  const int64_t split = from == AM_LAYOUT_C16 || to == AM_LAYOUT_C16 ? 16 : 1;
+  if (from == to)
     return copy(ctx, &in[0], am_cuda_walk_of(in[0].shape), &out[0], am_cuda_walk_of(in[0].shape), am_cuda_count(&in[0]));
-  return copy(ctx, &in[0], am_cuda_walk_image(in[0].shape, in[0].layout, split), &out[0],
-              am_cuda_walk_image(in[0].shape, out[0].layout, split), am_cuda_count(&in[0]));
+  if (split == 1) return turn(ctx, &in[0], &out[0]);
+  return copy(ctx, &in[0], am_cuda_walk_image(in[0].shape, from, split), &out[0],
+              am_cuda_walk_image(in[0].shape, to, split), am_cuda_count(&in[0]));
 }
 
 am_err am_cuda_gather_rows(void *ctx, const am_no_desc *desc, const am_view *in, am_view *out) {
   const int64_t rows = out[0].shape.dim[0];
-  AM_TRY_CUDA(am_cuda_launch_gather_rows(am_cuda_stream(ctx), in[0].data, in[0].shape.dim[0], in[1].data, out[0].data, rows,
-                                         am_cuda_count(&out[0]) / rows));
+  AM_TRY_CUDA(am_cuda_launch_gather_rows(am_cuda_stream(ctx), in[0].dtype, in[0].data, in[0].shape.dim[0], in[1].data,
+                                         out[0].data, rows, am_cuda_count(&out[0]) / rows));
   return AM_OK;
 }
 
 am_err am_cuda_scatter_rows(void *ctx, const am_rows_desc *desc, const am_view *in, am_view *out) {
   const int64_t rows = in[0].shape.dim[0];
-  AM_TRY_CUDA(am_cuda_launch_scatter_rows(am_cuda_stream(ctx), in[0].data, in[1].data, rows, out[0].data, desc->rows,
-                                          am_cuda_count(&in[0]) / rows));
+  int64_t *links = NULL;
+  AM_TRY(am_cuda_take_temp(ctx, (size_t)rows * 2 * sizeof *links, &links));
+  const cudaError_t status = am_cuda_launch_scatter_rows(am_cuda_stream(ctx), in[0].dtype, in[0].data, in[1].data, rows, links,
+                                                         out[0].data, desc->rows, am_cuda_count(&in[0]) / rows);
+  am_cuda_give_temp(ctx, links);
+  AM_TRY_CUDA(status);
   return AM_OK;
 }

@@ -1,24 +1,31 @@
 // Batch norm, its gradients, and the gradient of bias and activation: shapes to launches.
 #include "backend/cuda/cuda_internal.h"
+#include "backend/cuda/walks.h"
 
 static am_cuda_norm norm_of(const am_view *x, am_activation act, double eps) {
-  am_cuda_norm k = {.n = x->shape.dim[0], .c = x->shape.dim[1], .inner = am_cuda_inner(x), .eps = eps,
-                    .slope = am_cuda_slope(act)};
-  k.parts = am_cuda_parts(k.c, k.n * k.inner);
+  am_cuda_norm k = {.type = x->dtype, .channels_last = x->layout == AM_LAYOUT_NHWC, .n = x->shape.dim[0], .c = x->shape.dim[1],
+                    .inner = am_cuda_inner(x), .eps = eps, .slope = am_cuda_slope(act)};
+  const int64_t length = k.n * k.inner;
+  k.team = am_cuda_team_for(k.c, length, k.channels_last || k.inner == 1);
+  k.parts = am_cuda_parts(k.team, k.c, length);
+  k.last = am_cuda_team_for(k.c, k.parts, false);
   return k;
 }
 
-static am_err take_partial(am_cuda *g, am_cuda_norm k, double **partial) {
-  return am_cuda_take_temp(g, (size_t)(k.c * k.parts * 2) * sizeof **partial, partial);
+static am_err take_temp(am_cuda *g, am_cuda_norm k, am_cuda_norm_temp *temp) {
+  const size_t pairs = (size_t)(k.c * k.parts);
+  AM_TRY(am_cuda_take_temp(g, pairs * 2 * sizeof *temp->piece + (size_t)k.c * 2 * sizeof *temp->coefficient, &temp->piece));
+  temp->coefficient = (float *)(temp->piece + pairs * 2);
+  return AM_OK;
 }
 
-static am_err batch_norm(am_cuda *g, const am_norm_desc *desc, const am_view *in, const float *residual, am_view *out) {
+static am_err batch_norm(am_cuda *g, const am_norm_desc *desc, const am_view *in, const void *residual, am_view *out) {
   const am_cuda_norm k = norm_of(&in[0], desc->act, desc->eps);
-  double *partial = NULL;
-  AM_TRY(take_partial(g, k, &partial));
+  am_cuda_norm_temp temp;
+  AM_TRY(take_temp(g, k, &temp));
   const cudaError_t status = am_cuda_launch_batch_norm(am_cuda_stream(g), k, in[0].data, in[1].data, in[2].data, residual,
-                                                       partial, out[0].data, out[1].data, out[2].data);
-  am_cuda_give_temp(g, partial);
+                                                       temp, out[0].data, out[1].data, out[2].data);
+  am_cuda_give_temp(g, temp.piece);
   AM_TRY_CUDA(status);
   return AM_OK;
 }
@@ -33,10 +40,10 @@ am_err am_cuda_batch_norm_add(void *ctx, const am_norm_desc *desc, const am_view
 
 static am_err batch_norm_grad(am_cuda *g, const am_norm_desc *desc, const am_view *x, am_cuda_norm_grad of) {
   const am_cuda_norm k = norm_of(x, desc->act, desc->eps);
-  double *partial = NULL;
-  AM_TRY(take_partial(g, k, &partial));
-  const cudaError_t status = am_cuda_launch_batch_norm_grad(am_cuda_stream(g), k, of, partial);
-  am_cuda_give_temp(g, partial);
+  am_cuda_norm_temp temp;
+  AM_TRY(take_temp(g, k, &temp));
+  const cudaError_t status = am_cuda_launch_batch_norm_grad(am_cuda_stream(g), k, of, temp);
+  am_cuda_give_temp(g, temp.piece);
   AM_TRY_CUDA(status);
   return AM_OK;
 }
@@ -57,11 +64,11 @@ am_err am_cuda_batch_norm_add_grad(void *ctx, const am_norm_desc *desc, const am
 
 am_err am_cuda_bias_act_grad(void *ctx, const am_activation *desc, const am_view *in, am_view *out) {
   const am_cuda_norm k = norm_of(&in[0], *desc, 0);
-  double *partial = NULL;
-  AM_TRY(take_partial(ctx, k, &partial));
-  const cudaError_t status = am_cuda_launch_bias_act_grad(am_cuda_stream(ctx), k, in[0].data, in[1].data, partial,
-                                                          out[0].data, out[1].data);
-  am_cuda_give_temp(ctx, partial);
+  am_cuda_norm_temp temp;
+  AM_TRY(take_temp(ctx, k, &temp));
+  const cudaError_t status = am_cuda_launch_bias_act_grad(am_cuda_stream(ctx), k, in[0].data, in[1].data, temp, out[0].data,
+                                                          out[1].data);
+  am_cuda_give_temp(ctx, temp.piece);
   AM_TRY_CUDA(status);
   return AM_OK;
 }

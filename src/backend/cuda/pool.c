@@ -2,7 +2,8 @@
 #include "backend/cuda/cuda_internal.h"
 
 static am_cuda_pool pool_of(const am_pool2d_desc *desc, const am_view *large, const am_view *small) {
-  return (am_cuda_pool){.desc = *desc, .planes = large->shape.dim[0] * large->shape.dim[1], .h = large->shape.dim[2],
+  return (am_cuda_pool){.desc = *desc, .type = large->dtype, .channels_last = large->layout == AM_LAYOUT_NHWC,
+                        .n = large->shape.dim[0], .c = large->shape.dim[1], .h = large->shape.dim[2],
                         .w = large->shape.dim[3], .ho = small->shape.dim[2], .wo = small->shape.dim[3]};
 }
 

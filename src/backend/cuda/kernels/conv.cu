@@ -1,11 +1,8 @@
 // What convolutions need beside cuDNN: kernels in its order and type, and the end of an affine one.
 #include "backend/cuda/kernels/walk.h"
 
-#define AM_ELEMENT_FN AM_ON_CARD
-#include "tensor/element_rules.h"
-
 AM_KERNEL pack_kernel(const float *w, am_cuda_walk from, void *y, am_dtype to, int64_t count) {
-  AM_CUDA_FOR(i, count) am_rule_put(y, to, i, w[am_cuda_place(from, i)]);
+  AM_CUDA_FOR(i, count) am_rule_put(y, to, i, w[am_cuda_place(&from, i)]);
 }
 
 AM_KERNEL finish_kernel(am_cuda_finish f, int64_t count) {

@@ -1,106 +1,219 @@
-// Max and average pooling, one thread for each element of the result.
+// Max and average pooling. A thread has one place of the result in hand: one channel of it, or with channels last a pack of
+// channels that lie together.
 #include "backend/cuda/kernels/launch.h"
+
+typedef struct {
+  am_cuda_pool p;
+  const void *x;
+  const int32_t *index;
+  void *y;
+  int32_t *chosen;
+  bool wide;  // packs of channels
+} pool_args;
+
+// Threads for so many places of each plane.
+AM_ON_BOTH int64_t spots(const pool_args *a, am_dtype t, int64_t places) {
+  return a->p.n * (a->wide ? a->p.c / AM_PACK_WIDTH(t) : a->p.c) * places;
+}
+
+// Where thread i of a launch over images of rows x columns is.
+typedef struct {
+  int64_t image, channel, row, column;
+  int channels;
+} spot;
+AM_ON_CARD spot spot_of(const pool_args *a, am_dtype t, int64_t i, int64_t rows, int64_t columns) {
+  const am_cuda_pool *p = &a->p;
+  spot s;
+  s.channels = a->wide ? AM_PACK_WIDTH(t) : 1;
+  if (p->channels_last) {
+    const int64_t packs = p->c / s.channels, pixel = i / packs;
+    s.channel = i % packs * s.channels;
+    s.column = pixel % columns;
+    s.row = pixel / columns % rows;
+    s.image = pixel / columns / rows;
+  } else {
+    s.column = i % columns;
+    s.row = i / columns % rows;
+    s.channel = i / columns / rows % p->c;
+    s.image = i / columns / rows / p->c;
+  }
+  return s;
+}
+// How far apart the places of a plane lie, and where the spot's plane begins.
+AM_ON_CARD int64_t step_of(const am_cuda_pool *p) { return p->channels_last ? p->c : 1; }
+AM_ON_CARD int64_t plane_of(const am_cuda_pool *p, spot s, int64_t places) {
+  return p->channels_last ? s.image * places * p->c + s.channel : (s.image * p->c + s.channel) * places;
+}
 
 // The part of a plane under one window. Never empty: a pad is at most half a window.
 typedef struct {
   int64_t h0, h1, w0, w1;
 } window;
-AM_ON_CARD window window_at(am_cuda_pool p, int64_t row, int64_t col) {
-  const int64_t top = row * p.desc.stride_h - p.desc.pad_h, left = col * p.desc.stride_w - p.desc.pad_w;
+AM_ON_CARD window window_at(const am_cuda_pool *p, int64_t row, int64_t col) {
+  const int64_t top = row * p->desc.stride_h - p->desc.pad_h, left = col * p->desc.stride_w - p->desc.pad_w;
   window v;
   v.h0 = top > 0 ? top : 0;
   v.w0 = left > 0 ? left : 0;
-  v.h1 = top + p.desc.kernel_h < p.h ? top + p.desc.kernel_h : p.h;
-  v.w1 = left + p.desc.kernel_w < p.w ? left + p.desc.kernel_w : p.w;
+  v.h1 = top + p->desc.kernel_h < p->h ? top + p->desc.kernel_h : p->h;
+  v.w1 = left + p->desc.kernel_w < p->w ? left + p->desc.kernel_w : p->w;
   return v;
 }
-AM_ON_CARD float size_of(am_cuda_pool p, window v) {
-  return (float)(p.desc.include_pad ? p.desc.kernel_h * p.desc.kernel_w : (v.h1 - v.h0) * (v.w1 - v.w0));
+AM_ON_CARD float size_of(const am_cuda_pool *p, window v) {
+  return (float)(p->desc.include_pad ? p->desc.kernel_h * p->desc.kernel_w : (v.h1 - v.h0) * (v.w1 - v.w0));
+}
+// The windows that hold a pixel: whose first row is at most its own and whose last is at least that; likewise columns.
+AM_ON_CARD window windows_over(const am_cuda_pool *p, int64_t row, int64_t col) {
+  const int64_t y = row + p->desc.pad_h, x = col + p->desc.pad_w;
+  const int64_t below = y / p->desc.stride_h + 1, right = x / p->desc.stride_w + 1;
+  window v;
+  v.h0 = y < p->desc.kernel_h ? 0 : (y - p->desc.kernel_h) / p->desc.stride_h + 1;
+  v.w0 = x < p->desc.kernel_w ? 0 : (x - p->desc.kernel_w) / p->desc.stride_w + 1;
+  v.h1 = below < p->ho ? below : p->ho;
+  v.w1 = right < p->wo ? right : p->wo;
+  return v;
 }
 
-AM_KERNEL max_pool_kernel(am_cuda_pool p, const float *x, float *y, int32_t *chosen) {
-  AM_CUDA_FOR(i, p.planes * p.ho * p.wo) {
-    const window v = window_at(p, i / p.wo % p.ho, i % p.wo);
-    const float *plane = x + i / (p.ho * p.wo) * p.h * p.w;
-    int64_t best = v.h0 * p.w + v.w0;
-    float max = plane[best];
+AM_ON_CARD am_pack pack_of(am_dtype t, float value) {
+  am_pack p;
+  for (int l = 0; l < AM_PACK_WIDTH(t); l++) p.v[l] = value;
+  return p;
+}
+
+AM_ON_CARD void max_pool_kernel(const pool_args *a, am_dtype t) {
+  const am_cuda_pool *p = &a->p;
+  const int64_t step = step_of(p);
+  AM_CUDA_FOR(i, spots(a, t, p->ho * p->wo)) {
+    const spot s = spot_of(a, t, i, p->ho, p->wo);
+    const window v = window_at(p, s.row, s.column);
+    const int64_t plane = plane_of(p, s, p->h * p->w), to = plane_of(p, s, p->ho * p->wo) + (s.row * p->wo + s.column) * step;
+    const int first = (int)(v.h0 * p->w + v.w0);
+    am_pack max = am_pack_load(a->x, t, plane + first * step, s.channels, a->wide);
+    int best[AM_PACK_MOST];
+    for (int l = 0; l < AM_PACK_WIDTH(t); l++) best[l] = first;
     for (int64_t row = v.h0; row < v.h1; row++) {
       for (int64_t col = v.w0; col < v.w1; col++) {
-        const float value = plane[row * p.w + col];
-        if (value > max || value != value) {
-          max = value;
-          best = row * p.w + col;
+        const int place = (int)(row * p->w + col);
+        const am_pack value = am_pack_load(a->x, t, plane + place * step, s.channels, a->wide);
+        for (int l = 0; l < AM_PACK_WIDTH(t); l++) {
+          if (!(value.v[l] > max.v[l] || value.v[l] != value.v[l])) continue;
+          max.v[l] = value.v[l];
+          best[l] = place;
         }
       }
     }
-    y[i] = max;
-    if (chosen) chosen[i] = (int32_t)best;
-  }
-}
-
-AM_KERNEL gather_kernel(am_cuda_pool p, const float *x, const int32_t *index, float *y) {
-  AM_CUDA_FOR(i, p.planes * p.ho * p.wo) {
-    const int64_t place = index[i];
-    y[i] = place >= 0 && place < p.h * p.w ? x[i / (p.ho * p.wo) * p.h * p.w + place] : NAN;
-  }
-}
-
-// Every element looks through all places of its plane: an index may say anything.
-AM_KERNEL scatter_kernel(am_cuda_pool p, const float *dy, const int32_t *index, float *dx) {
-  AM_CUDA_FOR(i, p.planes * p.h * p.w) {
-    const int64_t first = i / (p.h * p.w) * p.ho * p.wo, place = i % (p.h * p.w);
-    float sum = 0;
-    for (int64_t o = 0; o < p.ho * p.wo; o++) {
-      if (index[first + o] == place) sum += dy[first + o];
+    am_pack_store(a->y, t, to, s.channels, a->wide, max);
+    for (int l = 0; a->chosen && l < AM_PACK_WIDTH(t); l++) {
+      if (l < s.channels) a->chosen[to + l] = best[l];
     }
-    dx[i] = sum;
   }
 }
+AM_TYPED_KERNEL(max_pool_kernel, pool_args)
 
-AM_KERNEL avg_pool_kernel(am_cuda_pool p, const float *x, float *y) {
-  AM_CUDA_FOR(i, p.planes * p.ho * p.wo) {
-    const window v = window_at(p, i / p.wo % p.ho, i % p.wo);
-    const float *plane = x + i / (p.ho * p.wo) * p.h * p.w;
-    float sum = 0;
+AM_ON_CARD void gather_kernel(const pool_args *a, am_dtype t) {
+  const am_cuda_pool *p = &a->p;
+  const int64_t step = step_of(p);
+  AM_CUDA_FOR(i, p->n * p->c * p->ho * p->wo) {
+    const spot s = spot_of(a, t, i, p->ho, p->wo);
+    const int64_t place = a->index[i];
+    const bool inside = place >= 0 && place < p->h * p->w;
+    am_put(a->y, t, i, inside ? am_get(a->x, t, plane_of(p, s, p->h * p->w) + place * step) : NAN);
+  }
+}
+AM_TYPED_KERNEL(gather_kernel, pool_args)
+
+AM_ON_CARD void scatter_kernel(const pool_args *a, am_dtype t) {
+  const am_cuda_pool *p = &a->p;
+  const int64_t step = step_of(p);
+  AM_CUDA_FOR(i, spots(a, t, p->h * p->w)) {
+    const spot s = spot_of(a, t, i, p->h, p->w);
+    const window over = windows_over(p, s.row, s.column);
+    const int64_t from = plane_of(p, s, p->ho * p->wo);
+    const int place = (int)(s.row * p->w + s.column);
+    am_pack sum = pack_of(t, 0);
+    for (int64_t row = over.h0; row < over.h1; row++) {
+      for (int64_t col = over.w0; col < over.w1; col++) {
+        const int64_t at = from + (row * p->wo + col) * step;
+        const am_pack dy = am_pack_load(a->x, t, at, s.channels, a->wide);
+        for (int l = 0; l < AM_PACK_WIDTH(t); l++) {
+          if (l < s.channels && a->index[at + l] == place) sum.v[l] += dy.v[l];
+        }
+      }
+    }
+    am_pack_store(a->y, t, plane_of(p, s, p->h * p->w) + place * step, s.channels, a->wide, sum);
+  }
+}
+AM_TYPED_KERNEL(scatter_kernel, pool_args)
+
+AM_ON_CARD void avg_pool_kernel(const pool_args *a, am_dtype t) {
+  const am_cuda_pool *p = &a->p;
+  const int64_t step = step_of(p);
+  AM_CUDA_FOR(i, spots(a, t, p->ho * p->wo)) {
+    const spot s = spot_of(a, t, i, p->ho, p->wo);
+    const window v = window_at(p, s.row, s.column);
+    const int64_t plane = plane_of(p, s, p->h * p->w);
+    am_pack sum = pack_of(t, 0);
     for (int64_t row = v.h0; row < v.h1; row++) {
-      for (int64_t col = v.w0; col < v.w1; col++) sum += plane[row * p.w + col];
+      for (int64_t col = v.w0; col < v.w1; col++) {
+        const am_pack x = am_pack_load(a->x, t, plane + (row * p->w + col) * step, s.channels, a->wide);
+        for (int l = 0; l < AM_PACK_WIDTH(t); l++) sum.v[l] += x.v[l];
+      }
     }
-    y[i] = sum / size_of(p, v);
+    for (int l = 0; l < AM_PACK_WIDTH(t); l++) sum.v[l] /= size_of(p, v);
+    am_pack_store(a->y, t, plane_of(p, s, p->ho * p->wo) + (s.row * p->wo + s.column) * step, s.channels, a->wide, sum);
   }
 }
+AM_TYPED_KERNEL(avg_pool_kernel, pool_args)
 
-AM_KERNEL avg_pool_grad_kernel(am_cuda_pool p, const float *dy, float *dx) {
-  AM_CUDA_FOR(i, p.planes * p.h * p.w) {
-    const int64_t y = i / p.w % p.h + p.desc.pad_h, x = i % p.w + p.desc.pad_w;
-    const int64_t first = i / (p.h * p.w) * p.ho * p.wo;
-    // The windows whose first row is at most y and whose last is at least y.
-    const int64_t from_row = y < p.desc.kernel_h ? 0 : (y - p.desc.kernel_h) / p.desc.stride_h + 1;
-    const int64_t from_col = x < p.desc.kernel_w ? 0 : (x - p.desc.kernel_w) / p.desc.stride_w + 1;
-    float sum = 0;
-    for (int64_t row = from_row; row < p.ho && row * p.desc.stride_h <= y; row++) {
-      for (int64_t col = from_col; col < p.wo && col * p.desc.stride_w <= x; col++)
-        sum += dy[first + row * p.wo + col] / size_of(p, window_at(p, row, col));
+AM_ON_CARD void avg_pool_grad_kernel(const pool_args *a, am_dtype t) {
+  const am_cuda_pool *p = &a->p;
+  const int64_t step = step_of(p);
+  AM_CUDA_FOR(i, spots(a, t, p->h * p->w)) {
+    const spot s = spot_of(a, t, i, p->h, p->w);
+    const window over = windows_over(p, s.row, s.column);
+    const int64_t from = plane_of(p, s, p->ho * p->wo);
+    am_pack sum = pack_of(t, 0);
+    for (int64_t row = over.h0; row < over.h1; row++) {
+      for (int64_t col = over.w0; col < over.w1; col++) {
+        const am_pack dy = am_pack_load(a->x, t, from + (row * p->wo + col) * step, s.channels, a->wide);
+        const float size = size_of(p, window_at(p, row, col));
+        for (int l = 0; l < AM_PACK_WIDTH(t); l++) sum.v[l] += dy.v[l] / size;
+      }
     }
-    dx[i] = sum;
+    am_pack_store(a->y, t, plane_of(p, s, p->h * p->w) + (s.row * p->w + s.column) * step, s.channels, a->wide, sum);
   }
 }
+AM_TYPED_KERNEL(avg_pool_grad_kernel, pool_args)
 
-cudaError_t am_cuda_launch_max_pool(cudaStream_t stream, am_cuda_pool p, const float *x, float *y, int32_t *chosen) {
-  return AM_CUDA_LAUNCH(max_pool_kernel, stream, p.planes * p.ho * p.wo, p, x, y, chosen);
+// ---- launches ----
+
+static pool_args args_of(am_cuda_pool p, const void *x, const int32_t *index, void *y, int32_t *chosen) {
+  const bool wide = p.channels_last && p.c % AM_PACK_WIDTH(p.type) == 0 && am_cuda_aligned(x) && am_cuda_aligned(y);
+  const pool_args a = {p, x, index, y, chosen, wide};
+  return a;
 }
 
-cudaError_t am_cuda_launch_pool_gather(cudaStream_t stream, am_cuda_pool p, const float *x, const int32_t *index, float *y) {
-  return AM_CUDA_LAUNCH(gather_kernel, stream, p.planes * p.ho * p.wo, p, x, index, y);
+cudaError_t am_cuda_launch_max_pool(cudaStream_t stream, am_cuda_pool p, const void *x, void *y, int32_t *chosen) {
+  const pool_args a = args_of(p, x, NULL, y, chosen);
+  return AM_TYPED_LAUNCH(max_pool_kernel, p.type, stream, spots(&a, p.type, p.ho * p.wo), a);
 }
 
-cudaError_t am_cuda_launch_pool_scatter(cudaStream_t stream, am_cuda_pool p, const float *dy, const int32_t *index, float *dx) {
-  return AM_CUDA_LAUNCH(scatter_kernel, stream, p.planes * p.h * p.w, p, dy, index, dx);
+cudaError_t am_cuda_launch_pool_gather(cudaStream_t stream, am_cuda_pool p, const void *x, const int32_t *index, void *y) {
+  pool_args a = args_of(p, x, index, y, NULL);
+  a.wide = false;  // places differ from channel to channel
+  return AM_TYPED_LAUNCH(gather_kernel, p.type, stream, spots(&a, p.type, p.ho * p.wo), a);
 }
 
-cudaError_t am_cuda_launch_avg_pool(cudaStream_t stream, am_cuda_pool p, const float *x, float *y) {
-  return AM_CUDA_LAUNCH(avg_pool_kernel, stream, p.planes * p.ho * p.wo, p, x, y);
+cudaError_t am_cuda_launch_pool_scatter(cudaStream_t stream, am_cuda_pool p, const void *dy, const int32_t *index, void *dx) {
+  const pool_args a = args_of(p, dy, index, dx, NULL);
+  return AM_TYPED_LAUNCH(scatter_kernel, p.type, stream, spots(&a, p.type, p.h * p.w), a);
 }
 
-cudaError_t am_cuda_launch_avg_pool_grad(cudaStream_t stream, am_cuda_pool p, const float *dy, float *dx) {
-  return AM_CUDA_LAUNCH(avg_pool_grad_kernel, stream, p.planes * p.h * p.w, p, dy, dx);
+cudaError_t am_cuda_launch_avg_pool(cudaStream_t stream, am_cuda_pool p, const void *x, void *y) {
+  const pool_args a = args_of(p, x, NULL, y, NULL);
+  return AM_TYPED_LAUNCH(avg_pool_kernel, p.type, stream, spots(&a, p.type, p.ho * p.wo), a);
+}
+
+cudaError_t am_cuda_launch_avg_pool_grad(cudaStream_t stream, am_cuda_pool p, const void *dy, void *dx) {
+  const pool_args a = args_of(p, dy, NULL, dx, NULL);
+  return AM_TYPED_LAUNCH(avg_pool_grad_kernel, p.type, stream, spots(&a, p.type, p.h * p.w), a);
 }
