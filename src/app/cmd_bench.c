@@ -62,7 +62,7 @@ static am_err measure_here(bench_command *c, const am_bench_row *row) {
                       .device_kind = strcmp(app->device_kind, "auto") == 0 ? "cpu" : app->device_kind,
                       .threads = (int)app->threads,
                       .repeats = (int)c->repeats,
-                      .precision = strcmp(c->precision, "bf16") == 0 ? AM_BF16 : AM_F32,
+                      .precision = c->precision,
                       .tiny = c->tiny,
                       .photo = c->photos.path,
                       .photo_count = c->photos.count,
@@ -203,9 +203,12 @@ done:
   return err;
 }
 
+static bool is_precision(const char *word) {
+  return strcmp(word, "fp32") == 0 || strcmp(word, "bf16") == 0 || strcmp(word, "tf32") == 0;
+}
+
 static am_err check_options(const bench_command *c) {
-  AM_CHECK(strcmp(c->precision, "fp32") == 0 || strcmp(c->precision, "bf16") == 0, AM_ERR_CONFIG,
-           "--precision is fp32 or bf16, not \"%s\"", c->precision);
+  AM_CHECK(is_precision(c->precision), AM_ERR_CONFIG, "--precision is fp32, bf16 or tf32, not \"%s\"", c->precision);
   AM_CHECK(c->repeats >= 1 && c->repeats <= AM_BENCH_REPEATS_MAX, AM_ERR_CONFIG, "--repeats is 1 to %d, not %lld",
            AM_BENCH_REPEATS_MAX, (long long)c->repeats);
   AM_CHECK(!c->paced || am_comm_size(c->app->world) == 1, AM_ERR_CONFIG, "--paced is for one rank");
@@ -222,7 +225,7 @@ static am_err run(am_app *app) {
   bool go = false;
   const am_option options[] = {
       {"--list", AM_OPTION_FLAG, &c.list, NULL, "the rows there are"},
-      {"--precision", AM_OPTION_TEXT, &c.precision, "TYPE", "fp32 or bf16: what networks compute in (fp32)"},
+      {"--precision", AM_OPTION_TEXT, &c.precision, "TYPE", "fp32, bf16 or tf32: what networks compute in (fp32)"},
       {"--repeats", AM_OPTION_I64, &c.repeats, "R", "timed repeats of each row (5)"},
       {"--images", AM_OPTION_TEXT, &c.images, "DIR", "photographs for the rows decode and loader-photos (default: drawn)"},
       {"--profile", AM_OPTION_FLAG, &c.profile, NULL, "also where a step's time goes, beside its floor"},

@@ -153,7 +153,7 @@ static am_err put_labels(am_h5 *h, const predictor *p) {
   return err;
 }
 
-static am_err write_results(const predictor *p, const am_network_choice *net, const char *path) {
+static am_err write_results(const predictor *p, const am_network_choice *net, const char *precision, const char *path) {
   am_err err = AM_OK;
   am_h5 *h = NULL;
   am_str line = {0};
@@ -169,7 +169,7 @@ static am_err write_results(const predictor *p, const am_network_choice *net, co
   AM_GO(done, am_h5_put_attr_text(h, "", "weights_sha256", sha256));
   AM_GO(done, am_preprocess_print(&p->preprocess, &line));
   AM_GO(done, am_h5_put_attr_text(h, "", "preprocess", am_str_get(&line)));
-  AM_GO(done, am_h5_put_attr_text(h, "", "precision", p->compute == AM_BF16 ? "bf16" : "fp32"));
+  AM_GO(done, am_h5_put_attr_text(h, "", "precision", precision));
   AM_GO(done, am_h5_publish(h, path));
 done:
   am_h5_close(h);
@@ -234,7 +234,7 @@ static void predictor_fini(predictor *p) {
 static am_err predict(am_app *app, const predict_options *o, am_network_choice *net, am_device *device,
                       predictor *p) {
   const am_model_def *def = NULL;
-  AM_TRY(am_compute_type(device, o->precision, &p->compute));
+  AM_TRY(am_compute_use(device, o->precision, &p->compute));
   AM_TRY(am_network_find(net, &def));
   AM_TRY(find_preprocess(o, net, def, &p->preprocess));
   AM_TRY(am_image_files_choose(app, &o->images, &p->files));
@@ -251,7 +251,7 @@ static am_err predict(am_app *app, const predict_options *o, am_network_choice *
   am_graph_record(p->graph, false);
   AM_TRY(start_reading(p, (int)o->decoders));
   AM_TRY(predict_all(p));
-  AM_TRY(write_results(p, net, o->out));
+  AM_TRY(write_results(p, net, o->precision, o->out));
   fprintf(app->out, "wrote %lld x %lld logits to %s\n", (long long)p->files.count, (long long)p->classes,
           o->out);
   return AM_OK;
@@ -277,7 +277,7 @@ static am_err run(am_app *app) {
        "threads that read images ahead of the network (as --threads)"},
       {"--width", AM_OPTION_I64, &net.cfg.width, "N", "base width (default: the network's)"},
       {"--precision", AM_OPTION_TEXT, &o.precision, "TYPE",
-       "fp32 or bf16: what convolutions compute in (fp32)"},
+       "fp32, bf16 or tf32: what convolutions compute in (fp32)"},
   };
   AM_TRY(am_command_begin(app, options, AM_COUNT_OF(options), 0, 0, &go));
   if (!go) return AM_OK;
@@ -295,7 +295,7 @@ const am_command am_cmd_predict = {
     .name = "predict",
     .usage =
         "--weights FILE --images DIR|--manifest NAME --out F.h5 [--model NAME] [--preprocess WORDS] "
-        "[--precision bf16]",
+        "[--precision bf16|tf32]",
     .doc = "logits of a folder of images or of a data set, as HDF5",
     .help =
         "F.h5 gets `logits` (images x classes, f32), `file` (path below DIR, in byte order), `class_name` "
@@ -324,5 +324,6 @@ const am_command am_cmd_predict = {
         "differ in the last bits with another --batch.\n"
         "--precision bf16 needs a processor with bf16 instructions (augmint doctor tells): faster, and "
         "logits\n"
-        "have two to three digits. A network that was trained in bf16 is evaluated in bf16.\n",
+        "have two to three digits. A network that was trained in bf16 is evaluated in bf16. tf32 is of cuda devices:\n"
+        "f32 whose products and convolutions read 10 bits of a number; logits have three digits.\n",
     .run = run};

@@ -21,7 +21,7 @@ typedef struct {
   am_comm *comm;           // borrowed: one rank, or those of mpirun
   am_device *device;       // borrowed; NULL for rows that compute on none
   int threads;
-  am_dtype precision;      // AM_F32 or AM_BF16: of the networks' arithmetic
+  const char *precision;   // "fp32", "bf16" or "tf32": of the networks' arithmetic
   bool tiny;               // as small as still makes sense: for tests of the benchmark itself
   char *const *photo;      // borrowed: paths of JPEG photographs, of which the first AM_BENCH_PHOTOS_MAX are used
   int64_t photo_count;     // 0: pictures are drawn
@@ -68,7 +68,7 @@ typedef struct {
   am_comm *comm;
   const char *device_kind;
   int threads, repeats;     // repeats: 1 to AM_BENCH_REPEATS_MAX
-  am_dtype precision;
+  const char *precision;
   bool tiny;
   char *const *photo;
   int64_t photo_count;

@@ -49,7 +49,7 @@ static json_t *profile_json(const am_bench_record *r) {
 
 am_err am_bench_record_to_json(const am_bench_record *r, json_t **out) {
   const am_bench_row *row = r->row;
-  const char *precision = !(row->flags & AM_BENCH_NETWORK) ? "" : r->precision == AM_BF16 ? "bf16" : "fp32";
+  const char *precision = row->flags & AM_BENCH_NETWORK ? r->precision : "";
   json_t *j = json_pack(
       "{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:f, s:f, s:I, s:I, s:f, s:o*, s:o*, s:o*}", "name", row->name,
       "unit", row->unit, "note", r->work.note, "reference", row->reference ? row->reference_doc : "", "precision",

@@ -4,7 +4,7 @@
 //   {"format": "augmint-bench-1", "machine": {...}, "rows": [row, ...]}
 // A row:
 //   name, unit, note, reference   text
-//   precision                     "fp32" | "bf16"; "" where it means nothing
+//   precision                     "fp32" | "bf16" | "tf32"; "" where it means nothing
 //   threads, ranks, steps         numbers; steps: of each repeat
 //   items                         of one step, in the unit: a rate is items / sec
 //   sec, cpu_sec, reference_sec   arrays: seconds of one step in each repeat, of the clock, of all of the
@@ -22,7 +22,7 @@
 
 typedef struct {
   const am_bench_row *row;
-  am_dtype precision;
+  const char *precision;
   int threads, ranks, repeats;
   int64_t steps;
   am_bench_work work;

@@ -39,7 +39,7 @@ static am_err predict_open(const am_bench *b, const void *variant, am_bench_work
   const am_model_cfg cfg = {.classes = CLASSES, .width = b->tiny ? 8 : 0};
   AM_GO(done, AM_NEW(&p));
   p->batch = *(const int64_t *)variant;
-  AM_GO(done, am_compute_type(b->device, b->precision == AM_BF16 ? "bf16" : "fp32", &p->compute));
+  AM_GO(done, am_compute_use(b->device, b->precision, &p->compute));
   AM_GO(done, AM_NEW_ARRAY(&p->logits, p->batch * CLASSES));
   AM_GO(done, am_model_new("resnet50", &cfg, b->device, AM_BENCH_SEED, &p->model));
   AM_GO(done, draw_input(b, p, b->tiny ? TINY_SIZE : SIZE));

@@ -37,14 +37,22 @@ static am_init uniform_by_fan(int64_t fan_in) {
 
 // ---- the type of a pass ----
 
+static bool is_tf32(const char *precision) { return strcmp(precision, "tf32") == 0; }
+
 am_err am_compute_type(const am_device *dev, const char *precision, am_dtype *out) {
-  const bool bf16 = strcmp(precision, "bf16") == 0;
-  AM_CHECK(bf16 || strcmp(precision, "fp32") == 0, AM_ERR_CONFIG, "precision is \"%s\", expected fp32 or bf16",
-           precision);
+  const bool bf16 = strcmp(precision, "bf16") == 0, tf32 = is_tf32(precision);
+  AM_CHECK(bf16 || tf32 || strcmp(precision, "fp32") == 0, AM_ERR_CONFIG,
+           "precision is \"%s\", expected fp32, bf16 or tf32", precision);
   *out = bf16 ? AM_BF16 : AM_F32;
-  const am_err err = am_device_check_type(dev, AM_OP_conv2d, *out);
+  am_err err = tf32 ? am_device_check_tf32(dev) : AM_OK;
+  if (!err) err = am_device_check_type(dev, AM_OP_conv2d, *out);
   if (err) am_err_prefix("precision %s", precision);
   return err;
+}
+
+am_err am_compute_use(am_device *dev, const char *precision, am_dtype *out) {
+  AM_TRY(am_compute_type(dev, precision, out));
+  return am_device_set_tf32(dev, is_tf32(precision));
 }
 
 // What a convolution reads.

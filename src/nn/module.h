@@ -28,9 +28,12 @@ typedef struct am_pass {
 // back whatever the pass has made since `mark` (am_graph_mark) except x. Networks call it between their blocks.
 AM_MUST_USE am_err am_pass_forget(am_pass *pass, int64_t mark, am_tensor *x);
 
-// The compute type that an experiment calls "fp32" or "bf16". Errors: AM_ERR_CONFIG another word;
-// AM_ERR_UNSUPPORTED a device that does not convolve in that type, with what it lacks.
+// The compute type that an experiment calls "fp32", "bf16" or "tf32"; the last is AM_F32 whose products and convolutions
+// round their operands on the way in. Errors: AM_ERR_CONFIG another word; AM_ERR_UNSUPPORTED a device that does not convolve
+// in that type, with what it lacks.
 AM_MUST_USE am_err am_compute_type(const am_device *dev, const char *precision, am_dtype *out);
+// The same, and the device computes so from here on: called where a training, a fit, an evaluation begins.
+AM_MUST_USE am_err am_compute_use(am_device *dev, const char *precision, am_dtype *out);
 
 typedef enum { AM_SCHEME_PYTORCH, AM_SCHEME_DCGAN, AM_SCHEME_KAIMING_FAN_OUT } am_init_scheme;
 // PYTORCH: U(-b, b), b = 1/sqrt(fan_in), weights and biases; BatchNorm 1 and 0.

@@ -320,7 +320,7 @@ static am_err run_evaluate(const am_stage_env *env, const am_stage *st, const ch
   am_pipeline *plain = NULL;
   float *logits = NULL;
   am_dtype compute = AM_F32;
-  AM_GO(done, am_compute_type(env->device, e->arm[st->arm].train.precision, &compute));
+  AM_GO(done, am_compute_use(env->device, e->arm[st->arm].train.precision, &compute));
   AM_GO(done, am_stage_network(env, def->def, &def->network, st->draw, &m));
   AM_GO(done, load_network(env, st->input[0], "model.safetensors", m));
   AM_GO(done, st->split ? am_stage_dataset(env, st->input[1], &data)
@@ -340,6 +340,7 @@ done:
 // Only fits and trainings are shared by a group; the others are one rank's work.
 am_err am_stage_run(const am_stage_env *env, const am_stage *st, const char *out_dir,
                     const char *checkpoint_dir) {
+  AM_TRY(am_device_set_tf32(env->device, false));  // what the stage before computed in says nothing
   switch (st->kind) {
     case AM_STAGE_FIT:
       return run_fit(env, st, out_dir, checkpoint_dir);

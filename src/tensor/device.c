@@ -69,6 +69,17 @@ void am_device_close(am_device *dev) {
 
 const char *am_device_kind(const am_device *dev) { return dev->kind; }
 
+am_err am_device_check_tf32(const am_device *dev) {
+  AM_CHECK(dev->backend->set_tf32, AM_ERR_UNSUPPORTED, "device %s does not compute in tf32: it has full f32", dev->kind);
+  return AM_OK;
+}
+
+am_err am_device_set_tf32(am_device *dev, bool on) {
+  if (on) AM_TRY(am_device_check_tf32(dev));
+  if (dev->backend->set_tf32) dev->backend->set_tf32(dev->ctx, on);
+  return AM_OK;
+}
+
 am_err am_device_sync(am_device *dev) { return dev->backend->sync(dev->ctx); }
 
 am_device_memory am_device_memory_now(const am_device *dev) { return dev->pool.memory; }

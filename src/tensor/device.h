@@ -2,6 +2,7 @@
 #ifndef AM_TENSOR_DEVICE_H
 #define AM_TENSOR_DEVICE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -19,6 +20,12 @@ typedef struct {
 AM_MUST_USE am_err am_device_open(const am_device_cfg *cfg, am_device **out);
 void am_device_close(am_device *dev);  // all its tensors must be gone
 const char *am_device_kind(const am_device *dev);
+// Whether products and convolutions of f32 read their operands as TF32 (10 bits of mantissa; storage and sums stay f32) from
+// here on; they do not when a device is opened. A state of the device rather than of its opening: one process trains in
+// several precisions, one after the other, and each piece of work says at its start which (nn/module.h, am_compute_use).
+// Errors: AM_ERR_UNSUPPORTED on, and a device that has no TF32.
+AM_MUST_USE am_err am_device_check_tf32(const am_device *dev);
+AM_MUST_USE am_err am_device_set_tf32(am_device *dev, bool on);
 // Waits for everything queued on the device. Errors: those of the queued work.
 AM_MUST_USE am_err am_device_sync(am_device *dev);
 

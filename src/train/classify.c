@@ -339,7 +339,7 @@ static am_err classifier_init(classifier *c, const am_classify_job *job) {
   AM_CHECK(job->model->cfg.classes == am_dataset_classes(job->data), AM_ERR_CONFIG,
            "the network has %" PRId64 " classes, the data %" PRId64, job->model->cfg.classes,
            am_dataset_classes(job->data));
-  AM_TRY(am_compute_type(job->device, job->cfg.precision, &c->compute));
+  AM_TRY(am_compute_use(job->device, job->cfg.precision, &c->compute));
   AM_TRY(make_schedule(&job->cfg, am_ceil_div(steps, job->cfg.accumulate), &c->schedule));
   AM_TRY(am_graph_new(job->device, &c->graph));
   AM_TRY(am_ddp_new(job->comm, ps, job->cfg.slices, &c->ddp));

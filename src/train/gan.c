@@ -351,7 +351,7 @@ static am_err gan_init(gan *m, const am_gan_job *job) {
              .g_seed = am_seed_derive(job->seed, "dropout/generator")};
   am_optim_cfg optim = am_optimizer_to_optim(&job->optimizer);
   AM_TRY(check_networks(job));
-  AM_TRY(am_compute_type(job->device, job->cfg.precision, &m->compute));
+  AM_TRY(am_compute_use(job->device, job->cfg.precision, &m->compute));
   AM_TRY(am_ddp_new(job->comm, job->discriminator->params, job->cfg.slices, &m->d_ddp));
   AM_TRY(am_ddp_new(job->comm, job->generator->params, job->cfg.slices, &m->g_ddp));
   AM_TRY(am_optim_new(optim, job->discriminator->params, &m->d_optim));

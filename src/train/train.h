@@ -40,8 +40,9 @@
   F(ema, 0, 0, 1, "", "decay of the averaged weights used for evaluation; 0: none")               \
   C(sampler, "shuffle", "shuffle|balanced", "balanced: drawn with replacement, classes equally often") \
   B(drop_last, false, "leave out a short last batch")                                             \
-  C(precision, "fp32", "fp32|bf16",                                                               \
-    "type between convolutions, in training and evaluation; bf16: f32 weights and sums, no loss scaling") \
+  C(precision, "fp32", "fp32|bf16|tf32",                                                          \
+    "type between convolutions, in training and evaluation; bf16: f32 weights and sums, no loss scaling; " \
+    "tf32: f32, of which cuda's products and convolutions read 10 bits") \
   I(checkpoint_sec, 300, 0, 1000000, "s", "time between checkpoints; changes no result")
 #define AM_FIT_FIELDS(I, F, B, S, C)                                                              \
   B(per_class, true, "one generator for each class")                                              \
@@ -54,7 +55,7 @@
   F(fake_label_min, 0, 0, 2, "", "discriminator target of generated images: uniform from here ...") \
   F(fake_label_max, 0, 0, 2, "", "... to here")                                                   \
   F(label_flip, 0, 0, 1, "", "share of discriminator targets that are swapped")                   \
-  C(precision, "fp32", "fp32|bf16", "type between convolutions while it is fitted; samples are drawn in fp32") \
+  C(precision, "fp32", "fp32|bf16|tf32", "as of train, while it is fitted; samples are drawn in fp32") \
   I(checkpoint_sec, 300, 0, 1000000, "s", "time between checkpoints; changes no result")
 typedef struct { AM_STRUCT(AM_OPTIMIZER_FIELDS) } am_optimizer_cfg;
 typedef struct { AM_STRUCT(AM_TRAIN_FIELDS) } am_train_cfg;

@@ -475,8 +475,24 @@ static void optimiser_state_is_complete(void **state) {
   am_params_free(b.params);
 }
 
+// "tf32" is f32 on a device that has it; elsewhere it is refused rather than computed in f32.
+static void precision_is_one_of_three_words(void **state) {
+  am_device *ref = NULL;
+  am_dtype type = AM_BF16;
+  am_ok(am_device_open(&(am_device_cfg){.kind = "ref"}, &ref));
+  am_ok(am_compute_use(ref, "fp32", &type));
+  assert_int_equal(type, AM_F32);
+  am_fails(am_compute_type(ref, "fp16", &type), AM_ERR_CONFIG, "precision is \"fp16\", expected fp32, bf16 or tf32");
+  am_fails(am_compute_type(ref, "tf32", &type), AM_ERR_UNSUPPORTED, "precision tf32: device ref does not compute in tf32");
+  am_fails(am_compute_use(ref, "tf32", &type), AM_ERR_UNSUPPORTED, "precision tf32");
+  am_fails(am_device_set_tf32(ref, true), AM_ERR_UNSUPPORTED, "does not compute in tf32");
+  am_ok(am_device_set_tf32(ref, false));
+  am_device_close(ref);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(precision_is_one_of_three_words),
       cmocka_unit_test(storage_is_flat_and_named),
       cmocka_unit_test(refuses_wrong_declarations),
       cmocka_unit_test(patterns_name_parameters_and_modules),
