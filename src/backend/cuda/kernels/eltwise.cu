@@ -110,10 +110,21 @@ AM_ON_CARD void binary_kernel(const binary_args *a, am_dtype t) {
 }
 AM_TYPED_KERNEL(binary_kernel, binary_args)
 
+// Front to back, without gaps or repetition.
+static bool is_dense(const am_cuda_walk *walk) {
+  bool dense = walk->ndim > 0 && walk->stride[walk->ndim - 1] == 1;
+  for (int d = 0; d + 1 < walk->ndim; d++) dense = dense && walk->stride[d] == walk->stride[d + 1] * walk->dim[d + 1];
+  return dense;
+}
+
 // A pack stays within the last axis when that is a multiple of it, or the only one.
 static operand operand_of(am_dtype t, const void *data, am_cuda_walk walk) {
   operand o;
   o.data = data;
+  if (is_dense(&walk)) {
+    walk.ndim = 1;
+    walk.stride[0] = 1;
+  }
   o.walk = walk;
   const int last = walk.ndim - 1;
   const int64_t stride = last < 0 ? 0 : walk.stride[last];

@@ -1,6 +1,6 @@
 // For the .cu files: loops over elements and over teams of threads, launches that fit them, and elements of either type.
 //
-// Kernels are written in what C and CUDA have in common: with AM_CUDA_ON_HOST a C compiler makes plain loops of them, so that
+// Kernels are written in what C and CUDA have in common: a C compiler makes plain loops of them, so that
 // their arithmetic is tested where there is no card (tests/ops/test_agree.c).
 //   AM_CUDA_FOR(i, count)     elements that any number of threads may share
 //   AM_TEAM_FOR(g, teams)     one block, a team, for each g; in it AM_MEMBER_FOR(t) is what each of its threads does, and
@@ -20,7 +20,7 @@ typedef struct {
   uint32_t word[4];
 } am_chunk;  // 16 bytes
 
-#ifdef AM_CUDA_ON_HOST
+#ifndef __CUDACC__  // a C compiler
 
 #define AM_KERNEL static void
 #define AM_ON_CARD static inline
