@@ -19,7 +19,7 @@ AM_KERNEL widen_kernel(const void *x, void *y, int64_t count, bool wide) {
     const int64_t first = j * AM_PACK_WIDTH(AM_BF16);
     const am_pack p = am_pack_load(x, AM_BF16, first, n, wide);
     for (int half = 0; half < 2; half++) {
-      am_pack part;
+      am_pack part = {{0}};
       for (int l = 0; l < 4; l++) part.v[l] = p.v[4 * half + l];
       am_pack_store(y, AM_F32, first + 4 * half, n - 4 * half < 4 ? n - 4 * half : 4, wide, part);
     }
@@ -29,7 +29,7 @@ AM_KERNEL narrow_kernel(const void *x, void *y, int64_t count, bool wide) {
   AM_CUDA_FOR(j, AM_PACKS(AM_BF16, count)) {
     const int n = am_pack_left(AM_BF16, j, count);
     const int64_t first = j * AM_PACK_WIDTH(AM_BF16);
-    am_pack p;
+    am_pack p = {{0}};
     for (int half = 0; half < 2; half++) {
       const am_pack part = am_pack_load(x, AM_F32, first + 4 * half, n - 4 * half < 4 ? n - 4 * half : 4, wide);
       for (int l = 0; l < 4; l++) p.v[4 * half + l] = part.v[l];

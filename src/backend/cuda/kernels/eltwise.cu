@@ -85,7 +85,7 @@ typedef struct {
 AM_ON_CARD am_pack read_operand(const operand *o, am_dtype t, int64_t first, int n) {
   if (o->how == NEIGHBOURS) return am_pack_load(o->data, t, am_cuda_place(&o->walk, first), n, o->wide);
   const float one = am_get(o->data, t, am_cuda_place(&o->walk, first));
-  am_pack p;
+  am_pack p = {{0}};
   for (int l = 0; l < AM_PACK_WIDTH(t); l++) {
     const bool same = o->how == ONE_FOR_ALL || l >= n;
     p.v[l] = same ? one : am_get(o->data, t, am_cuda_place(&o->walk, first + l));

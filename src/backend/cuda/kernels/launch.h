@@ -131,7 +131,7 @@ AM_ON_CARD uint32_t am_bits_of_float(float value) {
 
 // n elements from `first` on, the rest 0. wide: x is aligned to 16 bytes and so is `first`.
 AM_ON_CARD am_pack am_pack_load(const void *x, am_dtype t, int64_t first, int n, bool wide) {
-  am_pack p;
+  am_pack p = {{0}};
   if (wide && n == AM_PACK_WIDTH(t)) {
     const am_chunk c = am_chunk_load((const char *)x + first * (t == AM_BF16 ? 2 : 4));
     for (int k = 0; k < 4; k++) {

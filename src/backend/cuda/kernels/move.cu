@@ -61,7 +61,7 @@ AM_ON_CARD void gather_kernel(const rows_args *a, am_dtype t) {
   AM_CUDA_FOR(i, a->rows * packs) {
     const int64_t r = i / packs, row = a->index[r], at = i % packs * AM_PACK_WIDTH(t);
     const int n = am_pack_left(t, i % packs, a->width);
-    am_pack p;
+    am_pack p = {{0}};
     if (row >= 0 && row < a->table_rows) {
       p = am_pack_load(a->x, t, row * a->width + at, n, a->wide);
     } else {

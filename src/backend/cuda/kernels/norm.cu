@@ -232,7 +232,7 @@ AM_ON_CARD void grad_elements(const grad_args *a, am_dtype t) {
     const int64_t first = j * AM_PACK_WIDTH(t);
     const am_channel_pack pack = am_channels_of(channels, t, first);
     const grad_pack p = load_grad(a, t, first, n);
-    am_pack dx, d;
+    am_pack dx = {{0}}, d = {{0}};
     for (int l = 0; l < AM_PACK_WIDTH(t); l++) {
       const int64_t c = am_channel_at(channels, pack, first, l);
       const float xhat = (p.x.v[l] - a->g.mean[c]) * a->g.inv_std[c];

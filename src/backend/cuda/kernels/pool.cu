@@ -74,7 +74,7 @@ AM_ON_CARD window windows_over(const am_cuda_pool *p, int64_t row, int64_t col) 
 }
 
 AM_ON_CARD am_pack pack_of(am_dtype t, float value) {
-  am_pack p;
+  am_pack p = {{0}};
   for (int l = 0; l < AM_PACK_WIDTH(t); l++) p.v[l] = value;
   return p;
 }
