@@ -36,7 +36,7 @@ static bool needs_ranks(const am_bench_row *row) { return row->flags & AM_BENCH_
 static void list_rows(FILE *out) {
   for (const am_bench_row *const *row = am_bench_all(); *row; row++) {
     fprintf(out, "%-18s %-9s %s%s\n", (*row)->name, (*row)->unit, (*row)->doc,
-            needs_ranks(*row) ? " (mpirun -n 2)" : "");
+            needs_ranks(*row) ? " (mpirun -n 2)" : (*row)->flags & AM_BENCH_CARD ? " (only when it is named)" : "");
   }
 }
 
@@ -160,7 +160,7 @@ static am_err measure_all(bench_command *c) {
     AM_TRY(measure(c, row));
   }
   for (const am_bench_row *const *all = am_bench_all(); app->argc == 0 && *all; all++) {
-    if (needs_ranks(*all) == ranks) AM_TRY(measure(c, *all));
+    if (needs_ranks(*all) == ranks && !((*all)->flags & AM_BENCH_CARD)) AM_TRY(measure(c, *all));
   }
   return AM_OK;
 }

@@ -25,6 +25,9 @@ static const am_bench_row *const rows[] = {&am_row_resnet18_32,
                                            &am_row_resnet50_224,
                                            &am_row_dcgan_1,
                                            &am_row_dcgan_64,
+                                           &am_row_resnet18_32_512,
+                                           &am_row_resnet50_224_256,
+                                           &am_row_dcgan_128,
                                            &am_row_predict_16,
                                            &am_row_predict_1,
                                            &am_row_decode,
@@ -179,6 +182,7 @@ static am_err time_steps(measurement *m, am_err (*step)(void *), int64_t steps, 
     err = check_signals(m, false);
     if (!err) err = step(m->self);
   }
+  if (!err && m->device) err = am_device_sync(m->device);  // what is queued is part of the steps
   *cpu = (cpu_sec() - began_cpu) / (double)steps;
   AM_TRY(am_agree(m->cfg->comm, err));
   *wall = (am_clock_sec() - began) / (double)steps;
@@ -229,12 +233,18 @@ static am_err profile(measurement *m) {
   return err;
 }
 
+static am_err measure_rates(measurement *m) {
+  const bool card = m->device && strcmp(am_device_kind(m->device), "cuda") == 0;
+  if (card) return am_bench_rates_of_device(m->device, m->cfg->tiny, &m->record.rates);
+  return am_bench_rates_measure(m->bench.threads, m->cfg->tiny, &m->record.rates);
+}
+
 static am_err measure(measurement *m) {
   double step_sec = 0;
   AM_TRY(am_agree(m->cfg->comm, prepare(m)));
   AM_TRY(am_agree(m->cfg->comm, verify(m, &step_sec)));
   AM_TRY(repeat(m, step_sec));
-  AM_TRY(am_agree(m->cfg->comm, am_bench_rates_measure(m->bench.threads, m->cfg->tiny, &m->record.rates)));
+  AM_TRY(am_agree(m->cfg->comm, measure_rates(m)));
   return profile(m);
 }
 
@@ -248,6 +258,7 @@ am_err am_bench_measure(const am_bench_row *row, const am_bench_cfg *cfg, json_t
   m->record.row = row;
   m->record.precision = cfg->precision;
   m->record.threads = m->bench.threads;
+  m->record.device = m->device ? am_device_describe(m->device) : "";
   m->record.ranks = am_comm_size(cfg->comm);
   AM_GO(done, am_bench_record_to_json(&m->record, out));
 done:

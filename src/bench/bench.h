@@ -39,7 +39,8 @@ typedef enum {
   AM_BENCH_DEVICE = 1,    // computes on a device
   AM_BENCH_NETWORK = 2,   // has a precision, too
   AM_BENCH_RANKS = 4,     // measures several ranks: only under mpirun
-  AM_BENCH_ONE_CORE = 8   // one thread, whatever --threads says
+  AM_BENCH_ONE_CORE = 8,  // one thread, whatever --threads says
+  AM_BENCH_CARD = 16      // so large that it is measured only when it is named
 } am_bench_flag;
 
 typedef struct {

@@ -51,9 +51,9 @@ am_err am_bench_record_to_json(const am_bench_record *r, json_t **out) {
   const am_bench_row *row = r->row;
   const char *precision = row->flags & AM_BENCH_NETWORK ? r->precision : "";
   json_t *j = json_pack(
-      "{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:f, s:f, s:I, s:I, s:f, s:o*, s:o*, s:o*}", "name", row->name,
+      "{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:f, s:f, s:I, s:I, s:f, s:o*, s:o*, s:o*}", "name", row->name,
       "unit", row->unit, "note", r->work.note, "reference", row->reference ? row->reference_doc : "", "precision",
-      precision, "threads", r->threads, "ranks", r->ranks, "steps", (json_int_t)r->steps, "items", r->work.items,
+      precision, "device", r->device, "threads", r->threads, "ranks", r->ranks, "steps", (json_int_t)r->steps, "items", r->work.items,
       "check", r->check, "peak_bytes", (json_int_t)r->peak_bytes, "idle_bytes", (json_int_t)r->idle_bytes,
       "floor_sec", floor_sec(r), "sec", array_of(r->sec, r->repeats), "cpu_sec", array_of(r->cpu_sec, r->repeats),
       "reference_sec", array_of(r->reference_sec, row->reference ? r->repeats : 0));

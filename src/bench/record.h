@@ -5,6 +5,7 @@
 // A row:
 //   name, unit, note, reference   text
 //   precision                     "fp32" | "bf16" | "tf32"; "" where it means nothing
+//   device                        text: what the device says of itself
 //   threads, ranks, steps         numbers; steps: of each repeat
 //   items                         of one step, in the unit: a rate is items / sec
 //   sec, cpu_sec, reference_sec   arrays: seconds of one step in each repeat, of the clock, of all of the
@@ -23,6 +24,7 @@
 typedef struct {
   const am_bench_row *row;
   const char *precision;
+  const char *device;  // borrowed: what it says of itself, "" where nothing computes on one
   int threads, ranks, repeats;
   int64_t steps;
   am_bench_work work;

@@ -119,6 +119,10 @@ CLASSIFIER_ROW(am_row_resnet18_64, "resnet18-64", 0, "training step, ResNet-18, 
                128, 200);
 CLASSIFIER_ROW(am_row_resnet50_224, "resnet50-224", 0, "training step, ResNet-50, 224 px, batch 16", "resnet50",
                224, 16, 1000);
+CLASSIFIER_ROW(am_row_resnet18_32_512, "resnet18-32-512", AM_BENCH_CARD, "resnet18-32 with batch 512", "resnet18_cifar", 32,
+               512, 10);
+CLASSIFIER_ROW(am_row_resnet50_224_256, "resnet50-224-256", AM_BENCH_CARD, "resnet50-224 with batch 256", "resnet50", 224, 256,
+               1000);
 CLASSIFIER_ROW(am_row_resnet18_32_ranks, "resnet18-32-ranks", AM_BENCH_RANKS,
                "resnet18-32 with the batch shared by the ranks, one slice each", "resnet18_cifar", 32, 128, 10);
 
@@ -161,16 +165,17 @@ done:
   return err;
 }
 
-#define GAN_ROW(id, row_name, text, batch)                              \
+#define GAN_ROW(id, row_name, more_flags, text, batch)                  \
   const am_bench_row id = {.name = row_name,                            \
                            .doc = text,                                 \
                            .unit = "images/s",                          \
-                           .flags = AM_BENCH_DEVICE | AM_BENCH_NETWORK, \
+                           .flags = AM_BENCH_DEVICE | AM_BENCH_NETWORK | (more_flags), \
                            .variant = &(const int64_t){batch},          \
                            .open = gan_open,                            \
                            .step = train_step,                          \
                            .check = train_check,                        \
                            .close = train_close}
 
-GAN_ROW(am_row_dcgan_1, "dcgan-1", "training step, DCGAN (latent 10, width 64, 64 px), batch 1, Adam", 1);
-GAN_ROW(am_row_dcgan_64, "dcgan-64", "training step, DCGAN (latent 10, width 64, 64 px), batch 64, Adam", 64);
+GAN_ROW(am_row_dcgan_1, "dcgan-1", 0, "training step, DCGAN (latent 10, width 64, 64 px), batch 1, Adam", 1);
+GAN_ROW(am_row_dcgan_64, "dcgan-64", 0, "training step, DCGAN (latent 10, width 64, 64 px), batch 64, Adam", 64);
+GAN_ROW(am_row_dcgan_128, "dcgan-128", AM_BENCH_CARD, "dcgan-64 with batch 128", 128);
