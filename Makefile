@@ -67,7 +67,7 @@ PLUGINS := $(if $(HAVE_CUDA),$(B)/backends/cuda.so)
 SRC := $(filter-out $(filter-out $(CUDA_HOST),$(CUDA_SRC)),$(sort $(wildcard src/*/*.c src/*/*/*.c)))
 LIB_OBJ := $(patsubst src/%.c,$(B)/%.o,$(filter-out src/app/main.c,$(SRC)))
 # A test program is a file with a main; files without one beside it are shared between programs.
-TEST_SRC := $(shell grep -l '^int main' $(wildcard $(addprefix tests/,unit/*.c ops/*.c golden/*.c fault/*.c mpi/*.c)) /dev/null)
+TEST_SRC := $(shell grep -l '^int main' $(wildcard $(addprefix tests/,unit/*.c ops/*.c golden/*.c fault/*.c mpi/*.c gpu/*.c)) /dev/null)
 TEST_SHARED := $(filter-out $(TEST_SRC),$(wildcard tests/ops/*.c tests/mpi/*.c))
 TESTS := $(TEST_SRC:%.c=$(B)/%)
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -109,9 +109,10 @@ $(B)/%.cu.o: src/%.cu $(B)/flags.stamp
 	@mkdir -p $(@D)
 	$(Q)$(NVCC) $(NVCC_FLAGS) -MMD -MP -c $< -o $@
 $(CUDA_SRC:src/%.c=$(B)/%.o): CPPFLAGS += $(addprefix -isystem ,$(CUDA_INCLUDE_ALL)) -fPIC
+CUDA_LINK = $(addprefix -L,$(CUDA_LIB_ALL)) -lcudart -lcublasLt -lcudnn -lnccl
 $(B)/backends/cuda.so: $(CUDA_OBJ)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -shared $^ -o $@ $(foreach d,$(CUDA_LIB_ALL),-L$(d) -Wl,-rpath,$(d)) -lcudart -lcublasLt -lcudnn -lnccl
+	$(Q)$(CC) -shared $^ -o $@ $(foreach d,$(CUDA_LIB_ALL),-Wl$(comma)-rpath$(comma)$(d)) $(CUDA_LINK)
 
 # The same kernels as loops for this processor: tests/on_host/cuda_on_host.c.
 ON_HOST := $(B)/tests/on_host/cuda.so
@@ -132,6 +133,24 @@ shared_with = $(patsubst %.c,$(B)/%.o,$(filter $(dir $(1))%,$(TEST_SHARED)))
 $(TESTS): $(B)/%: $(B)/%.o $$(call shared_with,$$*) $(B)/libaugmint.a
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(LIB_LIBS) -lcmocka
 
+# A folder that runs on other machines (.ci/bundle): the program, and the tests that are for a card, with what the plug-in
+# takes from them. An old-style run path serves libraries of libraries and plug-ins, too; the plug-in has none, so that
+# NVIDIA's libraries are those of the machine.
+BUNDLE := $(B)/bundle
+BUNDLE_TESTS := $(addprefix $(BUNDLE)/tests/,$(addprefix ops/,test_agree test_agree_bf16 test_gradcheck \
+  test_gradcheck_functions test_network_agree) gpu/test_gpu_train)
+to_run_in = $(LDFLAGS) -s -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/$(1)'
+$(BUNDLE)/bin/augmint: $(B)/app/main.o $(B)/libaugmint.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(call to_run_in,../lib) $^ -o $@ $(LIB_LIBS)
+taken_by_plugins = $(if $(PLUGINS),$$(nm -D --undefined-only $(BUNDLE)/bin/backends/cuda.so | sed -n 's/.* \(am_\)/-Wl,-u,\1/p'))
+$(BUNDLE_TESTS): $(BUNDLE)/%: $(B)/%.o $$(call shared_with,$$*) $(B)/libaugmint.a $(PLUGINS:$(B)/%=$(BUNDLE)/bin/%)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(call to_run_in,../../lib) $(taken_by_plugins) $(filter-out %.so,$^) -o $@ $(LIB_LIBS) -lcmocka
+$(BUNDLE)/bin/backends/cuda.so: $(CUDA_OBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared -s $^ -o $@ $(CUDA_LINK)
+
 # Fuzz targets link the library as clang built it for libFuzzer (see the target `fuzz`).
 $(FUZZ:%=$(B)/fuzz/%): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libaugmint.a
 	@mkdir -p $(@D)
@@ -139,8 +158,11 @@ $(FUZZ:%=$(B)/fuzz/%): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libaugmint.a
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
+# NVIDIA's libraries where this machine has them.
+ON_CARD = LD_LIBRARY_PATH=$${LD_LIBRARY_PATH:-}$(subst $() ,,$(patsubst %,:%,$(CUDA_LIB_ALL)))
+
 # ---- targets ----
-.PHONY: all quickstart check check-slurm tests lint fuzz bench info help clean FORCE
+.PHONY: all quickstart check check-slurm check-gpu tests lint fuzz bench bench-gpu bundle info help clean FORCE
 FORCE:
 
 all: $(B)/augmint $(PLUGINS)        ## build the program, and the GPU's part where that can be built
@@ -165,6 +187,12 @@ check-slurm: all                    ## sweeps on a real Slurm, started for the t
 	$(Q)if ((EUID == 0)); then .ci/install slurm; fi
 	$(Q)AM_TEST_TIMEOUT=1800 tests/run.sh $(B) tests/slurm/$(ONLY)
 
+bundle: $(BUNDLE)/bin/augmint $(PLUGINS:$(B)/%=$(BUNDLE)/bin/%) $(BUNDLE_TESTS)  ## build/bundle: what runs on a machine with a card and none of our packages
+	$(Q).ci/bundle $(BUNDLE)
+
+check-gpu: bundle                   ## tests on a card; fails where there is none (docs/gpu-runs.md)
+	$(Q)$(ON_CARD) $(BUNDLE)/check-gpu --out $(B)/check-gpu
+
 tests: $(TESTS) $(ON_HOST)          ## build the test programs
 
 lint:                               ## layering, forbidden calls, headers that compile alone
@@ -179,6 +207,10 @@ fuzz-build: $(FUZZ:%=$(B)/fuzz/%)
 bench: all                          ## ours beside PyTorch and Pillow: BENCH_ROWS=a,b BENCH_PYTHON=... (README.md, "Speed")
 	$(Q)python3 analysis/bench.py --program $(B)/augmint --out build/bench $(if $(BENCH_ROWS),--rows $(BENCH_ROWS)) \
 	  $(if $(BENCH_PYTHON),--python $(BENCH_PYTHON)) $(if $(BENCH_IMAGES),--images $(BENCH_IMAGES)) $(BENCH_OPTIONS)
+
+bench-gpu: bundle                   ## the same on a card, and what it can do at most
+	$(Q)$(ON_CARD) $(BUNDLE)/bench-gpu --out $(B)/bench-gpu $(if $(BENCH_ROWS),--rows $(BENCH_ROWS)) \
+	  $(if $(BENCH_PYTHON),--python $(BENCH_PYTHON)) $(BENCH_OPTIONS)
 
 info:                               ## what was found on this machine
 	@echo "compiler  $$($(CC) --version | head -n 1)"

@@ -73,6 +73,16 @@ static inline void am_close_f32_at(const float *got, const float *want, int64_t 
 #define am_close_f32(got, want, n, relative, absolute) \
   am_close_f32_at((got), (want), (n), (relative), (absolute), #got, __FILE__, __LINE__)
 
+// The word after `name` among a program's arguments, or NULL. Programs for a card take
+//   --device KIND [--type fp32|tf32|bf16] [--every N]
+// and then test that device alone; tests/gpu/bundle/check-gpu starts them so. What the device lacks fails there.
+static inline const char *am_test_option(int argc, char **argv, const char *name) {
+  for (int i = 1; i + 1 < argc; i++) {
+    if (strcmp(argv[i], name) == 0) return argv[i + 1];
+  }
+  return NULL;
+}
+
 #define am_skip(...)                 \
   do {                               \
     printf("# skipped: " __VA_ARGS__); \

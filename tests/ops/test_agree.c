@@ -11,6 +11,13 @@ static am_device *open_device(const char *kind, int threads) {
   return dev;
 }
 
+// A device that is tested alone (am_test_option).
+static struct {
+  const char *kind;
+  bool tf32;
+  int64_t every;  // of each op's cases, so many are run: 1 of `every`
+} asked = {.every = 1};
+
 static op_cases table;
 
 static int build_table(void **state) { return op_cases_build(&table) == AM_OK ? 0 : -1; }
@@ -28,13 +35,30 @@ static void every_op_has_a_case(void **state) {
   }
 }
 
+static bool is_convolution(am_op op) {
+  return (op >= AM_OP_conv2d && op <= AM_OP_conv2d_grad_weight) || op == AM_OP_conv2d_affine || op == AM_OP_conv2d_affine_add;
+}
+
+// A card's library may choose Winograd's algorithm, whose terms cancel. TF32 rounds both factors to 11 bits: half a unit of
+// each is 2^-12, and the errors of a sum grow as the sum itself does.
+#define TOL_CARD_CONV 1e-5
+#define TOL_TF32 2e-3
+static double more_tolerance(const am_device *dev, am_op op) {
+  if (strcmp(am_device_kind(dev), "cuda") != 0) return 0;
+  if (asked.tf32 && (is_convolution(op) || op == AM_OP_matmul)) return TOL_TF32;
+  return is_convolution(op) ? TOL_CARD_CONV : 0;
+}
+
 // Runs the table on `dev` and counts the cases that disagree with ref. partly: but for ops that it says it lacks.
 static void table_agrees(am_device *dev, const char *where, bool partly) {
   am_device *ref = open_device("ref", 1);
-  int64_t wrong = 0;
+  int64_t wrong = 0, seen[AM_OP_COUNT] = {0};
   for (int64_t i = 0; i < table.count; i++) {
-    const op_case *c = &table.item[i];
+    op_case own = table.item[i];
+    const op_case *c = &own;
     op_result want = {0};
+    own.tolerance += more_tolerance(dev, c->op);
+    if (seen[c->op]++ % asked.every != 0) continue;
     if (partly && am_device_check_type(dev, c->op, AM_F32)) continue;
     am_ok(op_run(ref, c, PLACE_PLAIN, &want));
     for (int place = 0; place < PLACE_COUNT; place++) {
@@ -139,7 +163,7 @@ static void chain_agrees(const char *kind, int threads) {
   static const net nets[] = {
     {16, 16, 1}, {32, 64, 1}, {24, 24, 1}, {17, 5, 1}, {16, 32, 2}, {64, 64, 64}, {8, 16, 1},
   };
-  if (!am_backend_find(kind)) am_skip("device %s is not in this build", kind);
+  if (!am_backend_find(kind) && !asked.kind) am_skip("device %s is not in this build", kind);
   am_device *ref = open_device("ref", 1), *dev = open_device(kind, threads);
   for (int i = 0; i < AM_COUNT_OF(nets); i++) {
     am_tensor *want[SLOTS] = {0}, *got[SLOTS] = {0};
@@ -147,7 +171,7 @@ static void chain_agrees(const char *kind, int threads) {
     run_net(dev, nets[i], got);
     for (int s = 0; s < SLOTS; s++) {
       // Gradients that cancel: what the convolution before a batch norm gets sums to nothing.
-      op_case c = {.op = AM_OP_unary, .number = s, .tolerance = 5e-5};
+      op_case c = {.op = AM_OP_unary, .number = s, .tolerance = 5e-5 + 10 * more_tolerance(dev, AM_OP_conv2d)};
       op_result g = {.count = {am_tensor_count(got[s])}, .shape = {got[s]->shape}};
       op_result w = {.count = {am_tensor_count(want[s])}, .shape = {want[s]->shape}};
       am_ok(op_tensor_values(got[s], &g.value[0]));
@@ -169,7 +193,60 @@ static void chain_on_cpu(void **state) { chain_agrees("cpu", 1); }
 static void chain_on_cpu_with_2_threads(void **state) { chain_agrees("cpu", 2); }
 static void chain_under_guard(void **state) { chain_agrees("guard", 1); }
 
-int main(void) {
+// ---- a device that is tested alone ----
+
+static void device_has_every_op(void **state) {
+  char lacking[2048] = "";
+  am_device *dev = open_device(asked.kind, 1);
+  for (int op = 0; op < AM_OP_COUNT; op++) {
+    if (!am_device_check_type(dev, (am_op)op, AM_F32)) continue;
+    const size_t used = strlen(lacking);
+    snprintf(lacking + used, sizeof lacking - used, " %s", am_op_name((am_op)op));
+  }
+  am_device_close(dev);
+  if (lacking[0]) fail_msg("device %s lacks%s", asked.kind, lacking);
+}
+
+// What is not there has failed above; the rest is run all the same.
+static void device_agrees(void **state) {
+  am_device *dev = open_device(asked.kind, 1);
+  table_agrees(dev, am_device_describe(dev), true);
+  am_device_close(dev);
+}
+
+static void chain_on_device(void **state) { chain_agrees(asked.kind, 1); }
+
+// A product in TF32 is off by more than f32's rounding: if it is not, TF32 was asked for and something else was tested.
+static void products_are_in_tf32(void **state) {
+  const am_shape square = AM_SHAPE(256, 256);
+  op_case c = {.op = AM_OP_matmul, .tolerance = 2e-5, .in = {op_floats(square, VALUES_NORMAL), op_floats(square, VALUES_NORMAL)}};
+  am_device *dev = open_device(asked.kind, 1), *ref = open_device("ref", 1);
+  op_result got = {0}, want = {0};
+  am_ok(op_run(ref, &c, PLACE_PLAIN, &want));
+  am_ok(op_run(dev, &c, PLACE_PLAIN, &got));
+  assert_false(op_agrees(&c, &got, &want, "expected to be off by TF32's rounding:"));
+  op_result_fini(&got);
+  op_result_fini(&want);
+  am_device_close(dev);
+  am_device_close(ref);
+}
+
+static int run_asked(int argc, char **argv) {
+  const char *type = am_test_option(argc, argv, "--type"), *every = am_test_option(argc, argv, "--every");
+  asked.tf32 = type && strcmp(type, "tf32") == 0;
+  if (every) asked.every = strtoll(every, NULL, 10);
+  const struct CMUnitTest tests[] = {cmocka_unit_test(every_op_has_a_case), cmocka_unit_test(device_has_every_op),
+                                     cmocka_unit_test(device_agrees)};
+  const struct CMUnitTest whole[] = {cmocka_unit_test(chain_on_device)};
+  const struct CMUnitTest precise[] = {cmocka_unit_test(products_are_in_tf32)};
+  int failed = cmocka_run_group_tests_name("agree", tests, build_table, free_table);
+  if (asked.every == 1) failed += cmocka_run_group_tests_name("chain", whole, NULL, NULL);
+  return failed + (asked.tf32 ? cmocka_run_group_tests_name("tf32", precise, NULL, NULL) : 0);
+}
+
+int main(int argc, char **argv) {
+  asked.kind = am_test_option(argc, argv, "--device");
+  if (asked.kind) return run_asked(argc, argv);
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_op_has_a_case),         cmocka_unit_test(ref_in_every_place),
     cmocka_unit_test(cpu_agrees),                  cmocka_unit_test(cpu_agrees_with_2_threads),

@@ -72,13 +72,18 @@ static bool agrees(const op_case *half, op_result *got, op_result *want, const c
   return all;
 }
 
+// A device that is tested alone (am_test_option): what it lacks fails, and the rest is run all the same.
+static const char *asked_kind;
+static int64_t asked_every = 1;
+
 // The cases of `dev` that disagree with ref.
 static int64_t wrong_cases(am_device *dev, am_device *ref, const op_cases *table) {
-  int64_t wrong = 0;
+  int64_t wrong = 0, seen[AM_OP_COUNT] = {0};
   for (int64_t i = 0; i < table->count; i++) {
     op_case half, single;
     op_result want = {0};
     if (!split_case(&table->item[i], &half, &single)) continue;
+    if (seen[half.op]++ % asked_every != 0) continue;
     if (am_device_check_type(dev, half.op, AM_BF16)) continue;
     am_ok(op_run(ref, &single, PLACE_PLAIN, &want));
     for (int place = 0; place < PLACE_COUNT; place++) {
@@ -128,6 +133,26 @@ static void cuda_kernels_agree(void **state) {
   am_device_close(dev);
 }
 
+static void device_has_every_op(void **state) {
+  char lacking[2048] = "";
+  am_device *dev = NULL;
+  am_ok(am_device_open(&(am_device_cfg){.kind = asked_kind}, &dev));
+  for (int op = 0; op < AM_OP_COUNT; op++) {
+    if (am_op_in_place((am_op)op) || !am_device_check_type(dev, (am_op)op, AM_BF16)) continue;
+    const size_t used = strlen(lacking);
+    snprintf(lacking + used, sizeof lacking - used, " %s", am_op_name((am_op)op));
+  }
+  am_device_close(dev);
+  if (lacking[0]) fail_msg("device %s lacks in bf16%s", asked_kind, lacking);
+}
+
+static void device_agrees(void **state) {
+  am_device *dev = NULL;
+  am_ok(am_device_open(&(am_device_cfg){.kind = asked_kind}, &dev));
+  table_agrees(dev);
+  am_device_close(dev);
+}
+
 // Every op that computes in f32 does so in bf16, but those that update parameters.
 static void bf16_is_for_all_but_updates(void **state) {
   am_device *dev = NULL;
@@ -143,7 +168,15 @@ static void bf16_is_for_all_but_updates(void **state) {
   am_device_close(dev);
 }
 
-int main(void) {
+static int run_asked(const char *every) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(device_has_every_op), cmocka_unit_test(device_agrees)};
+  if (every) asked_every = strtoll(every, NULL, 10);
+  return cmocka_run_group_tests_name("agree_bf16", tests, NULL, NULL);
+}
+
+int main(int argc, char **argv) {
+  asked_kind = am_test_option(argc, argv, "--device");
+  if (asked_kind) return run_asked(am_test_option(argc, argv, "--every"));
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(cpu_agrees),
     cmocka_unit_test(cpu_agrees_with_2_threads),

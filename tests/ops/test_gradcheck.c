@@ -102,7 +102,7 @@ static void moves(void **state) {
   CHECK_OP(concat, channels, .in = {S(2, 3), S(2, 2)}, .count = 2, .constant = 1);
   am_layout_desc plain = {AM_LAYOUT_PLAIN};
   CHECK_OP(reorder, plain, .in = {S(2, 3, 2, 2)}, .count = 1);
-  am_dtype_desc same = {AM_F64};
+  am_dtype_desc same = {grad_type()};
   CHECK_OP(cast, same, .in = {S(2, 3)}, .count = 1);
 }
 
@@ -275,7 +275,8 @@ static void no_rule_is_left_out(void **state) {
   }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  grad_options(argc, argv);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(unary),
       cmocka_unit_test(binary),

@@ -169,7 +169,8 @@ static void losses(void **state) {
   check_2("mse of two networks", am_loss_mse, x, x, DRAW_NORMAL, 0);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  grad_options(argc, argv);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(elementwise),  cmocka_unit_test(with_arguments), cmocka_unit_test(with_two_inputs),
       cmocka_unit_test(convolutions), cmocka_unit_test(normalisation),  cmocka_unit_test(losses),

@@ -1,0 +1,247 @@
+// A hundred training steps on a card beside the processor's, from the same weights and batches: the losses must stay
+// together for as long as rounding lets them.
+//   test_gpu_train --device KIND [--type fp32|tf32|bf16] [--steps N] [--width W]
+#include "am_test.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/path.h"
+#include "base/rng.h"
+#include "bench/rows.h"
+#include "train/objective.h"
+
+enum { SIZE = 32, CLASSES = 10, BATCH = 16, GAN_BATCH = 8, MOST_STEPS = 1000, COLUMNS = 16 };
+
+static struct {
+  const char *kind, *type;
+  int64_t steps, width;  // width 0: the network's own
+} asked = {.type = "fp32", .steps = 100};
+
+// ---- how far apart losses may be ----
+
+// |card - cpu| <= first * growth^step, at most `most`, times max(1, |cpu|). What rounding leaves after one step grows from
+// update to update until the two go their own ways; a wrong kernel is off by more from the start. In fp32 the processor on
+// one thread beside the processor on two is 1e-4 apart after ten steps of the classifier, 1e-3 after twenty and at most 3e-2
+// later (GAN: 2e-7, 1e-7, 1e-1). TF32 and bf16 begin with their own roundings, 2^-11 and 2^-8.
+typedef struct {
+  double first, growth, most;
+} drift;
+static const drift classifier_drift[] = {{2e-5, 1.35, 0.1}, {3e-3, 1.2, 0.15}, {2e-2, 1.15, 0.2}};
+static const drift gan_drift[] = {{2e-5, 1.25, 0.3}, {3e-3, 1.2, 0.5}, {3e-2, 1.15, 0.7}};
+
+static int type_index(void) {
+  static const char *const name[] = {"fp32", "tf32", "bf16"};
+  for (int i = 0; i < AM_COUNT_OF(name); i++)
+    if (strcmp(asked.type, name[i]) == 0) return i;
+  fail_msg("--type is fp32, tf32 or bf16, not %s", asked.type);
+  return 0;
+}
+
+// ---- batches ----
+
+// Stripes whose direction and width are the class's, under noise: something to be learned.
+static void draw_batch(int64_t step, int64_t rows, float *image, int32_t *label) {
+  for (int64_t r = 0; r < rows; r++) {
+    am_rng rng = am_rng_at(23, AM_RNG_TEST, (uint64_t)(step * rows + r));
+    const int c = label[r] = (int32_t)am_rng_below(&rng, CLASSES);
+    const double turn = 0.3 * c, width = 0.3 + 0.08 * c, shift = am_rng_range(&rng, 0, 6.28);
+    for (int64_t e = 0; e < 3 * SIZE * SIZE; e++) {
+      const double x = (double)(e % SIZE), y = (double)(e / SIZE % SIZE);
+      const double wave = sin(width * (x * cos(turn) + y * sin(turn)) + shift);
+      image[r * 3 * SIZE * SIZE + e] = (float)fmax(-1, fmin(1, 0.6 * wave + 0.3 * am_rng_normal(&rng)));
+    }
+  }
+}
+
+// ---- a training, step by step ----
+
+typedef struct {
+  am_device *device;
+  am_model *model[2];
+  am_training training;
+  am_classify_job classify;
+  am_gan_job gan;
+} run;
+
+static am_comm *world;
+static am_dataset *data;  // of the right shape and classes; its images are not used
+
+static int make_data(void **state) {
+  char path[512];
+  snprintf(path, sizeof path, "%s/noise.h5", am_test_dir());
+  return am_bench_draw_shard(path, BATCH, SIZE, CLASSES) || am_dataset_from_shards(path, NULL, &data) ? -1
+                                                                                                      : 0;
+}
+static int free_data(void **state) {
+  am_dataset_free(data);
+  return am_path_remove_tree(am_test_dir()) ? -1 : 0;
+}
+
+static am_err same_transform(const void *user, const am_stored *image, uint64_t seed, uint64_t stream,
+                             am_transform_work *work, float *out) {
+  return AM_FAIL(AM_ERR_INTERNAL, "batches are given here, nothing is loaded");
+}
+
+static const char *precision(void) { return strcmp(asked.type, "bf16") == 0 ? "bf16" : "fp32"; }
+
+static void begin_classifier(run *r) {
+  am_ok(am_model_new("resnet18_cifar",
+                     &(am_model_cfg){.classes = CLASSES, .size = SIZE, .width = asked.width}, r->device, 1,
+                     &r->model[0]));
+  const am_transform transform = {.apply = same_transform, .out_height = SIZE, .out_width = SIZE};
+  r->classify = (am_classify_job){.comm = world,
+                                  .device = r->device,
+                                  .model = r->model[0],
+                                  .data = data,
+                                  .transform = transform,
+                                  .eval_transform = transform,
+                                  .seed = 11,
+                                  .label = "100 steps"};
+  am_ok(am_bind(NULL, &am_train_schema, NULL, &r->classify.cfg));
+  am_ok(am_optimizer_bind(NULL, &r->classify.optimizer));
+  r->classify.cfg.batch_size = BATCH;
+  r->classify.cfg.precision = precision();
+  r->classify.optimizer.kind = "sgd";
+  r->classify.optimizer.lr = 0.002;
+}
+
+static void begin_gan(run *r) {
+  const am_model_cfg cfg = {.size = SIZE, .width = asked.width};
+  am_ok(am_model_new("dcgan_p4_g", &cfg, r->device, 2, &r->model[0]));
+  am_ok(am_model_new("dcgan_p4_d", &cfg, r->device, 3, &r->model[1]));
+  r->gan = (am_gan_job){.comm = world,
+                        .device = r->device,
+                        .generator = r->model[0],
+                        .discriminator = r->model[1],
+                        .data = data,
+                        .seed = 17,
+                        .label = "100 steps"};
+  am_ok(am_bind(NULL, &am_fit_schema, NULL, &r->gan.cfg));
+  am_ok(am_optimizer_bind(NULL, &r->gan.optimizer));
+  r->gan.cfg.batch_size = GAN_BATCH;
+  r->gan.cfg.precision = precision();
+  r->gan.optimizer.lr = 2e-4;
+  r->gan.optimizer.beta1 = 0.5;
+}
+
+// Weights are drawn on each device: these are the processor's, to the bit.
+static void copy_tensor(am_tensor *from, am_tensor *to) {
+  const int64_t count = am_tensor_count(from);
+  float *host = malloc(sizeof *host * (size_t)count);
+  assert_non_null(host);
+  am_ok(am_tensor_to_host(from, host));
+  am_ok(am_tensor_copy_from_host(to, host));
+  free(host);
+}
+
+// Against itself the processor takes one thread beside all: the order of its sums differs.
+static void open_run(run *r, const char *kind, bool gan, const run *like) {
+  *r = (run){0};
+  const int threads = like ? 1 : (int)sysconf(_SC_NPROCESSORS_ONLN);
+  am_ok(am_device_open(&(am_device_cfg){.kind = kind, .threads = threads}, &r->device));
+  if (gan)
+    begin_gan(r);
+  else
+    begin_classifier(r);
+  for (int i = 0; like && i < 1 + gan; i++) {
+    copy_tensor(am_params_values(like->model[i]->params), am_params_values(r->model[i]->params));
+    copy_tensor(am_params_buffers(like->model[i]->params), am_params_buffers(r->model[i]->params));
+  }
+  am_ok(gan ? am_gan_begin(&r->gan, &r->training) : am_classifier_begin(&r->classify, &r->training));
+}
+
+static void close_run(run *r) {
+  am_training_end(&r->training);
+  for (int i = 0; i < 2; i++) am_model_free(r->model[i]);
+  assert_int_equal(am_device_memory_now(r->device).live_bytes, 0);
+  am_device_close(r->device);
+}
+
+// One step; row: the means of the history over this step alone.
+static void step(run *r, int64_t number, const am_batch *batch, double row[COLUMNS]) {
+  const am_step at = {.batch_number = number,
+                      .update = number,
+                      .group_first = true,
+                      .group_last = true,
+                      .group_rows = batch->count};
+  const am_objective *o = r->training.objective;
+  assert_true(o->column_count <= COLUMNS);
+  am_ok(o->step(r->training.self, &at, batch, AM_OK));
+  am_ok(o->end_epoch(r->training.self, number, row));
+}
+
+static bool is_loss(const char *column) {
+  return strcmp(column, "train_loss") == 0 || strcmp(column, "d_loss") == 0 || strcmp(column, "g_loss") == 0;
+}
+
+static int compare(const am_objective *o, const drift *d, int64_t number, const double *got,
+                   const double *want, double *worst) {
+  const double allowed = fmin(d->most, d->first * pow(d->growth, (double)number));
+  int compared = 0;
+  for (int k = 0; k < o->column_count; k++) {
+    if (!is_loss(o->column[k])) continue;
+    const double apart = fabs(got[k] - want[k]) / fmax(1, fabs(want[k]));
+    compared++;
+    *worst = fmax(*worst, apart);
+    if (!(apart <= allowed))
+      fail_msg("step %lld: %s is %.9g on %s, %.9g on cpu: %.3g apart, allowed %.3g", (long long)number + 1,
+               o->column[k], got[k], asked.kind, want[k], apart, allowed);
+  }
+  return compared;
+}
+
+static void stay_together(bool gan) {
+  const int64_t rows = gan ? GAN_BATCH : BATCH;
+  const drift *d = &(gan ? gan_drift : classifier_drift)[type_index()];
+  double worst = 0, first = 0;
+  run cpu, card;
+  am_batch batch = {.count = rows};
+  am_ok(AM_NEW_ARRAY(&batch.image, rows * 3 * SIZE * SIZE));
+  am_ok(AM_NEW_ARRAY(&batch.label, rows));
+  am_ok(AM_NEW_ARRAY(&batch.item, rows));
+  const char *wanted = asked.type;
+  asked.type = "fp32";  // the processor's training is the same whatever the card's precision
+  open_run(&cpu, "cpu", gan, NULL);
+  asked.type = wanted;
+  open_run(&card, asked.kind, gan, &cpu);
+  for (int64_t s = 0; s < asked.steps; s++) {
+    double got[COLUMNS], want[COLUMNS];
+    draw_batch(s, rows, batch.image, batch.label);
+    step(&cpu, s, &batch, want);
+    step(&card, s, &batch, got);
+    assert_int_equal(compare(cpu.training.objective, d, s, got, want, &worst), gan ? 2 : 1);
+    if (s == 0) first = worst;
+  }
+  printf("# note: %s in %s: %lld steps, losses %.2g apart after the first, at most %.2g\n",
+         gan ? "DCGAN" : "ResNet-18", asked.type, (long long)asked.steps, first, worst);
+  close_run(&card);
+  close_run(&cpu);
+  free(batch.image);
+  free(batch.label);
+  free(batch.item);
+}
+
+static void classifier(void **state) { stay_together(false); }
+static void gan(void **state) { stay_together(true); }
+
+static int64_t number_of(int argc, char **argv, const char *name, int64_t otherwise) {
+  const char *text = am_test_option(argc, argv, name);
+  return text ? strtoll(text, NULL, 10) : otherwise;
+}
+
+int main(int argc, char **argv) {
+  const char *type = am_test_option(argc, argv, "--type");
+  asked.kind = am_test_option(argc, argv, "--device");
+  if (type) asked.type = type;
+  asked.steps = number_of(argc, argv, "--steps", asked.steps);
+  asked.width = number_of(argc, argv, "--width", 0);
+  if (!asked.kind || asked.steps < 1 || asked.steps > MOST_STEPS) {
+    fprintf(stderr,
+            "usage: test_gpu_train --device KIND [--type fp32|tf32|bf16] [--steps 1 to %d] [--width W]\n",
+            MOST_STEPS);
+    return 2;
+  }
+  if (am_comm_init(&argc, &argv, false, &world) != AM_OK) return 1;
+  const struct CMUnitTest tests[] = {cmocka_unit_test(classifier), cmocka_unit_test(gan)};
+  const int failed = cmocka_run_group_tests_name("train", tests, make_data, free_data);
+  return am_comm_finish(world) == AM_OK ? failed : 1;
+}
