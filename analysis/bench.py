@@ -238,7 +238,7 @@ class Run:
 
     def ours(self, *words, threads=None):
         o = self.options
-        more = ["--tiny"] if o.tiny else []
+        more = (["--tiny"] if o.tiny else []) + (["--device", o.device] if o.device != "cpu" else [])
         if o.images:
             more += ["--images", o.images]
         return [o.program, "bench", *words, "--threads", str(threads or o.threads), "--repeats", str(o.repeats),
@@ -246,7 +246,7 @@ class Run:
 
     def open(self, peer, row, variant):
         return peer.ask(do="open", row=row, variant=variant, threads=self.options.threads, tiny=self.options.tiny,
-                        images=self.options.images)
+                        images=self.options.images, device=self.options.device)
 
     def try_variant(self, row, about, peer, variant):
         """One measured run: {"text", "rate"} or {"text", "error"}."""
@@ -267,7 +267,7 @@ class Run:
         tried = []
         for about in self.pythons:
             peer, mine = Peer(about["path"], row), []
-            offer = peer.ask(do="variants", row=row)
+            offer = peer.ask(do="variants", row=row, device=self.options.device)
             for variant in offer["variants"]:
                 if peer.process.poll() is not None:  # the one before took the process with it
                     peer = Peer(about["path"], row)
@@ -285,7 +285,7 @@ class Run:
         return ["fp32", "bf16"] if row not in FP32_ROWS and self.has_bf16() else ["fp32"]
 
     def has_bf16(self):
-        return any(a["bf16"] for a in self.pythons if "bf16" in a) or "bf16" in Path("/proc/cpuinfo").read_text()
+        return self.options.device == "cuda" or any(a["bf16"] for a in self.pythons if "bf16" in a) or "bf16" in Path("/proc/cpuinfo").read_text()
 
     def open_ours(self, row):
         """Processes of ours that are warm, by precision; what failed, by precision."""
@@ -559,6 +559,7 @@ def main():
     parser.add_argument("--images", default=photographs(), help="folder of photographs; default: drawn pictures")
     parser.add_argument("--alone", action="store_true", help="ours, without looking for anything to compare with")
     parser.add_argument("--tiny", action="store_true", help="toy sizes: shows that it works, not how fast")
+    parser.set_defaults(device="cpu")
     options = parser.parse_args()
     options.program = str(Path(options.program).resolve())
     options.out.mkdir(parents=True, exist_ok=True)

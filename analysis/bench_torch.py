@@ -4,8 +4,9 @@
 It is driven by bench.py (--serve, or --serve --no-torch): one JSON request a line on standard input, one JSON answer a line on standard output.
 
     {"do": "about"}                            versions, and what is not here
-    {"do": "variants", "row": NAME}            the ways in which the row can be run here: eager ones
-    {"do": "open", "row": NAME, "variant": V, "threads": N, "tiny": bool, "images": DIR}
+    {"do": "variants", "row": NAME, "device": D}  the ways in which the row can be run here: eager ones
+    {"do": "open", "row": NAME, "variant": V, "threads": N, "tiny": bool, "images": DIR, "device": D}
+                                               D: cpu (also where it is not given) or cuda
                                                builds, warms up, checks; seconds of a step, items of a step
     {"do": "time", "steps": N}                 seconds of the clock and of the processor for a step
     {"do": "close"}                            most memory that the process has held
@@ -17,7 +18,8 @@ A variant is {"dtype", "layout", "mode"}, for GANs with "freeze" too:
     layout  nchw, nhwc (torch.channels_last)
     mode    eager; compile (torch.compile; for inference with freezing); jit (traced, frozen, optimised: inference)
     freeze  the discriminator's weights want no gradient in the generator's half of a step
-Training updates with the fused optimiser where the version has one, else with foreach.
+Training updates with the fused optimiser where the version has one, else with foreach. On a card, fp32 may use TF32
+and cuDNN tries its algorithms, as a user who wants speed lets them.
 """
 import json
 import os
@@ -49,6 +51,23 @@ def peak_bytes():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+DEVICE = "cpu"  # of the row that is open
+
+
+def use_device(name):
+    global DEVICE
+    DEVICE = name
+    if name == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
+        torch.cuda.reset_peak_memory_stats()
+
+
+def wait_for_device():
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
 
 
 def native_bf16():
@@ -156,7 +175,7 @@ def optimizer(kind, params, **settings):
 
 
 def autocast(dtype):
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bf16")
+    return torch.autocast(DEVICE, dtype=torch.bfloat16, enabled=dtype == "bf16")
 
 
 def layout_of(variant):
@@ -180,10 +199,10 @@ class Train:
             size, batch, classes = 32, 4, 3
         self.variant, self.items = variant, batch
         torch.manual_seed(1)
-        self.model = make_resnet(net, classes, cifar, tiny).to(memory_format=layout_of(variant))
+        self.model = make_resnet(net, classes, cifar, tiny).to(DEVICE, memory_format=layout_of(variant))
         self.forward = torch.compile(self.model) if variant["mode"] == "compile" else self.model
-        self.x = torch.randn(batch, 3, size, size).contiguous(memory_format=layout_of(variant))
-        self.y = torch.arange(batch) % classes
+        self.x = torch.randn(batch, 3, size, size, device=DEVICE).contiguous(memory_format=layout_of(variant))
+        self.y = torch.arange(batch, device=DEVICE) % classes
         self.optim = optimizer(torch.optim.SGD, self.model.parameters(), lr=1e-3, momentum=0.9)
 
     def step(self):
@@ -250,11 +269,11 @@ class Gan:
         self.variant, self.items = variant, self.batch
         torch.manual_seed(1)
         layout = layout_of(variant)
-        self.g, self.d = (m.to(memory_format=layout) for m in dcgan(10, 8 if tiny else 64, 0.02))
+        self.g, self.d = (m.to(DEVICE, memory_format=layout) for m in dcgan(10, 8 if tiny else 64, 0.02))
         compiled = variant["mode"] == "compile"
         self.run_g, self.run_d = (torch.compile(m) if compiled else m for m in (self.g, self.d))
-        self.real = torch.randn(self.batch, 3, 64, 64).clamp(-1, 1).contiguous(memory_format=layout)
-        self.ones, self.zeros = torch.ones(self.batch), torch.zeros(self.batch)
+        self.real = torch.randn(self.batch, 3, 64, 64, device=DEVICE).clamp(-1, 1).contiguous(memory_format=layout)
+        self.ones, self.zeros = torch.ones(self.batch, device=DEVICE), torch.zeros(self.batch, device=DEVICE)
         self.optim_g, self.optim_d = (optimizer(torch.optim.Adam, m.parameters(), lr=2e-4, betas=(0.5, 0.999))
                                       for m in (self.g, self.d))
         self.d_params = list(self.d.parameters())
@@ -272,7 +291,7 @@ class Gan:
         self.optim_d.zero_grad(set_to_none=True)
         self.loss(self.real, self.ones).backward()
         with autocast(self.variant["dtype"]):
-            fake = self.run_g(torch.randn(self.batch, 10, 1, 1))
+            fake = self.run_g(torch.randn(self.batch, 10, 1, 1, device=DEVICE))
         self.loss(fake.detach(), self.zeros).backward()
         self.optim_d.step()
         self.optim_g.zero_grad(set_to_none=True)
@@ -284,6 +303,32 @@ class Gan:
 
     def check(self):
         return float(self.g_loss.detach())
+
+
+class Update:
+    """An update of ResNet-50's parameters."""
+    dtypes = ("fp32",)
+    modes = ("eager",)
+    compiled = False
+    layouts = ("nchw",)
+
+    def __init__(self, kind, passes, **settings):
+        self.kind, self.passes, self.settings = kind, passes, settings
+
+    def open(self, variant, tiny, images):
+        torch.manual_seed(1)
+        self.model = make_resnet("resnet50", 1000, False, tiny).to(DEVICE)
+        params = list(self.model.parameters())
+        for p in params:
+            p.grad = 0.1 * p.detach()
+        self.items = 1e-9 * 4 * self.passes * sum(p.numel() for p in params)
+        self.optim = optimizer(getattr(torch.optim, self.kind), params, **self.settings)
+
+    def step(self):
+        self.optim.step()
+
+    def check(self):
+        return float(sum(p.detach().sum() for p in self.model.parameters()))
 
 
 def photographs(folder):
@@ -328,18 +373,23 @@ ROWS = {
     "predict-1": lambda: Predict("resnet50", 224, 1, 1000),
     "dcgan-1": lambda: Gan(1),
     "dcgan-64": lambda: Gan(64),
+    "resnet18-32-512": lambda: Train("resnet18", 32, 512, 10, cifar=True),
+    "resnet50-224-256": lambda: Train("resnet50", 224, 256, 1000),
+    "dcgan-128": lambda: Gan(128),
+    "sgd": lambda: Update("SGD", 5, lr=1e-3, momentum=0.9),
+    "adam": lambda: Update("Adam", 7, lr=1e-3),
     "decode": Decode,
 }
 
 
-def variants_of(row):
+def variants_of(row, device):
     if isinstance(row, Decode):
         return [{"dtype": "", "layout": "", "mode": "Pillow"}] if PIL else []
     if not torch:
         return []
-    dtypes = [d for d in row.dtypes if d == "fp32" or native_bf16()]
+    dtypes = [d for d in row.dtypes if d == "fp32" or device == "cuda" or native_bf16()]
     return [{"dtype": dtype, "layout": layout, "mode": mode, **({"freeze": f} if hasattr(row, "freezes") else {})}
-            for mode in row.modes for dtype in dtypes for layout in ("nchw", "nhwc")
+            for mode in row.modes for dtype in dtypes for layout in getattr(row, "layouts", ("nchw", "nhwc"))
             for f in getattr(row, "freezes", (None,))]
 
 
@@ -351,20 +401,24 @@ class Server:
     def about(self, _):
         return {"torch": torch.__version__ if torch else None, "pillow": PIL.__version__ if PIL else None,
                 "python": sys.version.split()[0], "bf16": native_bf16(),
-                "compile": bool(torch) and hasattr(torch, "compile")}
+                "compile": bool(torch) and hasattr(torch, "compile"),
+                "card": torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None}
 
     def variants(self, request):
         row = ROWS[request["row"]]()
-        return {"variants": variants_of(row), "compiled": row.compiled and hasattr(torch, "compile")}
+        return {"variants": variants_of(row, request.get("device", "cpu")),
+                "compiled": row.compiled and hasattr(torch, "compile")}
 
     def open(self, request):
         if torch:
             torch.set_num_threads(request["threads"])
+            use_device(request.get("device", "cpu"))
         self.row = ROWS[request["row"]]()
         self.row.open(request["variant"], request["tiny"], request.get("images"))
         for _ in range(WARM_UP):
             began = time.perf_counter()
             self.row.step()
+            wait_for_device()
             sec = time.perf_counter() - began
         check = self.row.check()
         if check != check or check in (float("inf"), float("-inf")):
@@ -375,6 +429,7 @@ class Server:
         began, began_cpu = time.perf_counter(), time.process_time()
         for _ in range(request["steps"]):
             self.row.step()
+        wait_for_device()
         return {"sec": (time.perf_counter() - began) / request["steps"],
                 "cpu_sec": (time.process_time() - began_cpu) / request["steps"]}
 

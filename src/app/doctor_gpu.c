@@ -1,10 +1,13 @@
 // doctor --gpu: drivers, devices, which rank sees which, and what the cuda backend says of itself.
+#define _GNU_SOURCE  // RTLD_NOLOAD
 #include <dirent.h>
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/doctor.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "tensor/backend.h"
@@ -97,6 +100,39 @@ static void check_backend(am_doctor *d) {
   am_device_close(dev);
 }
 
+typedef struct {
+  const char *file, *version;  // a library that the plug-in needs, and its function that tells its version
+  bool to_pointer;             // int f(int *version), else size_t f(void)
+} gpu_library;
+
+// "libcudnn.so.9 91400": the number as NVIDIA writes it; nothing where the plug-in did not bring the library along.
+static void add_version(const gpu_library *l, char text[WORDS]) {
+  void *object = dlopen(l->file, RTLD_LAZY | RTLD_NOLOAD);
+  void *symbol = object ? dlsym(object, l->version) : NULL;
+  const size_t used = strlen(text);
+  if (symbol && l->to_pointer) {
+    int (*ask)(int *), version = 0;
+    memcpy(&ask, &symbol, sizeof ask);
+    if (ask(&version) == 0) snprintf(text + used, WORDS - used, "%s%s %d", used ? ", " : "", l->file, version);
+  } else if (symbol) {
+    size_t (*ask)(void);
+    memcpy(&ask, &symbol, sizeof ask);
+    snprintf(text + used, WORDS - used, "%s%s %zu", used ? ", " : "", l->file, ask());
+  }
+  if (object) dlclose(object);
+}
+
+// The versions that a record of a run needs, of what is loaded on this rank.
+static void check_libraries(am_doctor *d) {
+  static const gpu_library all[] = {{"libcudart.so.13", "cudaRuntimeGetVersion", true},
+                                    {"libcublasLt.so.13", "cublasLtGetVersion", false},
+                                    {"libcudnn.so.9", "cudnnGetVersion", false},
+                                    {"libnccl.so.2", "ncclGetVersion", true}};
+  char text[WORDS] = "";
+  for (int i = 0; i < AM_COUNT_OF(all); i++) add_version(&all[i], text);
+  if (*text) am_doctor_ok(d, "libraries", "%s", text);
+}
+
 am_err am_doctor_gpu(am_doctor *d) {
   am_err err = AM_OK;
   am_comm *world = d->app->world;
@@ -113,7 +149,10 @@ am_err am_doctor_gpu(am_doctor *d) {
     any |= all[r].devices > 0;
   }
   check_binding(d, all);
-  if (any || d->asked) check_backend(d);
+  if (any || d->asked) {
+    check_backend(d);
+    check_libraries(d);
+  }
 done:
   free(all);
   return err;

@@ -9,11 +9,11 @@ check "make bundle" make -s bundle
 
 # ---- an empty root ----
 root=$scratch/root
-in_root() { unshare --mount --pid --fork sh -c 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"' "$root" "$@"; }
+in_root() { unshare --mount --pid --fork sh -c 'mount -t proc proc "$0/proc" && mount --rbind /sys "$0/sys" && exec chroot "$0" "$@"' "$root" "$@"; }
 make_root() {
   local file libc
   libc=$(dirname "$(ldd /bin/sh | awk '/libc.so/ {print $3}')")
-  mkdir -p "$root"/{proc,dev,etc,tmp,bin,lib64,lib/x86_64-linux-gnu,opt}
+  mkdir -p "$root"/{proc,sys,dev,etc,tmp,bin,lib64,lib/x86_64-linux-gnu,opt}
   echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
   for file in libc libm libdl libpthread librt libresolv libutil; do
     cp -L "$libc"/$file.so.[0-9] "$root/lib/x86_64-linux-gnu"

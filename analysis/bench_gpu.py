@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Measures augmint beside PyTorch on one card, in one run: `make bench-gpu`, or bench-gpu in the bundle.
+
+The way of bench.py: each way in which PyTorch can do a row is tried once (fp32 with TF32 and bf16 autocast, both layouts,
+eager; the fastest of them compiled as well); the best is measured against ours, repeat by repeat in turn.
+
+    analysis/bench_gpu.py --program build/augmint --out build/bench-gpu [--rows ...] [--python PYTHON] [--repeats N]
+
+Columns: those of bench.py; `floor` is reckoned with this card's own ceilings, which stand above the table: a product of
+8192 x 8192 random numbers in either type, and passes over arrays of a GiB, through our own ops. Rows of networks that are
+not built yet are in the table by name. Exit status: 0 measured, 1 a row of ours failed, 3 no card.
+`--device cpu --tiny` shows that the script works, not how fast anything is. FOLDER/bench-gpu.md is for docs/gpu-runs.md.
+"""
+import argparse
+import json
+import os
+import statistics
+import sys
+from pathlib import Path
+
+import bench
+
+ROWS = ("resnet50-224-256", "resnet18-32-512", "dcgan-1", "dcgan-128", "sgd", "adam")
+NOT_BUILT = {"unet2d": "training step of a diffusion model's UNet", "inception": "features of Inception-v3 for FID"}
+
+
+def find_card(run):
+    """What augmint says of the device; leaves where there is none."""
+    try:
+        return run.measured(run.ours("sgd", "--tiny", "--here", "--repeats", "1"))
+    except bench.Failed as error:
+        print(f"no card: {str(error).removeprefix('augmint: ').removeprefix('error: ')}")
+        sys.exit(3)
+
+
+def rate_text(rates):
+    product = ", ".join(f"{kind[:-6]} {rates[kind] / 1e12:.4g} TFLOP/s" for kind in ("f32_flops", "bf16_flops")
+                        if rates[kind])
+    memory = ", ".join(f"{kind[:-6]} {rates[kind] / 1e9:.4g} GB/s" for kind in ("read_bytes", "copy_bytes", "update_bytes")
+                       if rates[kind])
+    return f"products: {product or 'none'}; memory: {memory}"
+
+
+def share_of_product(side):
+    """Percent of the measured rate of products that a step's convolutions and products come to."""
+    flops = sum(f["flops"] for f in side.get("profile", {}).get("families", ()))
+    rate = side["rates"]["bf16_flops" if side["precision"] == "bf16" else "f32_flops"]
+    return 100 * flops / statistics.median(side["sec"]) / rate if flops and rate else None
+
+
+def share_of_memory(side):
+    """Percent of the measured rate of memory that a row in GB/s comes to."""
+    if side["unit"] != "GB/s":
+        return None
+    return 100 * 1e9 * bench.median_rate(side) / max(side["rates"][k] for k in ("read_bytes", "copy_bytes", "update_bytes"))
+
+
+def percent(share):
+    return "" if share is None else f"{share:.0f} %"
+
+
+def markdown_rows(result):
+    name, theirs = result["name"], result["theirs"]
+    for precision, error in result["failed"].items():
+        yield f"| {name} | augmint {precision} | failed: {error} | | | |"
+    for side in sorted(result["ours"].values(), key=bench.median_rate, reverse=True):
+        ratio = f"{bench.median_rate(side) / bench.median_rate(theirs):.2f}x" if theirs else ""
+        yield (f"| {name} | augmint {side['precision'] or 'fp32'} | {bench.number(bench.median_rate(side))} {side['unit']} | "
+               f"{ratio} | {percent(share_of_product(side))} | {percent(share_of_memory(side))} |")
+    if theirs:
+        yield f"| | {theirs['text']} | {bench.number(bench.median_rate(theirs))} | | | |"
+    else:
+        yield "| | no PyTorch here can do this | | | | |"
+
+
+def markdown(run, card, ceilings):
+    yield f"### bench-gpu: {card['device']}"
+    yield ""
+    yield f"Ceilings, measured through our ops: {ceilings}. Medians of {run.options.repeats} repeats" + \
+        (", toy sizes: numbers without meaning." if run.options.tiny else ".")
+    yield ""
+    yield "| row | who | median | ours / theirs | of the product's rate | of memory's rate |"
+    yield "|---|---|---|---|---|---|"
+    for result in run.rows:
+        yield from markdown_rows(result)
+    for name, what in NOT_BUILT.items():
+        yield f"| {name} | {what} | not built yet | | | |"
+
+
+def read_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", default="build/augmint")
+    parser.add_argument("--out", default="build/bench-gpu", type=Path)
+    parser.add_argument("--rows", default="", help=f"comma-separated; default: {','.join(ROWS)}")
+    parser.add_argument("--python", help="a Python with PyTorch, beside that of the path and Debian's")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"), help="cpu: to try the script")
+    parser.add_argument("--alone", action="store_true", help="ours, without looking for PyTorch")
+    parser.add_argument("--tiny", action="store_true", help="toy sizes: shows that it works, not how fast")
+    options = parser.parse_args()
+    options.images = None
+    options.program = str(Path(options.program).resolve())
+    options.rows = options.rows.split(",") if options.rows else ROWS
+    unknown = [r for r in options.rows if r not in ROWS]
+    if unknown:
+        parser.error(f"there is no row {unknown[0]}: {', '.join(ROWS)}")
+    return options
+
+
+def main():
+    options = read_options()
+    options.out.mkdir(parents=True, exist_ok=True)
+    bench.PEER_ROWS.update({row: ((1.0, None), None) for row in ROWS})
+    bench.FP32_ROWS += ("sgd", "adam")
+    alone, options.alone = options.alone, True
+    run = bench.Run(options)
+    card = find_card(run)
+    run.pythons = [] if alone else bench.pythons(options.python)
+    if options.device == "cuda":
+        for about in [a for a in run.pythons if not a.get("card")]:
+            print(f"peer: {about['path']}: its PyTorch sees no card")
+        run.pythons = [a for a in run.pythons if a.get("card")]
+    run.pythons = [a for a in run.pythons if a["torch"]]
+    print(f"device: {card['device']}")
+    for about in run.pythons:
+        print(f"peer: {about['path']}: {bench.about_text(about)}")
+    print(bench.HEAD)
+    for row in options.rows:
+        bench.say(row)
+        run.beside(row)
+    for name, what in NOT_BUILT.items():
+        print(f"{name:<17} {what}: not built yet")
+    sides = [side for result in run.rows for side in result["ours"].values()]
+    ceilings = rate_text(sides[0]["rates"]) if sides else "none, since no row of ours was measured"
+    print(f"ceilings: {ceilings}")
+    (options.out / "bench-gpu.json").write_text(json.dumps(
+        {"format": "augmint-bench-beside-1", "machine": run.machine(), "device": card["device"], "pythons": run.pythons,
+         "threads": options.threads, "rows": run.rows}, indent=1))
+    file = options.out / "bench-gpu.md"
+    file.write_text("\n".join(markdown(run, card, ceilings)) + "\n")
+    print(f"everything: {options.out / 'bench-gpu.json'}; for docs/gpu-runs.md: {file}")
+    sys.exit(any(result["failed"] or not result["ours"] for result in run.rows))
+
+
+if __name__ == "__main__":
+    main()
