@@ -2,7 +2,8 @@
 #
 # The C library is the machine's own, and so are NVIDIA's: those of LD_LIBRARY_PATH, else of the CUDA toolkit, else of a
 # Python's packages (PyTorch brings them). AUGMINT_NVIDIA=FOLDER:FOLDER names them outright.
-export OPAL_PREFIX="$here" OPAL_SYSCONFDIR="$here/etc/openmpi" PMIX_INSTALL_PREFIX="$here/lib/pmix2"
+export OPAL_PREFIX="$here" OPAL_SYSCONFDIR="$here/etc/openmpi"
+export PMIX_MCA_mca_base_component_path="$here/lib/pmix2/lib/pmix"
 # A process that no mpirun started is alone: it starts no daemon beside it.
 export OMPI_MCA_ess_singleton_isolated=1
 
