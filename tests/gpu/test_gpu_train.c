@@ -81,8 +81,6 @@ static am_err same_transform(const void *user, const am_stored *image, uint64_t 
   return AM_FAIL(AM_ERR_INTERNAL, "batches are given here, nothing is loaded");
 }
 
-static const char *precision(void) { return strcmp(asked.type, "bf16") == 0 ? "bf16" : "fp32"; }
-
 static void begin_classifier(run *r) {
   am_ok(am_model_new("resnet18_cifar",
                      &(am_model_cfg){.classes = CLASSES, .size = SIZE, .width = asked.width}, r->device, 1,
@@ -99,7 +97,7 @@ static void begin_classifier(run *r) {
   am_ok(am_bind(NULL, &am_train_schema, NULL, &r->classify.cfg));
   am_ok(am_optimizer_bind(NULL, &r->classify.optimizer));
   r->classify.cfg.batch_size = BATCH;
-  r->classify.cfg.precision = precision();
+  r->classify.cfg.precision = asked.type;
   r->classify.optimizer.kind = "sgd";
   r->classify.optimizer.lr = 0.002;
 }
@@ -118,7 +116,7 @@ static void begin_gan(run *r) {
   am_ok(am_bind(NULL, &am_fit_schema, NULL, &r->gan.cfg));
   am_ok(am_optimizer_bind(NULL, &r->gan.optimizer));
   r->gan.cfg.batch_size = GAN_BATCH;
-  r->gan.cfg.precision = precision();
+  r->gan.cfg.precision = asked.type;
   r->gan.optimizer.lr = 2e-4;
   r->gan.optimizer.beta1 = 0.5;
 }

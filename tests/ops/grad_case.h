@@ -33,6 +33,7 @@ static am_device *grad_device;
 static struct {
   const char *kind;   // NULL: finite differences
   am_device *device;
+  bool tf32;
   double tolerance;
 } grad_beside;
 
@@ -44,13 +45,15 @@ static struct {
 static void grad_options(int argc, char **argv) {
   const char *type = am_test_option(argc, argv, "--type");
   grad_beside.kind = am_test_option(argc, argv, "--device");
-  grad_beside.tolerance = type && strcmp(type, "tf32") == 0 ? GRAD_TOL_TF32 : GRAD_TOL_SINGLE;
+  grad_beside.tf32 = type && strcmp(type, "tf32") == 0;
+  grad_beside.tolerance = grad_beside.tf32 ? GRAD_TOL_TF32 : GRAD_TOL_SINGLE;
 }
 static am_dtype grad_type(void) { return grad_beside.kind ? AM_F32 : AM_F64; }
 
 static int grad_setup(void **state) {
   am_err err = am_device_open(&(am_device_cfg){.kind = "ref"}, &grad_device);
   if (!err && grad_beside.kind) err = am_device_open(&(am_device_cfg){.kind = grad_beside.kind}, &grad_beside.device);
+  if (!err && grad_beside.tf32) err = am_device_set_tf32(grad_beside.device, true);
   if (err) am_err_print(stderr, am_err_last(), true);
   return err == AM_OK ? 0 : -1;
 }

@@ -5,18 +5,19 @@
 #include "base/num.h"
 #include "op_run.h"
 
-static am_device *open_device(const char *kind, int threads) {
-  am_device *dev = NULL;
-  am_ok(am_device_open(&(am_device_cfg){.kind = kind, .threads = threads}, &dev));
-  return dev;
-}
-
 // A device that is tested alone (am_test_option).
 static struct {
   const char *kind;
   bool tf32;
   int64_t every;  // of each op's cases, so many are run: 1 of `every`
 } asked = {.every = 1};
+
+static am_device *open_device(const char *kind, int threads) {
+  am_device *dev = NULL;
+  am_ok(am_device_open(&(am_device_cfg){.kind = kind, .threads = threads}, &dev));
+  if (kind == asked.kind) am_ok(am_device_set_tf32(dev, asked.tf32));
+  return dev;
+}
 
 static op_cases table;
 
@@ -35,9 +36,7 @@ static void every_op_has_a_case(void **state) {
   }
 }
 
-static bool is_convolution(am_op op) {
-  return (op >= AM_OP_conv2d && op <= AM_OP_conv2d_grad_weight) || op == AM_OP_conv2d_affine || op == AM_OP_conv2d_affine_add;
-}
+static bool is_convolution(am_op op) { return op_is_of_a_library(op) && op != AM_OP_matmul; }
 
 // A card's library may choose Winograd's algorithm, whose terms cancel. TF32 rounds both factors to 11 bits: half a unit of
 // each is 2^-12, and the errors of a sum grow as the sum itself does.
@@ -45,7 +44,7 @@ static bool is_convolution(am_op op) {
 #define TOL_TF32 2e-3
 static double more_tolerance(const am_device *dev, am_op op) {
   if (strcmp(am_device_kind(dev), "cuda") != 0) return 0;
-  if (asked.tf32 && (is_convolution(op) || op == AM_OP_matmul)) return TOL_TF32;
+  if (asked.tf32 && op_is_of_a_library(op)) return TOL_TF32;
   return is_convolution(op) ? TOL_CARD_CONV : 0;
 }
 

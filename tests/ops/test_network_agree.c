@@ -124,11 +124,14 @@ static am_tensor *penalty(bench *b, am_tensor *x, am_tensor *logits) {
   return slope;
 }
 
+static bool asked_tf32;
+
 static void run(const char *kind, am_dtype dtype, outcome *o) {
   bench b = {.dtype = dtype};
   am_tensor *logits = NULL, *loss = NULL;
   o->parts = 0;
   am_ok(am_device_open(&(am_device_cfg){.kind = kind}, &b.dev));
+  if (asked_tf32 && dtype == AM_F32) am_ok(am_device_set_tf32(b.dev, true));
   am_ok(am_graph_new(b.dev, &b.graph));
   am_ok(am_params_new(&b.params));
   am_ok(network_init(&b.net, b.params));
@@ -184,7 +187,8 @@ static void on_asked(void **state) { agrees_with_f64(asked_kind); }
 
 static int run_asked(const char *type) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(on_asked)};
-  if (strcmp(asked_kind, "cuda") == 0) tolerance = type && strcmp(type, "tf32") == 0 ? TOL_TF32 : TOL_CARD;
+  asked_tf32 = type && strcmp(type, "tf32") == 0;
+  if (strcmp(asked_kind, "cuda") == 0) tolerance = asked_tf32 ? TOL_TF32 : TOL_CARD;
   return cmocka_run_group_tests_name("network_agree", tests, NULL, NULL);
 }
 
