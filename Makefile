@@ -123,6 +123,12 @@ $(ON_HOST): $(patsubst %,$(B)/on_host/%.o,$(CUDA_PLAIN) $(CUDA_KERNELS) tests/on
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -shared $^ -o $@ -lm
 
+# The cpu backend behind memory that the host cannot read: tests/on_host/sealed.c.
+SEALED := $(B)/tests/on_host/sealed/cuda.so
+$(SEALED): $(B)/on_host/tests/on_host/sealed.c.o
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -shared $^ -o $@
+
 $(B)/tests/%.o: tests/%.c $(B)/flags.stamp
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -MMD -MP -c $< -o $@
@@ -193,7 +199,7 @@ bundle: $(BUNDLE)/bin/augmint $(PLUGINS:$(B)/%=$(BUNDLE)/bin/%) $(BUNDLE_TESTS) 
 check-gpu: bundle                   ## tests on a card; fails where there is none (docs/gpu-runs.md)
 	$(Q)$(ON_CARD) $(BUNDLE)/check-gpu --out $(B)/check-gpu
 
-tests: $(TESTS) $(ON_HOST)          ## build the test programs
+tests: $(TESTS) $(ON_HOST) $(SEALED)          ## build the test programs
 
 lint:                               ## layering, forbidden calls, headers that compile alone
 	$(Q)python3 tests/lint/lint.py

@@ -101,4 +101,14 @@ static inline const char *am_test_dir(void) {
   return dir;
 }
 
+// Plug-ins come from this folder of build/tests ("on_host") from now on; its path in `path`.
+static inline void am_test_plugins(const char *folder, char path[4096]) {
+  const ssize_t length = readlink("/proc/self/exe", path, 4096 - 64);
+  assert_true(length > 0);
+  path[length] = '\0';
+  for (int up = 0; up < 2; up++) *strrchr(path, '/') = '\0';
+  snprintf(strrchr(path, '\0'), 64, "/%s", folder);
+  assert_int_equal(setenv("AUGMINT_BACKENDS", path, 1), 0);
+}
+
 #endif

@@ -1,6 +1,7 @@
 #include "app/missing.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -43,6 +44,20 @@ static am_err check_precision(const am_experiment *e, const am_device *device) {
   return AM_OK;
 }
 
+// The ranks compute together: a sum of gradients, or a pool, is of one kind of device. Collective.
+static am_err check_kinds(const am_app *app, const am_device *device) {
+  char kind[32] = "", first[32];
+  snprintf(kind, sizeof kind, "%s", am_device_kind(device));
+  memcpy(first, kind, sizeof first);
+  AM_TRY(am_comm_bcast(app->world, first, sizeof first, 0));
+  am_err err = strcmp(first, kind) == 0 ? AM_OK
+                                        : AM_FAIL(AM_ERR_CONFIG,
+                                                  "this rank computes on %s, rank 0 on %s: --device says one "
+                                                  "kind for all",
+                                                  kind, first);
+  return am_agree(app->world, err);
+}
+
 am_err am_missing_do(const am_app *app, am_session *s, const am_missing *what, am_run_summary *summary) {
   am_err err = AM_OK;
   am_device *device = NULL;
@@ -51,6 +66,7 @@ am_err am_missing_do(const am_app *app, am_session *s, const am_missing *what, a
   if (!err) err = am_app_device(app, s->e->cfg.threads, &device);
   if (!err) err = check_precision(s->e, device);
   AM_GO(done, am_agree(app->world, err));
+  AM_GO(done, check_kinds(app, device));
   AM_GO(done, am_plan_weigh(s->plan, device, s->rates, app->world));
   AM_INFO("device: %s", am_device_describe(device));
   am_runner runner = {.plan = s->plan,

@@ -110,7 +110,8 @@ static am_err prepare(measurement *m) {
   m->record.idle_bytes = peak_memory();
   int threads = m->row->flags & AM_BENCH_ONE_CORE ? 1 : cfg->threads;
   if (m->row->flags & AM_BENCH_DEVICE) {
-    AM_TRY(am_device_open(&(am_device_cfg){.kind = cfg->device_kind, .threads = threads}, &m->device));
+    const am_device_cfg device = {.kind = cfg->device_kind, .threads = threads, .index = am_comm_local_rank(cfg->comm)};
+    AM_TRY(am_device_open(&device, &m->device));
   }
   AM_TRY(make_scratch(m));
   m->bench = (am_bench){.comm = cfg->comm,

@@ -77,7 +77,7 @@ static am_err begin_classifier(train *t, const network *n) {
                                           .loss = "cross_entropy",
                                           .schedule = "constant",
                                           .sampler = "shuffle",
-                                          .precision = b->precision},
+                                          .precision = b->precision, .reduce = AM_REDUCE_DEFAULT},
                                   .optimizer = {.kind = "sgd", .lr = 1e-3, .momentum = 0.9},
                                   .seed = AM_BENCH_SEED,
                                   .label = "bench"};
@@ -141,7 +141,7 @@ static am_err begin_gan(train *t, int64_t batch, int64_t size) {
       .discriminator = t->model[1],
       .data = t->images.data,
       .cfg = {.epochs = EPOCHS, .batch_size = batch, .slices = 1, .real_label_min = 1, .real_label_max = 1,
-              .precision = b->precision},
+              .precision = b->precision, .reduce = AM_REDUCE_DEFAULT},
       .optimizer = {.kind = "adam", .lr = 2e-4, .beta1 = 0.5, .beta2 = 0.999, .eps = 1e-8},
       .seed = AM_BENCH_SEED,
       .label = "bench"};

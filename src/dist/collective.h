@@ -21,6 +21,12 @@ AM_MUST_USE am_err am_reduce_slices_f32(am_comm *c, float *const *local, int64_t
 AM_MUST_USE am_err am_reduce_slices_f64(am_comm *c, double *const *local, int64_t slices, int64_t count,
                                         double *out);
 
+// The additions of that tree, of which a rank does those among its slices first .. first+count that no other slice comes
+// between: calls add(user, to, from) in order, `to` += `from`, numbered from `first`. What remains are the roots of whole
+// subtrees; with all slices here the sum is in 0. Local.
+typedef am_err (*am_tree_add)(void *user, int64_t to, int64_t from);
+AM_MUST_USE am_err am_tree_fold(int64_t slices, int64_t first, int64_t count, am_tree_add add, void *user);
+
 // The same in the background, for overlap with backward: begin as soon as a bucket is complete on
 // this rank, in the same order on every rank; progress between layers; wait before the step. The
 // buffers belong to the reduction until then.

@@ -241,6 +241,32 @@ am_err am_comm_wait(am_comm *c, int count, MPI_Request *request, const char *wha
   return err;
 }
 
+am_err am_comm_wait_for(am_comm *c, am_comm_poll poll, void *self, const char *what) {
+  am_err err = AM_OK;
+  double start = 0;
+  for (int64_t polls = 0;; am_backoff(&polls)) {
+    bool done = false;
+    err = poll(self, &done);
+    if (err || done) break;
+    err = am_peers_poll(c->job);
+    if (err) break;
+    if (start == 0) start = am_clock_sec();
+    err = am_peers_watch(c->job, start, what);
+    if (err) break;
+  }
+  am_peers_wait_over(c->job);
+  if (err) am_comm_abandon(c);
+  return err;
+}
+
+void am_comm_abandon(am_comm *c) {
+  if (c->size == 1) return;
+  c->broken = true;
+  am_peer_notify(c);
+}
+
+bool am_comm_abandoned(const am_comm *c) { return c->broken; }
+
 // What a group of one does in place of a collective: look for failed peers, so that ranks that
 // work alone still hear of them.
 static am_err alone(const am_comm *c) { return am_peers_poll(c->job); }

@@ -50,6 +50,16 @@ AM_MUST_USE am_err am_comm_gather(am_comm *c, const void *data, size_t bytes, vo
 AM_MUST_USE am_err am_comm_all_gather(am_comm *c, const void *data, size_t bytes, void *all);
 AM_MUST_USE am_err am_comm_max_i64(am_comm *c, int64_t *value);
 
+// A wait for what no message tells of, a sum on cards say: calls poll(self, ..) until *done, and in between does what
+// every wait here does. `what` is for messages ("the sums on the cards"). Local. Errors: poll's; AM_ERR_PEER. c is
+// abandoned then.
+typedef am_err (*am_comm_poll)(void *self, bool *done);
+AM_MUST_USE am_err am_comm_wait_for(am_comm *c, am_comm_poll poll, void *self, const char *what);
+// This rank goes on without the others of c, who may wait for it where no agreement is reached: they are notified of the
+// error on this thread, and collectives of c fail here from now on. Local. A group of one has nobody to tell.
+void am_comm_abandon(am_comm *c);
+bool am_comm_abandoned(const am_comm *c);  // by am_comm_abandon, or in the middle of a collective
+
 // ---- one error on every rank (agree.c) ----
 // Collective(c): every rank leaves with the same code. When it is not AM_OK, the record of the
 // origin (largest code, then lowest rank) replaces this rank's, prefixed "rank R on HOST: " when

@@ -83,6 +83,17 @@ static void fold(node *list, int64_t *list_count, int64_t end, int64_t slices, c
   }
 }
 
+am_err am_tree_fold(int64_t slices, int64_t first, int64_t count, am_tree_add add, void *user) {
+  int64_t end = first + count;
+  for (int64_t stride = 1; stride < slices; stride *= 2) {
+    int64_t pair = 2 * stride;
+    for (int64_t to = (first + pair - 1) / pair * pair; to + stride < end; to += pair) {
+      if (to + pair <= end || end == slices) AM_TRY(add(user, to - first, to + stride - first));
+    }
+  }
+  return AM_OK;
+}
+
 // The nodes a rank is left with once its own slices are folded.
 static am_err nodes_of(const am_reduction *r, int rank, node **list, int64_t *capacity, int64_t *count) {
   int64_t first;

@@ -24,7 +24,7 @@ struct am_rates {
 const char *am_device_type(const am_device *device, char text[AM_DEVICE_TYPE]) {
   char cpu[128];
   am_proc_value("/proc/cpuinfo", "model name", cpu, sizeof cpu);
-  bool host = strcmp(am_device_kind(device), "cuda") != 0;
+  bool host = am_device_host_memory(device);
   snprintf(text, AM_DEVICE_TYPE, "%.120s%s%s", am_device_describe(device), host ? ", " : "", host ? cpu : "");
   return text;
 }

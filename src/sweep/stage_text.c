@@ -67,6 +67,11 @@ static am_err put_bound(am_node *map, const char *key, const am_schema *schema, 
   return am_node_put(map, key, n);
 }
 
+// The fixed tree is part of a meaning only where it is asked for: stages keep the addresses that they had before one could.
+static void leave_out_default_reduce(am_node *map, const char *key, const char *reduce) {
+  if (strcmp(reduce, AM_REDUCE_DEFAULT) == 0) am_node_remove(am_node_get(map, key), "reduce");
+}
+
 static const char *const nothing[] = {NULL};
 
 static am_err put_optimizer(am_node *map, const am_optimizer_cfg *optimizer) {
@@ -187,6 +192,7 @@ static am_err describe_fit(const am_plan *p, const am_stage *st, am_node *config
   AM_TRY(put_network(config, "generator", g->generator, &g->network));
   AM_TRY(put_network(config, "discriminator", g->discriminator, &g->network));
   AM_TRY(put_bound(config, "fit", &am_fit_schema, &g->fit, without));
+  leave_out_default_reduce(config, "fit", g->fit.reduce);
   AM_TRY(put_optimizer(config, &g->optimizer));
   AM_TRY(put_i64(config, "class", st->class_index));
   AM_TRY(put_seed(config, st->seed));
@@ -256,6 +262,7 @@ static am_err describe_train(const am_plan *p, const am_stage *st, am_node *conf
   AM_TRY(put_network(config, "model", model->def, &model->network));
   AM_TRY(put_finetune(config, &model->finetune, &p->given[st->model]));
   AM_TRY(put_bound(config, "train", &am_train_schema, &train, without));
+  leave_out_default_reduce(config, "train", train.reduce);
   AM_TRY(put_optimizer(config, &arm->optimizer));
   AM_TRY(put_seed(config, st->seed));
   AM_TRY(put_device(config, p));

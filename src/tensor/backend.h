@@ -177,10 +177,48 @@ typedef enum {
 } am_op;
 enum { AM_OP_MAX_INPUTS = 6, AM_OP_MAX_OUTPUTS = 4 };
 
+// ---- sums over the devices of several processes ----
+
+// Calls poll(self, ..) again and again until *done, and meanwhile looks after what may happen to the other processes.
+// Errors: poll's, and the caller's own reason to wait no longer.
+typedef am_err (*am_device_poll)(void *self, bool *done);
+typedef struct {
+  am_err (*until)(void *user, am_device_poll poll, void *self);
+  void *user;
+} am_device_waiter;
+
+// Optional, for devices that reach each other without the host (NCCL). Nothing here waits for another process but through
+// the waiter: what takes time is begun and polled, so that the loss of a process is noticed. Local; main thread.
+enum { AM_GROUP_ID_BYTES = 128, AM_CARD_TEXT = 32 };
+typedef struct am_backend_collective {
+  // Which card of the host this is: the same text in every process that computes on it.
+  AM_MUST_USE am_err (*card)(void *ctx, char text[AM_CARD_TEXT]);
+  // A new name for a group: one process makes it and tells the others.
+  AM_MUST_USE am_err (*make_id)(void *ctx, unsigned char id[AM_GROUP_ID_BYTES]);
+  // Begins to join the group as one of `size`, each on a card of its own. The device waits through `waiter` (copied) whenever
+  // it waits for sums that were joined; when the waiter gives up the group is aborted.
+  AM_MUST_USE am_err (*open)(void *ctx, const unsigned char id[AM_GROUP_ID_BYTES], int rank, int size,
+                             const am_device_waiter *waiter, void **group);
+  // *done: what was begun last is under way on the device, and the next thing may be begun. An am_device_poll.
+  // Errors: AM_ERR_DEVICE the library lost its way, or another process.
+  AM_MUST_USE am_err (*poll)(void *group, bool *done);
+  // Begins data[0..count) = its sum over the group, after what is queued on the device now and beside what comes later. Same
+  // calls in the same order in every process; the order of additions is the library's.
+  AM_MUST_USE am_err (*all_reduce)(void *group, float *data, int64_t count);
+  // What is queued on the device from now on comes after all sums begun so far. The host does not wait.
+  AM_MUST_USE am_err (*join)(void *group);
+  // Ends what is under way, whatever the others do. The group is good for nothing but close afterwards.
+  void (*abort)(void *group);
+  // Unless aborted: every process of the group closes, and is waited for.
+  void (*close)(void *group);
+} am_backend_collective;
+
 // One constant table per backend, filled with designated initialisers.
 typedef struct am_backend {
   const char *name;  // "ref" | "cpu" | "guard" | "cuda"
   bool uncached;     // buffers go back at once and are never recycled: for the guard
+  bool host_memory;  // the host may read and write its memory in place; else only to_host and from_host reach it
+  const am_backend_collective *collective;  // NULL: none
   AM_MUST_USE am_err (*open)(const am_device_cfg *cfg, void **ctx);
   void (*close)(void *ctx);
   AM_MUST_USE am_err (*describe)(void *ctx, char *text, size_t bytes);
@@ -196,6 +234,9 @@ typedef struct am_backend {
   AM_MUST_USE am_err (*fetch)(void *ctx, const void *device, size_t bytes, void **copy);
   AM_MUST_USE am_err (*fetched)(void *ctx, void *copy, bool wait, const void **host);
   void (*fetch_end)(void *ctx, void *copy);
+  // Host memory that copies are fastest with (pinned); optional, both or none.
+  AM_MUST_USE am_err (*alloc_host)(void *ctx, size_t bytes, void **out);
+  void (*release_host)(void *ctx, void *memory);
   // NULL when the op computes in this floating-point type, else what stands against it, to follow
   // "device cpu does not compute conv2d in bf16: ". Without this function: f32 alone.
   const char *(*lacks)(void *ctx, am_op op, am_dtype dtype);
@@ -221,6 +262,9 @@ const am_backend *am_backend_find(const char *name);
 // Whether a backend of this name comes as a shared object (backend/plugin.h), and that one. Errors: am_plugin_load's.
 bool am_backend_is_plugin(const char *name);
 AM_MUST_USE am_err am_backend_load(const char *name, const am_backend **out);
+
+// What the backend of dev has to sum with, or NULL, and the context that its functions take.
+const am_backend_collective *am_device_collective(const am_device *dev, void **ctx);
 
 // Calls the slot of an op. Errors: the op's; AM_ERR_UNSUPPORTED when the backend has none.
 AM_MUST_USE am_err am_backend_call(const am_backend *backend, void *ctx, am_op op, const void *desc,

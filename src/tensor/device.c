@@ -82,6 +82,29 @@ am_err am_device_set_tf32(am_device *dev, bool on) {
 
 am_err am_device_sync(am_device *dev) { return dev->backend->sync(dev->ctx); }
 
+bool am_device_host_memory(const am_device *dev) { return dev->backend->host_memory; }
+
+am_err am_device_alloc_host(am_device *dev, size_t bytes, void *pp) {
+  if (!dev->backend->alloc_host) return am_mem_alloc_aligned(pp, (int64_t)bytes, 1);
+  void *memory = NULL;
+  AM_TRY(dev->backend->alloc_host(dev->ctx, bytes, &memory));
+  memcpy(pp, &memory, sizeof memory);
+  return AM_OK;
+}
+
+void am_device_free_host(am_device *dev, void *memory) {
+  if (!dev->backend->release_host) {
+    free(memory);
+  } else if (memory) {
+    dev->backend->release_host(dev->ctx, memory);
+  }
+}
+
+const am_backend_collective *am_device_collective(const am_device *dev, void **ctx) {
+  *ctx = dev->ctx;
+  return dev->backend->collective;
+}
+
 am_device_memory am_device_memory_now(const am_device *dev) { return dev->pool.memory; }
 
 const char *am_device_describe(const am_device *dev) { return dev->description; }

@@ -3,6 +3,7 @@
 #define AM_TENSOR_DEVICE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -12,7 +13,7 @@ typedef struct am_device am_device;
 typedef struct {
   const char *kind;   // "cpu" | "ref" | "cuda" | "guard" (= "guard:cpu") | "guard:ref"; NULL means "cpu"
   int threads;        // cpu: threads of every operation, part of a result's meaning; 0 means 1
-  int index;          // cuda: which card of this host
+  int index;          // cuda: which card of this host, counted round: a process's number on the host will do
 } am_device_cfg;
 
 // Errors: AM_ERR_CONFIG unknown or unbuilt kind (the message lists what there is and how to build
@@ -28,6 +29,13 @@ AM_MUST_USE am_err am_device_check_tf32(const am_device *dev);
 AM_MUST_USE am_err am_device_set_tf32(am_device *dev, bool on);
 // Waits for everything queued on the device. Errors: those of the queued work.
 AM_MUST_USE am_err am_device_sync(am_device *dev);
+
+// Whether the host may read and write tensors in place (am_tensor_as_view); else everything goes through am_tensor_to_host and
+// am_tensor_copy_from_host.
+bool am_device_host_memory(const am_device *dev);
+// *pp (any pointer variable) = host memory for copies to and from dev, pinned where the backend can. Errors: AM_ERR_NOMEM.
+AM_MUST_USE am_err am_device_alloc_host(am_device *dev, size_t bytes, void *pp);
+void am_device_free_host(am_device *dev, void *memory);  // NULL is fine
 
 typedef struct {
   int64_t live_bytes;    // in blocks that tensors hold, sizes rounded as the pool rounds them

@@ -342,7 +342,7 @@ static am_err classifier_init(classifier *c, const am_classify_job *job) {
   AM_TRY(am_compute_use(job->device, job->cfg.precision, &c->compute));
   AM_TRY(make_schedule(&job->cfg, am_ceil_div(steps, job->cfg.accumulate), &c->schedule));
   AM_TRY(am_graph_new(job->device, &c->graph));
-  AM_TRY(am_ddp_new(job->comm, ps, job->cfg.slices, &c->ddp));
+  AM_TRY(am_ddp_new(job->comm, ps, job->cfg.slices, job->cfg.reduce, &c->ddp));
   am_ddp_slices(c->ddp, &c->first_slice, &c->local_slices);
   AM_TRY(am_optim_new(am_optimizer_to_optim(&job->optimizer), ps, &c->optim));
   if (job->cfg.ema > 0) AM_TRY(am_ema_new(ps, &c->ema));

@@ -1,43 +1,31 @@
 #include "train/ddp.h"
 
-#include <string.h>
-
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "dist/collective.h"
+#include "train/buckets.h"
+#include "train/gradient_sum.h"
 
 enum { BUCKET_ELEMENTS = 1 << 20 };  // 4 MB: large enough for the network, small enough to overlap
 
-typedef struct {
-  int64_t first, count;   // elements of the flat gradients
-  int leaves, missing;    // gradients in it, and those not final yet in this update
-  am_reduction *running;  // owned by the communicator
-} bucket;
-
 struct am_ddp {
-  am_comm *comm;      // borrowed
-  am_params *params;  // borrowed
+  am_comm *comm;       // borrowed
+  am_params *params;   // borrowed
+  const char *reduce;  // borrowed: "ordered" | "fast"
   int64_t slices, first, local;
   int leaf_count;
   am_tensor **flat;   // owned: flat gradients of local slice k
   am_tensor ***sink;  // owned: views into flat[k]
-  bucket *bucket;     // owned, last layers first
-  int64_t bucket_count, bucket_capacity;
-  int *bucket_of;  // owned: of each leaf
-  int64_t begun;   // buckets 0 .. begun-1 are being reduced
-  float **chunk;   // owned: start of a bucket in each local slice
-  am_err failed;   // of a reduction begun by am_ddp_ready
+  am_buckets buckets;
+  int64_t begun;               // buckets 0 .. begun-1 are being summed
+  const am_gradient_sum *sum;  // NULL before the first update
+  void *summing;               // owned: sum's
+  am_err failed;               // of a sum begun by am_ddp_ready
   am_err_record failure;
 };
 
 // ---- making ----
-
-// To be read or written by the ranks.
-static float *host_data(am_tensor *t) {
-  am_tensor_renew(t);
-  return am_tensor_as_view(t).data;
-}
 
 // Slice 0 of this rank uses the network's own gradients: with one slice nothing is copied.
 static am_err make_sinks(am_ddp *d) {
@@ -48,7 +36,6 @@ static am_err make_sinks(am_ddp *d) {
   d->leaf_count = count;
   AM_TRY(AM_NEW_ARRAY(&d->flat, d->local));
   AM_TRY(AM_NEW_ARRAY(&d->sink, d->local));
-  AM_TRY(AM_NEW_ARRAY(&d->chunk, d->local));
   for (int64_t k = 0; k < d->local; k++) {
     if (k == 0) {
       d->flat[k] = am_tensor_retain(grads);
@@ -64,41 +51,28 @@ static am_err make_sinks(am_ddp *d) {
   return AM_OK;
 }
 
-// Leaves lie in flat storage in their order; buckets are filled from the last one down.
 static am_err make_buckets(am_ddp *d) {
+  am_err err = AM_OK;
   int count;
+  int64_t *elements = NULL;
   am_tensor *const *leaf = am_params_leaves(d->params, &count);
-  int64_t end = am_params_trainable_elements(d->params);
-  AM_TRY(AM_NEW_ARRAY(&d->bucket_of, count));
-  for (int j = count - 1; j >= 0; j--) {
-    bucket *b = d->bucket_count ? &d->bucket[d->bucket_count - 1] : NULL;
-    if (!b || b->count >= BUCKET_ELEMENTS) {
-      AM_TRY(AM_GROW(&d->bucket, &d->bucket_capacity, d->bucket_count + 1));
-      b = &d->bucket[d->bucket_count++];
-    }
-    int64_t elements = am_tensor_count(leaf[j]);
-    end -= elements;
-    b->first = end;
-    b->count += elements;
-    b->leaves++;
-    d->bucket_of[j] = (int)(d->bucket_count - 1);
-  }
-  for (int64_t i = 0; i < d->bucket_count; i++) d->bucket[i].missing = d->bucket[i].leaves;
-  return AM_OK;
+  AM_TRY(AM_NEW_ARRAY(&elements, count));
+  for (int j = 0; j < count; j++) elements[j] = am_tensor_count(leaf[j]);
+  err = am_buckets_init(&d->buckets, elements, count, BUCKET_ELEMENTS);
+  free(elements);
+  return err;
 }
 
-am_err am_ddp_new(am_comm *c, am_params *ps, int64_t slices, am_ddp **out) {
+am_err am_ddp_new(am_comm *c, am_params *ps, int64_t slices, const char *reduce, am_ddp **out) {
   am_err err = AM_OK;
   am_ddp *d = NULL;
   const am_tensor *values = am_params_values(ps);
-  // A card needs a reduction of its own; until there is one, only a single slice runs there.
-  AM_CHECK(slices * am_comm_size(c) == 1 || strcmp(am_device_kind(values->device), "cuda") != 0,
-           AM_ERR_UNSUPPORTED, "slices on several ranks are not supported on a cuda device");
   AM_CHECK(values->dtype == AM_F32, AM_ERR_UNSUPPORTED, "gradients of type %s cannot be reduced",
            am_dtype_name(values->dtype));
   AM_TRY(AM_NEW(&d));
   d->comm = c;
   d->params = ps;
+  d->reduce = reduce;
   d->slices = slices;
   am_partition(slices, am_comm_size(c), am_comm_rank(c), &d->first, &d->local);
   AM_GO(done, make_sinks(d));
@@ -112,6 +86,7 @@ done:
 
 void am_ddp_free(am_ddp *d) {
   if (!d) return;
+  if (d->sum) d->sum->close(d->summing);
   for (int64_t k = 0; k < d->local; k++) {
     for (int j = 0; d->sink && d->sink[k] && j < d->leaf_count; j++) am_tensor_release(d->sink[k][j]);
     if (d->sink) free(d->sink[k]);
@@ -119,9 +94,7 @@ void am_ddp_free(am_ddp *d) {
   }
   free(d->sink);
   free(d->flat);
-  free(d->chunk);
-  free(d->bucket);
-  free(d->bucket_of);
+  am_buckets_fini(&d->buckets);
   free(d);
 }
 
@@ -147,26 +120,31 @@ void am_ddp_rows(const void *ddp, int64_t rows, int64_t *first, int64_t *end) {
 
 am_tensor *const *am_ddp_sinks(const am_ddp *d, int64_t k) { return d->sink[k]; }
 
-// ---- reducing ----
+// ---- summing ----
 
 // One slice on one rank: the gradients are where they belong.
 static bool is_single(const am_ddp *d) { return d->slices == 1 && am_comm_size(d->comm) == 1; }
 
-static am_err begin_bucket(am_ddp *d, bucket *b) {
-  for (int64_t k = 0; k < d->local; k++) d->chunk[k] = host_data(d->flat[k]) + b->first;
-  float *out = host_data(am_params_grads(d->params)) + b->first;
-  return am_reduction_begin(d->comm, d->chunk, d->slices, b->count, out, &b->running);
-}
-
-static am_err begin_up_to(am_ddp *d, int64_t end) {
-  for (; d->begun < end; d->begun++) AM_TRY(begin_bucket(d, &d->bucket[d->begun]));
+// Every rank comes here in its first update, also one whose backward pass failed.
+static am_err open_sum(am_ddp *d) {
+  const am_gradient_sum *sum = NULL;
+  const am_gradient_slices g = {.comm = d->comm,
+                                .local = d->flat,
+                                .slices = d->slices,
+                                .first = d->first,
+                                .count = d->local,
+                                .out = am_params_grads(d->params)};
+  AM_TRY(am_gradient_sum_choose(&g, d->reduce, &sum));
+  AM_TRY(sum->open(&g, &d->summing));
+  d->sum = sum;
   return AM_OK;
 }
 
-static am_err progress(am_ddp *d) {
-  for (int64_t i = 0; i < d->begun; i++) {
-    bool done;
-    AM_TRY(am_reduction_progress(d->bucket[i].running, &done));
+static am_err begin_up_to(am_ddp *d, int64_t end) {
+  if (!d->sum) AM_TRY(open_sum(d));
+  for (; d->begun < end; d->begun++) {
+    const am_bucket *b = &d->buckets.item[d->begun];
+    AM_TRY(d->sum->begin(d->summing, b->first, b->count));
   }
   return AM_OK;
 }
@@ -174,27 +152,26 @@ static am_err progress(am_ddp *d) {
 void am_ddp_ready(void *ddp, int leaf) {
   am_ddp *d = ddp;
   if (is_single(d)) return;
-  d->bucket[d->bucket_of[leaf]].missing--;
+  am_buckets_mark(&d->buckets, leaf);
   if (d->failed) return;
-  int64_t complete = d->begun;
-  while (complete < d->bucket_count && d->bucket[complete].missing == 0) complete++;
-  d->failed = begin_up_to(d, complete);
-  if (!d->failed) d->failed = progress(d);
+  d->failed = begin_up_to(d, d->buckets.ready);
+  if (!d->failed) d->failed = d->sum->progress(d->summing);
   if (d->failed) d->failure = *am_err_last();
 }
 
 // Begins what is left, even of a failed backward pass, and waits for all.
 static am_err finish(am_ddp *d) {
+  if (!d->failed) d->failed = begin_up_to(d, d->buckets.count);
+  if (d->failed && !d->failure.code) d->failure = *am_err_last();
   am_err err = d->failed;
+  am_err waited = d->sum ? d->sum->wait(d->summing) : AM_OK;
   if (err) am_err_restore(&d->failure);
-  if (!err) err = begin_up_to(d, d->bucket_count);
-  for (int64_t i = 0; i < d->begun; i++) {
-    am_err waited = am_reduction_wait(d->bucket[i].running);
-    if (!err) err = waited;
-  }
-  for (int64_t i = 0; i < d->bucket_count; i++) d->bucket[i].missing = d->bucket[i].leaves;
+  if (!err) err = waited;
+  if (err) am_comm_abandon(d->comm);  // the others may wait for sums that this rank did not begin
+  am_buckets_reset(&d->buckets);
   d->begun = 0;
   d->failed = AM_OK;
+  d->failure = (am_err_record){0};
   return err;
 }
 
@@ -225,9 +202,40 @@ done:
 am_err am_ddp_share_buffers(am_ddp *d) {
   am_tensor *buffers = am_params_buffers(d->params);
   if (!buffers || am_comm_size(d->comm) == 1) return AM_OK;
+  am_err err = AM_OK;
+  char *host = NULL;
   size_t bytes = (size_t)am_tensor_count(buffers) * am_dtype_size(buffers->dtype);
-  AM_TRY(am_comm_bcast(d->comm, host_data(buffers), bytes, 0));
-  return share_counters(d);
+  AM_GO(done, am_mem_alloc(&host, (int64_t)bytes, 1));
+  AM_GO(done, am_tensor_to_host(buffers, host));
+  AM_GO(done, am_comm_bcast(d->comm, host, bytes, 0));
+  if (am_comm_rank(d->comm) != 0) AM_GO(done, am_tensor_copy_from_host(buffers, host));
+  AM_GO(done, share_counters(d));
+done:
+  free(host);
+  return err;
+}
+
+// Of the trainable weights, brought to the host piece by piece.
+static am_err hash_values(const am_ddp *d, uint32_t *out) {
+  enum { PIECE = 1 << 18 };
+  am_err err = AM_OK;
+  float *host = NULL;
+  am_tensor *values = am_params_values(d->params), *piece = NULL;
+  int64_t total = am_tensor_count(values);
+  AM_TRY(AM_NEW_ARRAY(&host, am_min_i64(PIECE, total)));
+  *out = 0;
+  for (int64_t at = 0; at < total; at += PIECE) {
+    int64_t count = am_min_i64(PIECE, total - at);
+    AM_GO(done, am_tensor_view(values, at, AM_SHAPE(count), &piece));
+    AM_GO(done, am_tensor_to_host(piece, host));
+    *out = am_crc32c(*out, host, (size_t)count * sizeof *host);
+    am_tensor_release(piece);
+    piece = NULL;
+  }
+done:
+  am_tensor_release(piece);
+  free(host);
+  return err;
 }
 
 am_err am_ddp_check_equal(am_ddp *d) {
@@ -235,10 +243,10 @@ am_err am_ddp_check_equal(am_ddp *d) {
   if (size == 1) return AM_OK;
   am_err err = AM_OK;
   uint32_t *all = NULL;
-  am_tensor *values = am_params_values(d->params);
-  size_t bytes = (size_t)am_tensor_count(values) * am_dtype_size(values->dtype);
-  uint32_t mine = am_crc32c(0, host_data(values), bytes);
-  AM_GO(done, am_agree(d->comm, AM_NEW_ARRAY(&all, size)));
+  uint32_t mine = 0;
+  err = AM_NEW_ARRAY(&all, size);
+  if (!err) err = hash_values(d, &mine);
+  AM_GO(done, am_agree(d->comm, err));
   AM_GO(done, am_comm_all_gather(d->comm, &mine, sizeof mine, all));
   for (int r = 1; r < size; r++) {
     AM_CHECK_GO(done, all[r] == all[0], AM_ERR_DEVICE,

@@ -352,8 +352,8 @@ static am_err gan_init(gan *m, const am_gan_job *job) {
   am_optim_cfg optim = am_optimizer_to_optim(&job->optimizer);
   AM_TRY(check_networks(job));
   AM_TRY(am_compute_use(job->device, job->cfg.precision, &m->compute));
-  AM_TRY(am_ddp_new(job->comm, job->discriminator->params, job->cfg.slices, &m->d_ddp));
-  AM_TRY(am_ddp_new(job->comm, job->generator->params, job->cfg.slices, &m->g_ddp));
+  AM_TRY(am_ddp_new(job->comm, job->discriminator->params, job->cfg.slices, job->cfg.reduce, &m->d_ddp));
+  AM_TRY(am_ddp_new(job->comm, job->generator->params, job->cfg.slices, job->cfg.reduce, &m->g_ddp));
   AM_TRY(am_optim_new(optim, job->discriminator->params, &m->d_optim));
   AM_TRY(am_optim_new(optim, job->generator->params, &m->g_optim));
   am_ddp_slices(m->d_ddp, &m->first_slice, &m->local_slices);

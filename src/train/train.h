@@ -2,8 +2,8 @@
 //
 // Data-parallel width is part of the meaning: `slices` cuts every batch into S fixed parts; each
 // slice is one forward and backward with its own BatchNorm statistics; the S gradients are added in
-// a fixed tree (dist/collective.h) and divided by the batch. The ranks of `comm` share the slices,
-// so any number of ranks gives the same bits. Slice 0 updates running statistics, as DDP's rank 0.
+// a fixed tree (dist/collective.h; on several cards `reduce` says) and divided by the batch. The ranks of
+// `comm` share the slices, so any number of ranks gives the same bits. Slice 0 updates running statistics, as DDP's rank 0.
 #ifndef AM_TRAIN_TRAIN_H
 #define AM_TRAIN_TRAIN_H
 
@@ -23,6 +23,7 @@
   F(beta2, 0.999, 0, 1, "", "adam, adamw: decay of the second moment")                            \
   F(eps, 1.0e-8, 0, 1, "", "adam, adamw: added to the root")                                      \
   F(weight_decay, 0, 0, 10, "", "added to the gradient; decoupled for adamw")
+#define AM_REDUCE_DEFAULT "fast"
 #define AM_TRAIN_FIELDS(I, F, B, S, C)                                                            \
   I(epochs, 80, 0, 1000000, "", "passes over the training set")                                   \
   I(batch_size, 32, 1, 65536, "images", "images per step, over all slices")                       \
@@ -43,6 +44,9 @@
   C(precision, "fp32", "fp32|bf16|tf32",                                                          \
     "type between convolutions, in training and evaluation; bf16: f32 weights and sums, no loss scaling; " \
     "tf32: f32, of which cuda's products and convolutions read 10 bits") \
+  C(reduce, AM_REDUCE_DEFAULT, "ordered|fast",                                                    \
+    "sum of the slices' gradients over several cards. ordered: a fixed tree, the same bits on any number of ranks, as always on " \
+    "the CPU; fast: NCCL's order, where every rank has a card of its own")                        \
   I(checkpoint_sec, 300, 0, 1000000, "s", "time between checkpoints; changes no result")
 #define AM_FIT_FIELDS(I, F, B, S, C)                                                              \
   B(per_class, true, "one generator for each class")                                              \
@@ -56,6 +60,7 @@
   F(fake_label_max, 0, 0, 2, "", "... to here")                                                   \
   F(label_flip, 0, 0, 1, "", "share of discriminator targets that are swapped")                   \
   C(precision, "fp32", "fp32|bf16|tf32", "as of train, while it is fitted; samples are drawn in fp32") \
+  C(reduce, AM_REDUCE_DEFAULT, "ordered|fast", "sum of the slices' gradients over several cards, as in train") \
   I(checkpoint_sec, 300, 0, 1000000, "s", "time between checkpoints; changes no result")
 typedef struct { AM_STRUCT(AM_OPTIMIZER_FIELDS) } am_optimizer_cfg;
 typedef struct { AM_STRUCT(AM_TRAIN_FIELDS) } am_train_cfg;

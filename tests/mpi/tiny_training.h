@@ -112,8 +112,11 @@ static inline am_model *tiny_classifier(am_device *dev) {
 
 // ---- trainings ----
 
+static am_device_cfg tiny_device;  // what they run on; {0}: the cpu
+
 typedef struct {
   int64_t slices, epochs;
+  const char *reduce;  // NULL: the default
   const char *checkpoint_dir;
   bool extras;             // accumulation, clipping, EMA, smoothing, balanced sampling, a watched set
   bool fine_tuned;         // a frozen convolution, and a learning rate of its own for the last layer
@@ -143,6 +146,7 @@ static inline am_classify_job tiny_classify_job(am_comm *comm, am_device *dev, a
   job.cfg.slices = o.slices;
   job.cfg.checkpoint_sec = 0;  // after every step
   if (o.bf16) job.cfg.precision = "bf16";
+  if (o.reduce) job.cfg.reduce = o.reduce;
   if (!o.extras) return job;
   job.cfg.accumulate = 2;
   job.cfg.clip_norm = 0.5;
@@ -160,7 +164,7 @@ static inline am_classify_job tiny_classify_job(am_comm *comm, am_device *dev, a
 static inline bool has_bf16(void) {
   am_device *dev = NULL;
   am_dtype compute;
-  am_ok(am_device_open(NULL, &dev));
+  am_ok(am_device_open(&tiny_device, &dev));
   am_err err = am_compute_type(dev, "bf16", &compute);
   am_device_close(dev);
   return err == AM_OK;
@@ -169,7 +173,7 @@ static inline bool has_bf16(void) {
 static inline am_err tiny_train(am_comm *comm, am_dataset *data, tiny_options o, char hash[65],
                                 am_history **history) {
   am_device *dev = NULL;
-  am_ok(am_device_open(NULL, &dev));
+  am_ok(am_device_open(&tiny_device, &dev));
   am_model *m = tiny_declared();
   if (o.fine_tuned) assert_int_equal(am_params_freeze(m->params, "conv", false), 1);
   if (o.fine_tuned) assert_int_equal(am_params_scale_lr(m->params, "fc", 4), 2);
@@ -209,6 +213,7 @@ static inline am_gan_job tiny_gan_job(am_comm *comm, am_device *dev, am_model *g
   job.cfg.fake_label_max = 0.2;
   job.cfg.label_flip = 0.05;
   if (o.bf16) job.cfg.precision = "bf16";
+  if (o.reduce) job.cfg.reduce = o.reduce;
   return job;
 }
 
@@ -216,7 +221,7 @@ static inline am_err tiny_fit(am_comm *comm, am_dataset *data, tiny_options o, c
                               am_history **history) {
   am_device *dev = NULL;
   am_model *g = NULL, *d = NULL;
-  am_ok(am_device_open(NULL, &dev));
+  am_ok(am_device_open(&tiny_device, &dev));
   tiny_gan(dev, &g, &d);
   am_gan_job job = tiny_gan_job(comm, dev, g, d, data, o);
   am_err err = am_fit_gan(&job, history);

@@ -209,6 +209,7 @@ AM_OP_LIST(AM_CPU_RUN)
 
 const am_backend am_backend_cpu = {
     .name = "cpu",
+    .host_memory = true,
     .open = cpu_open,
     .close = cpu_close,
     .describe = cpu_describe,

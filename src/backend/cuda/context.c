@@ -41,7 +41,8 @@ enum { LEAST_MAJOR = 8 };
 static am_err choose_card(am_cuda *g, int index) {
   int count = 0;
   AM_TRY(count_cards(&count));
-  AM_CHECK(index >= 0 && index < count, AM_ERR_CONFIG, "device cuda: card %d of %d, expected 0 to %d", index, count, count - 1);
+  AM_CHECK(index >= 0, AM_ERR_CONFIG, "device cuda: card %d, expected one from 0", index);
+  index %= count;
   g->index = index;
   AM_TRY_CUDA(cudaSetDevice(index));
   AM_TRY_CUDA(cudaDeviceGetAttribute(&g->major, cudaDevAttrComputeCapabilityMajor, index));
@@ -96,7 +97,7 @@ static am_err cuda_open(const am_device_cfg *cfg, void **ctx) {
   AM_GO(done, am_cuda_open_copies(g));
   AM_GO_CUDA(done, cudaMalloc(&g->workspace, AM_CUDA_WORKSPACE_BYTES));
   AM_CHECK_GO(done, cublasLtCreate(&g->lt) == CUBLAS_STATUS_SUCCESS, AM_ERR_DEVICE, "cuBLASLt does not start on card %d",
-              cfg->index);
+              g->index);
   AM_GO(done, open_dnn(g));
   *ctx = g;
   g = NULL;
@@ -132,9 +133,17 @@ static void cuda_release(void *ctx, void *memory, size_t bytes) {
 
 static am_err cuda_sync(void *ctx) {
   const am_cuda *g = ctx;
+  AM_TRY(am_cuda_wait_for_sums(g));
   AM_TRY_CUDA(cudaStreamSynchronize(g->stream));
   return AM_OK;
 }
+
+static am_err cuda_alloc_host(void *ctx, size_t bytes, void **out) {
+  AM_TRY_CUDA(cudaHostAlloc(out, bytes, cudaHostAllocDefault));
+  return AM_OK;
+}
+
+static void cuda_release_host(void *ctx, void *memory) { (void)cudaFreeHost(memory); }
 
 cudaStream_t am_cuda_stream(const am_cuda *g) { return g->stream; }
 bool am_cuda_tf32(const am_cuda *g) { return g->tf32; }
@@ -182,7 +191,10 @@ static const am_backend backend_cuda = {
     .fetch = am_cuda_fetch_begin,
     .fetched = am_cuda_fetched,
     .fetch_end = am_cuda_fetch_end,
+    .collective = &am_cuda_collective,
     .sync = cuda_sync,
+    .alloc_host = cuda_alloc_host,
+    .release_host = cuda_release_host,
     .lacks = cuda_lacks,
     .set_tf32 = cuda_set_tf32,
     .choose_layout = am_cuda_choose_layout,

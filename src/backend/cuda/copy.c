@@ -50,7 +50,7 @@ static am_err wait_for_oldest(am_cuda *g) {
   const int slot = am_ring_oldest(&g->upload.ring);
   AM_CHECK(slot >= 0, AM_ERR_INTERNAL, "the ring of %d bytes has no room although nothing is out",
            RING_BYTES);
-  AM_TRY_CUDA(cudaEventSynchronize(g->upload.done[slot]));
+  AM_TRY(am_cuda_wait_for(g, g->upload.done[slot]));
   am_ring_give(&g->upload.ring);
   return AM_OK;
 }
@@ -78,6 +78,7 @@ am_err am_cuda_from_host(void *ctx, void *device, const void *host, size_t bytes
 am_err am_cuda_to_host(void *ctx, void *host, const void *device, size_t bytes) {
   const am_cuda *g = ctx;
   if (!bytes) return AM_OK;
+  AM_TRY(am_cuda_wait_for_sums(g));
   AM_TRY_CUDA(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, g->stream));
   AM_TRY_CUDA(cudaStreamSynchronize(g->stream));
   return AM_OK;
@@ -126,7 +127,8 @@ am_err am_cuda_fetch_begin(void *ctx, const void *device, size_t bytes, void **c
 
 am_err am_cuda_fetched(void *ctx, void *copy, bool wait, const void **host) {
   am_cuda_fetch *f = copy;
-  const cudaError_t status = wait ? cudaEventSynchronize(f->done) : cudaEventQuery(f->done);
+  if (wait) AM_TRY(am_cuda_wait_for(ctx, f->done));
+  const cudaError_t status = cudaEventQuery(f->done);
   *host = status == cudaSuccess ? f->memory : NULL;
   if (status == cudaErrorNotReady) (void)cudaGetLastError();  // the next launch shall not report it
   return status == cudaSuccess || status == cudaErrorNotReady ? AM_OK

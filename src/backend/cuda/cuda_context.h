@@ -9,6 +9,8 @@
 #include "backend/cuda/ring.h"
 
 typedef struct am_cuda_fetch am_cuda_fetch;  // copy.c
+typedef struct am_cuda_group am_cuda_group;  // nccl.c
+
 struct am_cuda {
   int index;                // of the card, among those that this process sees
   int major, minor;         // compute capability
@@ -26,6 +28,7 @@ struct am_cuda {
     cudaEvent_t done[AM_RING_RANGES];  // owned: the card has read the range
   } upload;
   am_cuda_fetch *free_fetch;  // owned: copies whose memory waits for the next one
+  am_cuda_group *groups;    // borrowed: those that are open
 };
 enum { AM_CUDA_WORKSPACE_BYTES = 64 << 20 };
 
@@ -47,5 +50,11 @@ AM_MUST_USE am_err am_cuda_from_host(void *ctx, void *device, const void *host, 
 AM_MUST_USE am_err am_cuda_fetch_begin(void *ctx, const void *device, size_t bytes, void **copy);
 AM_MUST_USE am_err am_cuda_fetched(void *ctx, void *copy, bool wait, const void **host);
 void am_cuda_fetch_end(void *ctx, void *copy);
+
+// nccl.c. Before the host waits for the stream: waits for the sums that the stream waits for, which a lost card may never give.
+AM_MUST_USE am_err am_cuda_wait_for_sums(const am_cuda *g);
+// The same for an event of the stream, and no longer: the host waits for this event, whatever comes before it.
+AM_MUST_USE am_err am_cuda_wait_for(const am_cuda *g, cudaEvent_t event);
+extern const am_backend_collective am_cuda_collective;
 
 #endif

@@ -247,6 +247,7 @@ AM_OP_LIST(GUARD_OP)
 const am_backend am_backend_guard = {
   .name = "guard",
   .uncached = true,
+  .host_memory = true,
   .open = guard_open,
   .close = guard_close,
   .describe = guard_describe,

@@ -42,6 +42,7 @@ static const char *ref_lacks(void *ctx, am_op op, am_dtype dtype) {
 
 const am_backend am_backend_ref = {
   .name = "ref",
+  .host_memory = true,
   .open = ref_open,
   .close = ref_close,
   .describe = ref_describe,
