@@ -86,8 +86,8 @@ AM_MUST_USE am_err am_command_begin(am_app *app, const am_option *options, int c
 // holds the program. False: in neither; path is then as for the current folder.
 bool am_app_find(const char *relative, char path[PATH_MAX]);
 
-// The device of --device and --threads; `threads` is what the configuration says (0: nothing). auto: cuda where there are a
-// plug-in, a driver and a card, else cpu. The ranks of a host take its cards in turn. Local.
+// The device of --device and --threads; `threads` is what the configuration says (0: nothing). auto: cpu, until cuda
+// has been checked on a card. The ranks of a host take its cards in turn. Local.
 AM_MUST_USE am_err am_app_device(const am_app *app, int64_t threads, am_device **out);
 
 #endif

@@ -85,7 +85,7 @@ static am_err program(am_app *app, int argc, char **argv) {
       {"--manifests", AM_OPTION_TEXT, &app->manifest_dir, "DIR",
        "descriptions of image sets (data/manifests)"},
       {"--device", AM_OPTION_TEXT, &app->device_kind, "KIND",
-       "auto (cuda where there is a card, else cpu), cpu, cuda (not yet run on a card), ref (plain loops), guard (checks every operation)"},
+       "auto (cpu), cpu, cuda (not yet run on a card), ref (plain loops), guard (checks every operation)"},
       {"--threads", AM_OPTION_I64, &app->threads, "N",
        "CPU threads of each rank; part of a result's meaning"},
       {"-v", AM_OPTION_COUNT, &on.verbose, NULL, "say more (twice: much more)"},
