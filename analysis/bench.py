@@ -174,9 +174,12 @@ class Ours:
         if self.process.wait():
             raise Failed(error[-1] if error else f"exit code {self.process.returncode}")
 
-    def repeat(self):
+    def begin(self):
         self.process.stdin.write("\n")
         self.process.stdin.flush()
+
+    def repeat(self):
+        self.begin()
         self.wait()
 
     def result(self):
@@ -282,7 +285,9 @@ class Run:
         return tried
 
     def precisions(self, row):
-        return ["fp32", "bf16"] if row not in FP32_ROWS and self.has_bf16() else ["fp32"]
+        if row in FP32_ROWS:
+            return ["fp32"]
+        return ["fp32"] + ["tf32"] * (self.options.device == "cuda") + ["bf16"] * self.has_bf16()
 
     def has_bf16(self):
         return self.options.device == "cuda" or any(a["bf16"] for a in self.pythons if "bf16" in a) or "bf16" in Path("/proc/cpuinfo").read_text()

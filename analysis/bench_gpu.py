@@ -6,6 +6,8 @@ eager; the fastest of them compiled as well); the best is measured against ours,
 
     analysis/bench_gpu.py --program build/augmint --out build/bench-gpu [--rows ...] [--python PYTHON] [--repeats N]
 
+Then ten fits of a DCGAN at once, in processes that share the card, beside one alone.
+
 Columns: those of bench.py; `floor` is reckoned with this card's own ceilings, which stand above the table: a product of
 8192 x 8192 random numbers in either type, and passes over arrays of a GiB, through our own ops. Rows of networks that are
 not built yet are in the table by name. Exit status: 0 measured, 1 a row of ours failed, 3 no card.
@@ -16,11 +18,13 @@ import json
 import os
 import statistics
 import sys
+import time
 from pathlib import Path
 
 import bench
 
 ROWS = ("resnet50-224-256", "resnet18-32-512", "dcgan-1", "dcgan-128", "sgd", "adam")
+AT_ONCE, FITS = 10, "dcgan-64"  # generators of ten classes, fitted at the same time by ten processes
 NOT_BUILT = {"unet2d": "training step of a diffusion model's UNet", "inception": "features of Inception-v3 for FID"}
 
 
@@ -55,6 +59,36 @@ def share_of_memory(side):
     return 100 * 1e9 * bench.median_rate(side) / max(side["rates"][k] for k in ("read_bytes", "copy_bytes", "update_bytes"))
 
 
+def fits_at_once(run, count):
+    """Images/s of `count` processes that share the card, from the start of the first to the end of the last: the median of the
+    repeats but the last, after which a process measures ceilings."""
+    crowd, spans = [bench.Ours(run, FITS, "fp32") for _ in range(count)], []
+    for _ in range(run.options.repeats):
+        began = time.monotonic()
+        for fit in crowd:
+            fit.begin()
+        for fit in crowd:
+            fit.wait()
+        spans.append(time.monotonic() - began)
+    images = sum(side["steps"] * side["items"] for side in (fit.result() for fit in crowd))
+    return images / statistics.median(spans[:-1])
+
+
+def compare_fits(run):
+    """(images/s of one fit after another, of ten at once), or why not."""
+    bench.say(f"{AT_ONCE} fits")
+    try:
+        return fits_at_once(run, 1), fits_at_once(run, AT_ONCE)
+    except bench.Failed as error:
+        return str(error)
+
+
+def fits_text(fits):
+    if isinstance(fits, str):
+        return f"failed: {fits}"
+    return f"{bench.number(fits[1])} images/s at once, {bench.number(fits[0])} one after the other: {fits[1] / fits[0]:.2f}x"
+
+
 def percent(share):
     return "" if share is None else f"{share:.0f} %"
 
@@ -73,7 +107,7 @@ def markdown_rows(result):
         yield "| | no PyTorch here can do this | | | | |"
 
 
-def markdown(run, card, ceilings):
+def markdown(run, card, ceilings, fits):
     yield f"### bench-gpu: {card['device']}"
     yield ""
     yield f"Ceilings, measured through our ops: {ceilings}. Medians of {run.options.repeats} repeats" + \
@@ -83,6 +117,8 @@ def markdown(run, card, ceilings):
     yield "|---|---|---|---|---|---|"
     for result in run.rows:
         yield from markdown_rows(result)
+    if fits:
+        yield f"| {AT_ONCE} x {FITS} | augmint fp32 | {fits_text(fits)} | | | |"
     for name, what in NOT_BUILT.items():
         yield f"| {name} | {what} | not built yet | | | |"
 
@@ -97,11 +133,14 @@ def read_options():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"), help="cpu: to try the script")
     parser.add_argument("--alone", action="store_true", help="ours, without looking for PyTorch")
+    parser.add_argument("--no-fits", action="store_true", help=f"without {AT_ONCE} fits at once")
     parser.add_argument("--tiny", action="store_true", help="toy sizes: shows that it works, not how fast")
     options = parser.parse_args()
     options.images = None
     options.program = str(Path(options.program).resolve())
     options.rows = options.rows.split(",") if options.rows else ROWS
+    if options.repeats < 2:
+        parser.error("--repeats is at least 2")
     unknown = [r for r in options.rows if r not in ROWS]
     if unknown:
         parser.error(f"there is no row {unknown[0]}: {', '.join(ROWS)}")
@@ -129,6 +168,9 @@ def main():
     for row in options.rows:
         bench.say(row)
         run.beside(row)
+    fits = None if options.no_fits else compare_fits(run)
+    if fits:
+        print(f"{AT_ONCE} x {FITS:<12} {fits_text(fits)}")
     for name, what in NOT_BUILT.items():
         print(f"{name:<17} {what}: not built yet")
     sides = [side for result in run.rows for side in result["ours"].values()]
@@ -136,11 +178,11 @@ def main():
     print(f"ceilings: {ceilings}")
     (options.out / "bench-gpu.json").write_text(json.dumps(
         {"format": "augmint-bench-beside-1", "machine": run.machine(), "device": card["device"], "pythons": run.pythons,
-         "threads": options.threads, "rows": run.rows}, indent=1))
+         "threads": options.threads, "rows": run.rows, "fits": fits}, indent=1))
     file = options.out / "bench-gpu.md"
-    file.write_text("\n".join(markdown(run, card, ceilings)) + "\n")
+    file.write_text("\n".join(markdown(run, card, ceilings, fits)) + "\n")
     print(f"everything: {options.out / 'bench-gpu.json'}; for docs/gpu-runs.md: {file}")
-    sys.exit(any(result["failed"] or not result["ours"] for result in run.rows))
+    sys.exit(isinstance(fits, str) or any(result["failed"] or not result["ours"] for result in run.rows))
 
 
 if __name__ == "__main__":
