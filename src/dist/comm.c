@@ -222,26 +222,7 @@ am_err am_comm_usable(const am_comm *c) {
   return AM_OK;
 }
 
-am_err am_comm_wait(am_comm *c, int count, MPI_Request *request, const char *what) {
-  am_err err = AM_OK;
-  double start = 0;
-  for (int64_t polls = 0;; am_backoff(&polls)) {
-    int done = 0;
-    int rc = MPI_Testall(count, request, &done, MPI_STATUSES_IGNORE);
-    if (rc != MPI_SUCCESS) err = am_mpi_fail(rc, what, __FILE__, __LINE__, __func__);
-    if (err || done) break;
-    err = am_peers_poll(c->job);
-    if (err) break;
-    if (start == 0) start = am_clock_sec();
-    err = am_peers_watch(c->job, start, what);
-    if (err) break;
-  }
-  am_peers_wait_over(c->job);
-  c->broken = err != AM_OK;
-  return err;
-}
-
-am_err am_comm_wait_for(am_comm *c, am_comm_poll poll, void *self, const char *what) {
+static am_err wait_until(am_comm *c, am_comm_poll poll, void *self, const char *what) {
   am_err err = AM_OK;
   double start = 0;
   for (int64_t polls = 0;; am_backoff(&polls)) {
@@ -255,6 +236,33 @@ am_err am_comm_wait_for(am_comm *c, am_comm_poll poll, void *self, const char *w
     if (err) break;
   }
   am_peers_wait_over(c->job);
+  return err;
+}
+
+typedef struct {
+  MPI_Request *request;  // borrowed
+  int count;
+  const char *what;
+} requests;
+
+// An am_comm_poll.
+static am_err requests_done(void *self, bool *done) {
+  const requests *r = self;
+  int all = 0;
+  const int rc = MPI_Testall(r->count, r->request, &all, MPI_STATUSES_IGNORE);
+  *done = all;
+  return rc == MPI_SUCCESS ? AM_OK : am_mpi_fail(rc, r->what, __FILE__, __LINE__, __func__);
+}
+
+am_err am_comm_wait(am_comm *c, int count, MPI_Request *request, const char *what) {
+  requests r = {.request = request, .count = count, .what = what};
+  const am_err err = wait_until(c, requests_done, &r, what);
+  c->broken = err != AM_OK;
+  return err;
+}
+
+am_err am_comm_wait_for(am_comm *c, am_comm_poll poll, void *self, const char *what) {
+  const am_err err = wait_until(c, poll, self, what);
   if (err) am_comm_abandon(c);
   return err;
 }

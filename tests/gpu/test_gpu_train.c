@@ -218,12 +218,16 @@ static void follow_course(run *card, am_batch *batch, const course *c, bool gan)
     const double allowed = types[type_index()].first + FACTOR * drift_until(c, s + s / 2 + 2);
     assert_int_equal(losses, gan ? 2 : 1);
     if (!(here <= allowed))
-      fail_msg("step %lld: a loss on %s is %.3g off the processor's, allowed %.3g", (long long)s + 1, asked.kind, here, allowed);
+      fail_msg("step %lld: a loss on %s is %.3g off the processor's, allowed %.3g", (long long)s + 1,
+               asked.kind, here, allowed);
     worst = fmax(worst, here);
     if (s == 0) first = here;
   }
-  printf("# note: %s in %s: %lld steps, losses %.2g apart after the first, at most %.2g; from nudged weights %.2g\n",
-         gan ? "DCGAN" : "ResNet-18", asked.type, (long long)asked.steps, first, worst, drift_until(c, asked.steps));
+  printf(
+      "# note: %s in %s: %lld steps, losses %.2g apart after the first, at most %.2g; from nudged weights "
+      "%.2g\n",
+      gan ? "DCGAN" : "ResNet-18", asked.type, (long long)asked.steps, first, worst,
+      drift_until(c, asked.steps));
 }
 
 static void stay_together(bool gan) {
