@@ -44,27 +44,14 @@ am_err am_loss_mse(am_graph *g, am_tensor *x, am_tensor *target, am_tensor **los
   return am_mean(g, t, ~0u, loss);
 }
 
-am_err am_one_hot(am_graph *g, const int32_t *label, int64_t n, int64_t classes, double smoothing,
-                  am_tensor **out) {
-  am_err err = AM_OK;
-  float *row = NULL;
-  am_tensor *t = NULL;
-  int64_t count = 0;
-  AM_CHECK(n > 0 && classes > 0 && am_mul_i64(n, classes, &count), AM_ERR_ARG, "%lld labels of %lld classes",
-           (long long)n, (long long)classes);
-  float elsewhere = (float)(smoothing / (double)classes);
-  AM_TRY(AM_NEW_ARRAY(&row, count));
+am_err am_one_hot(const int32_t *label, int64_t n, int64_t classes, double smoothing, float *rows) {
+  const float elsewhere = (float)(smoothing / (double)classes);
   for (int64_t i = 0; i < n; i++) {
-    AM_CHECK_GO(done, label[i] >= 0 && label[i] < classes, AM_ERR_DATA,
-                "label %d of item %lld: there are %lld classes", (int)label[i], (long long)i,
-                (long long)classes);
-    for (int64_t k = 0; k < classes; k++) row[i * classes + k] = elsewhere;
-    row[i * classes + label[i]] = (float)(1 - smoothing + smoothing / (double)classes);
+    AM_CHECK(label[i] >= 0 && label[i] < classes, AM_ERR_DATA,
+             "label %d of item %lld: there are %lld classes", (int)label[i], (long long)i,
+             (long long)classes);
+    for (int64_t k = 0; k < classes; k++) rows[i * classes + k] = elsewhere;
+    rows[i * classes + label[i]] = (float)(1 - smoothing + smoothing / (double)classes);
   }
-  AM_GO(done, am_tensor_from_host(am_graph_device(g), AM_F32, AM_SHAPE(n, classes), row, &t));
-  AM_GO(done, am_graph_own(g, t));
-  *out = t;
-done:
-  free(row);
-  return err;
+  return AM_OK;
 }

@@ -14,8 +14,8 @@ AM_MUST_USE am_err am_loss_double_softmax(am_graph *g, am_tensor *logits, am_ten
 // max(x,0) - x*t + log1p(exp(-|x|)); equals BCE(sigmoid(x), t) up to PyTorch's clamp at -100.
 AM_MUST_USE am_err am_loss_bce_logits(am_graph *g, am_tensor *logits, am_tensor *target, am_tensor **loss);
 AM_MUST_USE am_err am_loss_mse(am_graph *g, am_tensor *x, am_tensor *target, am_tensor **loss);
-// Host labels (n) -> (n, k) f32 rows, smoothed: 1 - s + s/k on the label, s/k elsewhere.
-AM_MUST_USE am_err am_one_hot(am_graph *g, const int32_t *label, int64_t n, int64_t classes, double smoothing,
-                              am_tensor **out);
+// Labels (n) -> rows (n, k), all in host memory, smoothed: 1 - s + s/k on the label, s/k elsewhere. Errors: AM_ERR_DATA a
+// label that is none of the classes.
+AM_MUST_USE am_err am_one_hot(const int32_t *label, int64_t n, int64_t classes, double smoothing, float *rows);
 
 #endif

@@ -273,3 +273,10 @@ am_err am_params_copy(am_params *from, am_params *to) {
   for (int64_t i = 0; i < from->count; i++) to->entry[i]->counter = from->entry[i]->counter;
   return AM_OK;
 }
+
+am_err am_params_replayed(am_params *ps, am_replay *r) {
+  for (int64_t i = 0; i < ps->count; i++) {
+    if (ps->entry[i]->kind == AM_PARAM_COUNTER) AM_TRY(am_replay_counter(r, &ps->entry[i]->counter));
+  }
+  return AM_OK;
+}

@@ -12,7 +12,7 @@
 #ifndef AM_NN_PARAMS_H
 #define AM_NN_PARAMS_H
 
-#include "tensor/tensor.h"
+#include "tensor/replay.h"
 
 typedef enum { AM_PARAM_TRAINABLE, AM_PARAM_BUFFER, AM_PARAM_COUNTER } am_param_kind;
 
@@ -72,6 +72,8 @@ am_tensor *const *am_params_leaves(am_params *ps, int *count);
 am_tensor *const *am_params_grad_views(am_params *ps, int *count);
 // SHA-256 over names, shapes and bytes of everything, in order: equal networks, equal hash.
 AM_MUST_USE am_err am_params_hash(am_params *ps, char hex[65]);
+// The counters move with the steps of r (tensor/replay.h).
+AM_MUST_USE am_err am_params_replayed(am_params *ps, am_replay *r);
 // Copies all values, buffers and counters between two sets declared alike.
 AM_MUST_USE am_err am_params_copy(am_params *from, am_params *to);
 

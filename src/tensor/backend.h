@@ -213,12 +213,26 @@ typedef struct am_backend_collective {
   void (*close)(void *group);
 } am_backend_collective;
 
+// ---- steps that are recorded ----
+
+// Optional, for devices to which a whole sequence of ops can be handed at once (CUDA graphs). Between begin and end ops are
+// noted, not carried out; nothing is allocated or copied then. Memory that the ops name must stay where it is as long as
+// the recording is launched.
+typedef struct am_backend_recorder {
+  AM_MUST_USE am_err (*begin)(void *ctx);
+  AM_MUST_USE am_err (*end)(void *ctx, void **recording);
+  // Queues what was noted, with the index of each random op moved on by `moved` (modulo 2^64).
+  AM_MUST_USE am_err (*launch)(void *ctx, void *recording, uint64_t moved);
+  void (*free)(void *ctx, void *recording);
+} am_backend_recorder;
+
 // One constant table per backend, filled with designated initialisers.
 typedef struct am_backend {
   const char *name;  // "ref" | "cpu" | "guard" | "cuda"
   bool uncached;     // buffers go back at once and are never recycled: for the guard
   bool host_memory;  // the host may read and write its memory in place; else only to_host and from_host reach it
   const am_backend_collective *collective;  // NULL: none
+  const am_backend_recorder *recorder;      // NULL: none
   AM_MUST_USE am_err (*open)(const am_device_cfg *cfg, void **ctx);
   void (*close)(void *ctx);
   AM_MUST_USE am_err (*describe)(void *ctx, char *text, size_t bytes);

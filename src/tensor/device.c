@@ -48,7 +48,9 @@ am_err am_device_open(const am_device_cfg *cfg, am_device **out) {
   AM_GO(done, backend->open(&full, &dev->ctx));
   dev->backend = backend;  // from here on closing is due
   AM_GO(done, backend->describe(dev->ctx, dev->description, sizeof dev->description));
-  dev->pool = (am_pool){.backend = backend, .ctx = dev->ctx};
+  dev->pool = (am_pool){.backend = backend, .ctx = dev->ctx, .tally = &dev->tally};
+  dev->taking = &dev->pool;
+  dev->recorder = full.eager ? NULL : backend->recorder;
   *out = dev;
   dev = NULL;
 done:
@@ -58,9 +60,9 @@ done:
 
 void am_device_close(am_device *dev) {
   if (!dev) return;
-  if (dev->pool.memory.live_bytes > 0) {
+  if (dev->tally.memory.live_bytes > 0) {
     AM_WARN("device %s is closed while tensors still hold %lld bytes", dev->kind,
-            (long long)dev->pool.memory.live_bytes);
+            (long long)dev->tally.memory.live_bytes);
   }
   if (dev->pool.backend) am_pool_trim(&dev->pool);
   if (dev->backend) dev->backend->close(dev->ctx);
@@ -81,6 +83,11 @@ am_err am_device_set_tf32(am_device *dev, bool on) {
 }
 
 am_err am_device_sync(am_device *dev) { return dev->backend->sync(dev->ctx); }
+
+am_err am_device_check_open(const am_device *dev) {
+  AM_CHECK(!dev->recording, AM_ERR_INTERNAL, "bytes between host and device in a step that is being recorded");
+  return AM_OK;
+}
 
 bool am_device_host_memory(const am_device *dev) { return dev->backend->host_memory; }
 
@@ -105,6 +112,6 @@ const am_backend_collective *am_device_collective(const am_device *dev, void **c
   return dev->backend->collective;
 }
 
-am_device_memory am_device_memory_now(const am_device *dev) { return dev->pool.memory; }
+am_device_memory am_device_memory_now(const am_device *dev) { return dev->tally.memory; }
 
 const char *am_device_describe(const am_device *dev) { return dev->description; }

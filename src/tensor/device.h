@@ -14,6 +14,7 @@ typedef struct {
   const char *kind;   // "cpu" | "ref" | "cuda" | "guard" (= "guard:cpu") | "guard:ref"; NULL means "cpu"
   int threads;        // cpu: threads of every operation, part of a result's meaning; 0 means 1
   int index;          // cuda: which card of this host, counted round: a process's number on the host will do
+  bool eager;         // cuda: ops are queued one by one, steps are never recorded (tensor/replay.h); the same bits, slower
 } am_device_cfg;
 
 // Errors: AM_ERR_CONFIG unknown or unbuilt kind (the message lists what there is and how to build

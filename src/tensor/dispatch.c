@@ -172,6 +172,7 @@ static am_err run(op_call *c, am_tensor *const *in, am_tensor *const *into, am_t
       AM_TRY(make_output(c, i, into ? into[i] : NULL));
     }
     am_buffer_renew(c->output[i]->buffer);
+    if (c->dev->recording) AM_TRY(am_replay_wrote(c->dev->recording, c->output[i]->buffer));
     c->out[i].data = am_tensor_as_view(c->output[i]).data;
   }
   AM_TRY(am_backend_call(c->dev->backend, c->dev->ctx, c->op, &c->desc, c->in, c->out));

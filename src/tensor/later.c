@@ -65,6 +65,7 @@ static am_err read_now(am_later *l, am_tensor *const *t, int count, const void *
 
 static am_err begin_copy(am_later *l, am_tensor *t, pending *p) {
   am_tensor *plain = NULL;
+  AM_TRY(am_device_check_open(l->device));
   AM_TRY(am_tensor_plain(t, &plain));
   const size_t bytes = (size_t)am_tensor_count(plain) * am_dtype_size(plain->dtype);
   const am_err err =

@@ -8,7 +8,7 @@
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #else
-#define ASAN_POISON_MEMORY_REGION(data, bytes) ((void)(data), (void)(bytes))
+#define ASAN_POISON_MEMORY_REGION(data, bytes)   ((void)(data), (void)(bytes))
 #define ASAN_UNPOISON_MEMORY_REGION(data, bytes) ((void)(data), (void)(bytes))
 #endif
 
@@ -31,6 +31,18 @@ static void give_back(am_pool *pool, am_buffer *b) {
   free(b);
 }
 
+static void count_cached(am_pool *pool, int64_t bytes) {
+  pool->cached_bytes += bytes;
+  pool->tally->memory.cached_bytes += bytes;
+}
+
+static void count_live(am_pool *pool, int64_t bytes) {
+  am_device_memory *all = &pool->tally->memory;
+  pool->live_bytes += bytes;
+  all->live_bytes += bytes;
+  all->peak_bytes = am_max_i64(all->peak_bytes, all->live_bytes);
+}
+
 void am_pool_trim(am_pool *pool) {
   for (int i = 0; i < AM_POOL_CLASSES; i++) {
     while (pool->free_list[i]) {
@@ -39,7 +51,15 @@ void am_pool_trim(am_pool *pool) {
       give_back(pool, b);
     }
   }
-  pool->memory.cached_bytes = 0;
+  count_cached(pool, -pool->cached_bytes);
+}
+
+// Returns whether anything went back.
+static bool give_idle_back(am_pool *pool) {
+  const int64_t before = pool->tally->memory.cached_bytes;
+  if (!pool->fixed) am_pool_trim(pool);
+  if (pool->neighbour) am_pool_trim(pool->neighbour);
+  return pool->tally->memory.cached_bytes < before;
 }
 
 // A new block from the backend. Before the pool would hold more idle memory than was ever in use at
@@ -48,12 +68,9 @@ static am_err new_block(am_pool *pool, size_t bytes, am_buffer **out) {
   am_err err = AM_OK;
   am_buffer *b = NULL;
   AM_GO(done, AM_NEW(&b));
-  if (pool->memory.cached_bytes > pool->memory.peak_bytes) am_pool_trim(pool);
+  if (!pool->fixed && pool->cached_bytes > pool->tally->memory.peak_bytes) am_pool_trim(pool);
   err = pool->backend->alloc(pool->ctx, bytes, &b->data);
-  if (err == AM_ERR_NOMEM && pool->memory.cached_bytes > 0) {
-    am_pool_trim(pool);
-    err = pool->backend->alloc(pool->ctx, bytes, &b->data);
-  }
+  if (err == AM_ERR_NOMEM && give_idle_back(pool)) err = pool->backend->alloc(pool->ctx, bytes, &b->data);
   AM_GO(done, err);
   *out = b;
   b = NULL;
@@ -71,7 +88,7 @@ am_err am_pool_take(am_pool *pool, size_t bytes, am_buffer **out) {
   am_buffer *b = size_class < 0 ? NULL : pool->free_list[size_class];
   if (b) {
     pool->free_list[size_class] = b->next;
-    pool->memory.cached_bytes -= (int64_t)b->bytes;
+    count_cached(pool, -(int64_t)b->bytes);
   } else {
     AM_TRY(new_block(pool, block_bytes, &b));
   }
@@ -79,14 +96,13 @@ am_err am_pool_take(am_pool *pool, size_t bytes, am_buffer **out) {
   am_buffer_renew(b);
   ASAN_POISON_MEMORY_REGION(b->data, b->bytes);
   ASAN_UNPOISON_MEMORY_REGION(b->data, bytes);
-  pool->memory.allocations++;
-  pool->memory.live_bytes += (int64_t)block_bytes;
-  pool->memory.peak_bytes = am_max_i64(pool->memory.peak_bytes, pool->memory.live_bytes);
+  pool->tally->memory.allocations++;
+  count_live(pool, (int64_t)block_bytes);
   *out = b;
   return AM_OK;
 }
 
-void am_buffer_renew(am_buffer *b) { b->stamp = ++b->pool->stamps; }
+void am_buffer_renew(am_buffer *b) { b->stamp = ++b->pool->tally->stamps; }
 
 am_buffer *am_buffer_retain(am_buffer *b) {
   b->refs++;
@@ -96,7 +112,7 @@ am_buffer *am_buffer_retain(am_buffer *b) {
 void am_buffer_release(am_buffer *b) {
   if (!b || --b->refs > 0) return;
   am_pool *pool = b->pool;
-  pool->memory.live_bytes -= (int64_t)b->bytes;
+  count_live(pool, -(int64_t)b->bytes);
   if (b->size_class < 0) {
     give_back(pool, b);
     return;
@@ -104,5 +120,5 @@ void am_buffer_release(am_buffer *b) {
   ASAN_POISON_MEMORY_REGION(b->data, b->bytes);
   b->next = pool->free_list[b->size_class];
   pool->free_list[b->size_class] = b;
-  pool->memory.cached_bytes += (int64_t)b->bytes;
+  count_cached(pool, (int64_t)b->bytes);
 }

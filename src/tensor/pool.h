@@ -8,13 +8,22 @@
 // 64-byte steps up to 1 KiB, then 8 sizes per doubling: at most an eighth of a block is unused.
 enum { AM_POOL_UNIT = 64, AM_POOL_FINE_CLASSES = 16, AM_POOL_CLASSES = 512 };
 
+// What the pools of a device count together.
 typedef struct {
+  am_device_memory memory;
+  uint64_t stamps;  // given so far
+} am_pool_tally;
+
+typedef struct am_pool am_pool;
+struct am_pool {
   const am_backend *backend;  // borrowed
   void *ctx;                  // borrowed: the backend's
-  am_device_memory memory;
-  uint64_t stamps;            // given so far
+  am_pool_tally *tally;       // borrowed
+  am_pool *neighbour;         // borrowed: gives its idle blocks back as well when memory runs out; NULL: none
+  bool fixed;                 // blocks stay until am_pool_trim is called: somebody remembers their addresses
+  int64_t live_bytes, cached_bytes;              // of this pool
   struct am_buffer *free_list[AM_POOL_CLASSES];  // owned; last in, first out
-} am_pool;
+};
 
 // A block of device memory with its references. Cached blocks keep their am_buffer.
 struct am_buffer {

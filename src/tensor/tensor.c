@@ -43,7 +43,7 @@ am_err am_tensor_new_layout(am_device *dev, am_dtype dtype, am_shape shape, am_l
   size_t bytes = 0;
   am_buffer *buffer = NULL;
   AM_TRY(checked_bytes(dtype, shape, layout, &bytes));
-  AM_TRY(am_pool_take(&dev->pool, bytes, &buffer));
+  AM_TRY(am_pool_take(dev->taking, bytes, &buffer));
   AM_TRY(am_tensor_wrap(dev, dtype, shape, layout, buffer, 0, out));
   return AM_OK;
 }
@@ -147,6 +147,7 @@ am_err am_tensor_to_host(am_tensor *t, void *host) {
   am_err err = AM_OK;
   am_tensor *plain = NULL;
   const am_device *dev = t->device;
+  AM_TRY(am_device_check_open(dev));
   AM_GO(done, am_tensor_plain(t, &plain));
   AM_GO(done, dev->backend->to_host(dev->ctx, host, am_tensor_as_view(plain).data, bytes_of(plain)));
 done:
@@ -158,6 +159,7 @@ am_err am_tensor_copy_from_host(am_tensor *t, const void *host) {
   const am_device *dev = t->device;
   AM_TRY(am_tensor_check_present(t));
   AM_CHECK(t->layout == AM_LAYOUT_PLAIN, AM_ERR_ARG, "host memory is copied into plain tensors only");
+  AM_TRY(am_device_check_open(dev));
   am_buffer_renew(t->buffer);
   return dev->backend->from_host(dev->ctx, am_tensor_as_view(t).data, host, bytes_of(t));
 }

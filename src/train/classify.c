@@ -9,12 +9,21 @@
 #include "dist/collective.h"
 #include "nn/loss.h"
 #include "tensor/later.h"
+#include "tensor/replay.h"
 #include "train/ddp.h"
 #include "train/eval.h"
 #include "train/trainer.h"
 
 // What an epoch showed so far, of one slice.
 enum { SUM_LOSS, SUM_CORRECT, SUM_IMAGES, SUM_COUNT };
+
+enum { RESULT_LOSS, RESULT_LOGITS, RESULT_COUNT };
+
+// Rows of a batch that are computed together.
+typedef struct {
+  int64_t first, count;        // rows of the batch
+  am_tensor *images, *target;  // borrowed from the step
+} slice;
 
 typedef struct {
   const am_classify_job *job;  // borrowed
@@ -27,37 +36,53 @@ typedef struct {
   am_dtype compute;
   double lr;  // of the last update
   int64_t first_slice, local_slices;
-  double *sums;      // owned: (local_slices, SUM_COUNT)
-  double **sum_row;  // owned: its rows
-  am_later *later;   // owned: losses and logits on their way
+  double *sums;        // owned: (local_slices, SUM_COUNT)
+  double **sum_row;    // owned: its rows
+  am_later *later;     // owned: losses and logits on their way
+  am_replay *replay;   // owned: steps that came before
+  slice *slice;        // owned: of this rank
+  am_tensor **result;  // owned: (local_slices, RESULT_COUNT), each borrowed from the step
+  float *target;       // owned: (batch_size, classes) at most
+  const am_step *at;   // borrowed: of the step under way
 } classifier;
 
-// ---- one slice ----
+// Random numbers of row r of a batch come from stream first_stream + r.
+static uint64_t first_stream(const am_step *at) { return (uint64_t)at->batch_number << 20; }
 
-typedef struct {
-  int64_t first, count;
-} rows;
+// ---- inputs of one slice ----
 
-static am_err load_images(classifier *c, const am_batch *batch, rows r, am_tensor **x) {
+static am_err load_images(classifier *c, const am_batch *batch, slice *s) {
   const am_classify_job *job = c->job;
   int64_t height, width, channels;
   am_dataset_image_shape(job->data, &height, &width, &channels);
   height = job->transform.out_height;
   width = job->transform.out_width;
-  am_tensor *t = NULL;
-  AM_TRY(am_tensor_from_host(job->device, AM_F32, AM_SHAPE(r.count, channels, height, width),
-                             batch->image + r.first * channels * height * width, &t));
-  AM_TRY(am_graph_own(c->graph, t));
-  *x = t;
+  return am_replay_input(c->replay, AM_F32, AM_SHAPE(s->count, channels, height, width),
+                         batch->image + s->first * channels * height * width, &s->images);
+}
+
+static am_err load_targets(classifier *c, const am_batch *batch, slice *s) {
+  const int64_t classes = c->job->model->cfg.classes;
+  AM_TRY(am_one_hot(batch->label + s->first, s->count, classes, c->job->cfg.label_smoothing, c->target));
+  return am_replay_input(c->replay, AM_F32, AM_SHAPE(s->count, classes), c->target, &s->target);
+}
+
+static am_err load_slices(classifier *c, const am_batch *batch) {
+  for (int64_t k = 0; k < c->local_slices; k++) {
+    slice *s = &c->slice[k];
+    am_ddp_slice_rows(c->ddp, batch->count, k, &s->first, &s->count);
+    if (s->count == 0) continue;
+    AM_TRY(load_images(c, batch, s));
+    AM_TRY(load_targets(c, batch, s));
+  }
   return AM_OK;
 }
 
-static am_err compute_loss(classifier *c, const int32_t *label, am_tensor *logits, am_tensor **loss) {
-  const am_train_cfg *cfg = &c->job->cfg;
-  am_tensor *target = NULL;
-  AM_TRY(
-      am_one_hot(c->graph, label, logits->shape.dim[0], logits->shape.dim[1], cfg->label_smoothing, &target));
-  if (strcmp(cfg->loss, "double_softmax") == 0) return am_loss_double_softmax(c->graph, logits, target, loss);
+// ---- one slice ----
+
+static am_err compute_loss(classifier *c, am_tensor *logits, am_tensor *target, am_tensor **loss) {
+  if (strcmp(c->job->cfg.loss, "double_softmax") == 0)
+    return am_loss_double_softmax(c->graph, logits, target, loss);
   return am_loss_cross_entropy(c->graph, logits, target, loss);
 }
 
@@ -66,7 +91,7 @@ static am_err compute_loss(classifier *c, const int32_t *label, am_tensor *logit
 static am_err backward(classifier *c, const am_step *at, int64_t local, int64_t count, am_tensor *loss) {
   am_tensor *seed = NULL;
   int leaves;
-  bool last = at->group_last && local == c->local_slices - 1;
+  bool last = at->group_last && local == c->local_slices - 1 && am_comm_size(c->job->comm) > 1;
   AM_TRY(am_fill(c->graph, loss->dtype, loss->shape, (double)count / (double)at->group_rows, &seed));
   am_grad_desc d = {.y = &loss,
                     .y_count = 1,
@@ -93,8 +118,8 @@ static am_err count_results(void *self, const void *note, const float *const *va
   const slice_note *n = note;
   const double mean = value[0][0];
   double *sum = c->sum_row[n->local];
-  AM_CHECK(isfinite(mean), AM_ERR_NUMERIC, "%s: the loss is %g at epoch %" PRId64 " step %" PRId64, c->job->label, mean,
-           n->at.epoch + 1, n->at.step + 1);
+  AM_CHECK(isfinite(mean), AM_ERR_NUMERIC, "%s: the loss is %g at epoch %" PRId64 " step %" PRId64,
+           c->job->label, mean, n->at.epoch + 1, n->at.step + 1);
   sum[SUM_LOSS] += mean * (double)n->count;
   sum[SUM_IMAGES] += (double)n->count;
   for (int64_t i = 0; i < n->count; i++) {
@@ -106,15 +131,16 @@ static am_err count_results(void *self, const void *note, const float *const *va
   return AM_OK;
 }
 
-static am_err note_results(classifier *c, const am_step *at, int64_t local, const int32_t *label, am_tensor *logits,
-                           am_tensor *loss) {
-  const int64_t count = logits->shape.dim[0];
+static am_err note_results(classifier *c, const am_step *at, int64_t local, const int32_t *label,
+                           am_tensor *const result[RESULT_COUNT]) {
+  const am_shape logits = result[RESULT_LOGITS]->shape;
+  const int64_t count = logits.dim[0];
   const size_t labels = (size_t)count * sizeof *label, bytes = sizeof(slice_note) + labels;
   slice_note *note = NULL;
   AM_TRY(am_mem_alloc(&note, 1, bytes));
-  *note = (slice_note){.at = *at, .local = local, .count = count, .classes = logits->shape.dim[1]};
+  *note = (slice_note){.at = *at, .local = local, .count = count, .classes = logits.dim[1]};
   memcpy(note->label, label, labels);
-  const am_err err = am_later_read(c->later, (am_tensor *[]){loss, logits}, 2, note, bytes);
+  const am_err err = am_later_read(c->later, result, RESULT_COUNT, note, bytes);
   free(note);
   return err;
 }
@@ -131,23 +157,32 @@ static am_err skip_slice(classifier *c, const am_step *at, int64_t local) {
   return AM_OK;
 }
 
-static am_err slice_step(classifier *c, const am_step *at, const am_batch *batch, int64_t local) {
-  rows r;
-  am_ddp_slice_rows(c->ddp, batch->count, local, &r.first, &r.count);
-  if (r.count == 0) return skip_slice(c, at, local);
-  am_tensor *x = NULL, *logits = NULL, *loss = NULL;
-  const int32_t *label = batch->label + r.first;
+static am_err slice_step(classifier *c, const am_step *at, int64_t local, am_tensor *result[RESULT_COUNT]) {
+  const slice *s = &c->slice[local];
+  am_tensor *logits = NULL, *loss = NULL;
   am_pass pass = {.graph = c->graph,
                   .train = true,
                   .update_stats = c->first_slice + local == 0,
                   .compute = c->compute,
                   .seed = c->job->seed,
-                  .index = ((uint64_t)at->batch_number << 20) + (uint64_t)r.first};
-  AM_TRY(load_images(c, batch, r, &x));
-  AM_TRY(am_model_forward(c->job->model, &pass, x, &logits));
-  AM_TRY(compute_loss(c, label, logits, &loss));
-  AM_TRY(note_results(c, at, local, label, logits, loss));
-  return backward(c, at, local, r.count, loss);
+                  .index = first_stream(at) + (uint64_t)s->first};
+  AM_TRY(am_model_forward(c->job->model, &pass, s->images, &logits));
+  AM_TRY(compute_loss(c, logits, s->target, &loss));
+  result[RESULT_LOSS] = am_tensor_retain(loss);  // before backward, which gives back what nobody holds
+  result[RESULT_LOGITS] = am_tensor_retain(logits);
+  return backward(c, at, local, s->count, loss);
+}
+
+// What the device does for a batch: a part of the step (tensor/replay.h).
+static am_err slice_steps(void *self, am_tensor **result) {
+  classifier *c = self;
+  am_err err = AM_OK;
+  for (int64_t k = 0; k < c->local_slices && !err; k++) {
+    err =
+        c->slice[k].count > 0 ? slice_step(c, c->at, k, result + k * RESULT_COUNT) : skip_slice(c, c->at, k);
+    am_graph_reset(c->graph);
+  }
+  return err;
 }
 
 // ---- one batch ----
@@ -161,13 +196,28 @@ static am_err update(classifier *c, const am_step *at) {
   return c->ema ? am_ema_update(c->ema, ps, c->job->cfg.ema) : AM_OK;
 }
 
+static am_err gradients(classifier *c, const am_step *at, const am_batch *batch) {
+  AM_TRY(load_slices(c, batch));
+  AM_TRY(am_replay_run(c->replay, slice_steps, c, c->result, (int)c->local_slices * RESULT_COUNT));
+  for (int64_t k = 0; k < c->local_slices; k++) {
+    if (c->slice[k].count > 0)
+      AM_TRY(note_results(c, at, k, batch->label + c->slice[k].first, c->result + k * RESULT_COUNT));
+  }
+  return AM_OK;
+}
+
+static am_err gradients_by_replay(classifier *c, const am_step *at, const am_batch *batch) {
+  const struct {
+    int64_t rows, group_rows, accumulates;
+  } key = {batch->count, at->group_rows, !at->group_first};
+  AM_TRY(am_replay_begin(c->replay, &key, sizeof key, first_stream(at)));
+  c->at = at;
+  return am_replay_end(c->replay, gradients(c, at, batch));
+}
+
 static am_err classifier_step(void *self, const am_step *at, const am_batch *batch, am_err failed) {
   classifier *c = self;
-  am_err err = failed;
-  for (int64_t k = 0; k < c->local_slices && !err; k++) {
-    err = slice_step(c, at, batch, k);
-    am_graph_reset(c->graph);
-  }
+  const am_err err = failed ? failed : gradients_by_replay(c, at, batch);
   if (!at->group_last) return err;
   AM_TRY(am_ddp_join(c->ddp, err));
   return update(c, at);
@@ -353,18 +403,27 @@ static am_err classifier_init(classifier *c, const am_classify_job *job) {
   AM_TRY(AM_NEW_ARRAY(&c->sums, c->local_slices * SUM_COUNT));
   AM_TRY(AM_NEW_ARRAY(&c->sum_row, c->local_slices));
   for (int64_t k = 0; k < c->local_slices; k++) c->sum_row[k] = c->sums + k * SUM_COUNT;
+  AM_TRY(AM_NEW_ARRAY(&c->slice, c->local_slices));
+  AM_TRY(AM_NEW_ARRAY(&c->result, c->local_slices * RESULT_COUNT));
+  AM_TRY(AM_NEW_ARRAY(&c->target, job->cfg.batch_size * job->model->cfg.classes));
+  AM_TRY(am_replay_new(job->device, am_comm_size(job->comm) == 1, &c->replay));
+  AM_TRY(am_params_replayed(ps, c->replay));
   return am_later_new(job->device, count_results, c, &c->later);
 }
 
 static void classifier_free(void *self) {
   classifier *c = self;
   am_graph_free(c->graph);
+  am_replay_free(c->replay);
   am_ddp_free(c->ddp);
   am_optim_free(c->optim);
   am_ema_free(c->ema);
   am_evaluator_free(c->watch);
   free(c->sums);
   free(c->sum_row);
+  free(c->slice);
+  free(c->result);
+  free(c->target);
   am_later_free(c->later);
   free(c);
 }
@@ -400,7 +459,8 @@ static am_err describe_identity(const am_classify_job *job, char **out) {
                        " optimizer %s lr %.17g loss %s precision %s",
                        job->model->def->name, am_params_trainable_elements(job->model->params), job->seed,
                        am_dataset_count(job->data), job->cfg.batch_size, job->cfg.slices, job->cfg.accumulate,
-                       job->cfg.epochs, job->optimizer.kind, job->optimizer.lr, job->cfg.loss, job->cfg.precision);
+                       job->cfg.epochs, job->optimizer.kind, job->optimizer.lr, job->cfg.loss,
+                       job->cfg.precision);
 }
 
 am_err am_train_classifier(const am_classify_job *job, am_history **history) {

@@ -16,16 +16,23 @@
 #include "dist/collective.h"
 #include "nn/loss.h"
 #include "tensor/later.h"
+#include "tensor/replay.h"
 #include "train/ddp.h"
 #include "train/trainer.h"
 
 enum { SUM_D_LOSS, SUM_G_LOSS, SUM_D_REAL, SUM_D_FAKE, SUM_IMAGES, SUM_COUNT };
 
+// The logits of D that the history needs, a slice's from each half of a step.
+enum { D_OF_REAL, D_OF_FAKE, D_RESULTS };
+enum { G_RESULTS = 1 };
+
 // A slice between the two halves of a step: G's pass is recorded once and used by both.
 typedef struct {
-  am_graph *graph;       // owned
-  am_tensor *fake;       // borrowed from the graph
-  int64_t first, count;  // rows of the batch
+  am_graph *graph;               // owned
+  am_tensor *fake;               // borrowed from the graph
+  int64_t first, count;          // rows of the batch
+  am_tensor *real;               // borrowed from the step: images
+  am_tensor *target[D_RESULTS];  // borrowed from the step: of real and of generated images
 } gan_slice;
 
 typedef struct {
@@ -35,11 +42,14 @@ typedef struct {
   am_optim *d_optim, *g_optim;            // owned
   uint64_t real_seed, fake_seed, g_seed;  // dropout of the three passes through D
   int64_t first_slice, local_slices;
-  gan_slice *slice;  // owned: of this rank
-  double *sums;      // owned: (local_slices, SUM_COUNT)
-  double **sum_row;  // owned: its rows
-  float *target;     // owned: (2, batch_size): of real and of generated images
-  am_later *later;   // owned: logits on their way
+  gan_slice *slice;          // owned: of this rank
+  double *sums;              // owned: (local_slices, SUM_COUNT)
+  double **sum_row;          // owned: its rows
+  float *target[D_RESULTS];  // owned: (batch_size) each
+  am_later *later;           // owned: logits on their way
+  am_replay *replay;         // owned: steps that came before
+  am_tensor **logits;        // owned: (local_slices, D_RESULTS), each borrowed from the step
+  const am_step *at;         // borrowed: of the step under way
 } gan;
 
 static uint64_t stream_of(const am_step *at, int64_t row) {
@@ -51,7 +61,7 @@ static uint64_t stream_of(const am_step *at, int64_t row) {
 // Four draws per row whatever the options: real target, fake target, and whether each is swapped.
 static void draw_targets(gan *m, const am_step *at, const gan_slice *s) {
   const am_fit_cfg *cfg = &m->job->cfg;
-  float *real = m->target, *fake = m->target + s->count;
+  float *real = m->target[D_OF_REAL] + s->first, *fake = m->target[D_OF_FAKE] + s->first;
   for (int64_t i = 0; i < s->count; i++) {
     am_rng rng = am_rng_at(m->job->seed, AM_RNG_LABEL_NOISE, stream_of(at, s->first + i));
     double as_real = am_rng_range(&rng, cfg->real_label_min, cfg->real_label_max);
@@ -63,12 +73,21 @@ static void draw_targets(gan *m, const am_step *at, const gan_slice *s) {
   }
 }
 
-// Host rows as a tensor of g.
-static am_err from_host(am_graph *g, am_shape shape, const float *host, am_tensor **out) {
-  am_tensor *t = NULL;
-  AM_TRY(am_tensor_from_host(am_graph_device(g), AM_F32, shape, host, &t));
-  AM_TRY(am_graph_own(g, t));
-  *out = t;
+// ---- inputs ----
+
+static am_err load_slices(gan *m, const am_step *at, const am_batch *batch) {
+  int64_t height, width, channels;
+  am_dataset_image_shape(m->job->data, &height, &width, &channels);
+  for (int64_t k = 0; k < m->local_slices; k++) {
+    gan_slice *s = &m->slice[k];
+    am_ddp_slice_rows(m->d_ddp, batch->count, k, &s->first, &s->count);
+    if (s->count == 0) continue;
+    draw_targets(m, at, s);
+    AM_TRY(am_replay_input(m->replay, AM_F32, AM_SHAPE(s->count, channels, height, width),
+                           batch->image + s->first * channels * height * width, &s->real));
+    for (int i = 0; i < D_RESULTS; i++)
+      AM_TRY(am_replay_input(m->replay, AM_F32, AM_SHAPE(s->count), m->target[i] + s->first, &s->target[i]));
+  }
   return AM_OK;
 }
 
@@ -93,15 +112,15 @@ static am_err count_rows(void *self, const void *note, const float *const *value
     total += fmax(x, 0) - x * t + log1p(exp(-fabs(x)));
     if (n->probability != SUM_COUNT) sum[n->probability] += sigmoid(x);
   }
-  AM_CHECK(isfinite(total), AM_ERR_NUMERIC, "%s: a loss is %g at epoch %" PRId64 " step %" PRId64, m->job->label, total,
-           n->at.epoch + 1, n->at.step + 1);
+  AM_CHECK(isfinite(total), AM_ERR_NUMERIC, "%s: a loss is %g at epoch %" PRId64 " step %" PRId64,
+           m->job->label, total, n->at.epoch + 1, n->at.step + 1);
   sum[n->loss] += total;
   return AM_OK;
 }
 
 // target: NULL means 1 everywhere.
-static am_err note_rows(gan *m, const am_step *at, int64_t local, am_tensor *logits, const float *target, int loss,
-                        int probability) {
+static am_err note_rows(gan *m, const am_step *at, int64_t local, am_tensor *logits, const float *target,
+                        int loss, int probability) {
   const int64_t count = am_tensor_count(logits);
   const size_t bytes = sizeof(logits_note) + (size_t)count * sizeof *target;
   logits_note *note = NULL;
@@ -115,135 +134,168 @@ static am_err note_rows(gan *m, const am_step *at, int64_t local, am_tensor *log
 
 // ---- passes ----
 
-static am_pass pass_of(const gan *m, const am_step *at, const gan_slice *s, uint64_t seed) {
+static am_pass pass_of(const gan *m, const gan_slice *s, uint64_t seed) {
   return (am_pass){.graph = s->graph,
                    .train = true,
                    .compute = m->compute,
                    .update_stats = m->first_slice == 0 && s == m->slice,
                    .seed = seed,
-                   .index = stream_of(at, s->first)};
+                   .index = stream_of(m->at, s->first)};
 }
 
 // Gradients of (rows of the slice / rows of the batch) * mean loss of the slice.
-static am_err backward(const am_step *at, const gan_slice *s, am_params *ps, am_ddp *ddp, int64_t local,
+static am_err backward(const gan *m, const gan_slice *s, am_params *ps, am_ddp *ddp, int64_t local,
                        bool accumulate, bool last, am_tensor *loss) {
+  const bool final = last && local == m->local_slices - 1 && am_comm_size(m->job->comm) > 1;
   am_tensor *seed = NULL;
   int leaves;
-  AM_TRY(am_fill(s->graph, loss->dtype, loss->shape, (double)s->count / (double)at->group_rows, &seed));
+  AM_TRY(am_fill(s->graph, loss->dtype, loss->shape, (double)s->count / (double)m->at->group_rows, &seed));
   am_grad_desc d = {.y = &loss,
                     .y_count = 1,
                     .seed = &seed,
                     .x = am_params_leaves(ps, &leaves),
                     .sink = am_ddp_sinks(ddp, local),
                     .accumulate = accumulate,
-                    .on_ready = last ? am_ddp_ready : NULL,
+                    .on_ready = final ? am_ddp_ready : NULL,
                     .user = ddp};
   d.x_count = leaves;
   return am_grad(s->graph, &d, NULL);
 }
 
-static am_err generate(gan *m, const am_step *at, gan_slice *s) {
+static am_err generate(gan *m, gan_slice *s) {
   const am_gan_job *job = m->job;
   am_random_desc noise = {.kind = AM_RAND_NORMAL,
                           .dtype = AM_F32,
                           .shape = AM_SHAPE(s->count, job->generator->cfg.latent),
                           .seed = job->seed,
-                          .index = stream_of(at, s->first),
+                          .index = stream_of(m->at, s->first),
                           .purpose = AM_RNG_NOISE};
-  am_pass pass = pass_of(m, at, s, job->seed);
+  am_pass pass = pass_of(m, s, job->seed);
   am_tensor *z = NULL;
   AM_TRY(am_random(s->graph, noise, &z));
   return am_model_forward(job->generator, &pass, z, &s->fake);
 }
 
 typedef struct {
-  uint64_t seed;  // of dropout
-  const float *target;
-  int sum;           // where the mean probability is counted
+  uint64_t seed;     // of dropout
+  int target;        // of the slice
   bool first, last;  // of the two passes whose gradients are added
 } d_pass;
 
-static am_err discriminate(gan *m, const am_step *at, int64_t local, am_tensor *images, d_pass p) {
+// *logits: a reference for the caller, taken before backward gives back what nobody holds.
+static am_err discriminate(gan *m, int64_t local, am_tensor *images, d_pass p, am_tensor **logits) {
   gan_slice *s = &m->slice[local];
   am_params *ps = m->job->discriminator->params;
-  am_pass pass = pass_of(m, at, s, p.seed);
-  am_tensor *logits = NULL, *target = NULL, *loss = NULL;
-  AM_TRY(am_model_forward(m->job->discriminator, &pass, images, &logits));
-  AM_TRY(note_rows(m, at, local, logits, p.target, SUM_D_LOSS, p.sum));
-  AM_TRY(from_host(s->graph, AM_SHAPE(s->count), p.target, &target));
-  AM_TRY(am_loss_bce_logits(s->graph, logits, target, &loss));
-  return backward(at, s, ps, m->d_ddp, local, !p.first, p.last && local == m->local_slices - 1, loss);
+  am_pass pass = pass_of(m, s, p.seed);
+  am_tensor *y = NULL, *loss = NULL;
+  AM_TRY(am_model_forward(m->job->discriminator, &pass, images, &y));
+  AM_TRY(am_loss_bce_logits(s->graph, y, s->target[p.target], &loss));
+  *logits = am_tensor_retain(y);
+  return backward(m, s, ps, m->d_ddp, local, !p.first, p.last, loss);
 }
 
-static am_err discriminator_half(gan *m, const am_step *at, const am_batch *batch, int64_t local) {
-  const am_gan_job *job = m->job;
+static am_err discriminator_slice(gan *m, int64_t local, am_tensor *logits[D_RESULTS]) {
   gan_slice *s = &m->slice[local];
-  am_tensor *real = NULL, *detached = NULL;
-  int64_t height, width, channels;
-  am_dataset_image_shape(job->data, &height, &width, &channels);
-  am_ddp_slice_rows(m->d_ddp, batch->count, local, &s->first, &s->count);
-  if (s->count == 0) return AM_OK;
-  draw_targets(m, at, s);
-  AM_TRY(from_host(s->graph, AM_SHAPE(s->count, channels, height, width),
-                   batch->image + s->first * channels * height * width, &real));
-  AM_TRY(discriminate(m, at, local, real, (d_pass){m->real_seed, m->target, SUM_D_REAL, .first = true}));
-  AM_TRY(generate(m, at, s));
+  am_tensor *detached = NULL;
+  AM_TRY(
+      discriminate(m, local, s->real, (d_pass){m->real_seed, D_OF_REAL, .first = true}, &logits[D_OF_REAL]));
+  AM_TRY(generate(m, s));
   AM_TRY(am_detach(s->graph, s->fake, &detached));
-  m->sum_row[local][SUM_IMAGES] += (double)s->count;
-  return discriminate(m, at, local, detached,
-                      (d_pass){m->fake_seed, m->target + s->count, SUM_D_FAKE, .last = true});
+  return discriminate(m, local, detached, (d_pass){m->fake_seed, D_OF_FAKE, .last = true},
+                      &logits[D_OF_FAKE]);
 }
 
-static am_err generator_half(gan *m, const am_step *at, int64_t local) {
+static am_err generator_slice(gan *m, int64_t local, am_tensor **logits) {
   gan_slice *s = &m->slice[local];
-  if (s->count == 0) return AM_OK;
-  am_pass pass = pass_of(m, at, s, m->g_seed);
-  am_tensor *logits = NULL, *target = NULL, *loss = NULL;
-  AM_TRY(am_model_forward(m->job->discriminator, &pass, s->fake, &logits));
-  AM_TRY(note_rows(m, at, local, logits, NULL, SUM_G_LOSS, SUM_COUNT));
+  am_pass pass = pass_of(m, s, m->g_seed);
+  am_tensor *y = NULL, *target = NULL, *loss = NULL;
+  AM_TRY(am_model_forward(m->job->discriminator, &pass, s->fake, &y));
   AM_TRY(am_fill(s->graph, AM_F32, AM_SHAPE(s->count), 1, &target));
-  AM_TRY(am_loss_bce_logits(s->graph, logits, target, &loss));
-  return backward(at, s, m->job->generator->params, m->g_ddp, local, false, local == m->local_slices - 1,
-                  loss);
+  AM_TRY(am_loss_bce_logits(s->graph, y, target, &loss));
+  *logits = am_tensor_retain(y);
+  return backward(m, s, m->job->generator->params, m->g_ddp, local, false, true, loss);
+}
+
+// A slice without images (a short last batch) adds nothing: its gradients must be zero all the same.
+static am_err clear_slice(gan *m, am_ddp *ddp, am_params *ps, int64_t local) {
+  int leaves;
+  am_params_leaves(ps, &leaves);
+  for (int j = 0; j < leaves; j++) {
+    am_tensor *sink = am_ddp_sinks(ddp, local)[j], *zero = NULL;
+    AM_TRY(am_fill(m->slice[local].graph, sink->dtype, sink->shape, 0, &zero));
+    AM_TRY(am_apply(m->slice[local].graph, AM_OP_axpby, &(am_axpby_desc){.a = 1}, &zero, &sink));
+  }
+  return AM_OK;
+}
+
+// ---- the halves of a step: what the device does, each a part of the step (tensor/replay.h) ----
+
+static am_err discriminator_half(void *self, am_tensor **logits) {
+  gan *m = self;
+  for (int64_t k = 0; k < m->local_slices; k++) {
+    AM_TRY(m->slice[k].count > 0 ? discriminator_slice(m, k, logits + k * D_RESULTS)
+                                 : clear_slice(m, m->d_ddp, m->job->discriminator->params, k));
+  }
+  return AM_OK;
+}
+
+static am_err generator_half(void *self, am_tensor **logits) {
+  gan *m = self;
+  for (int64_t k = 0; k < m->local_slices; k++) {
+    AM_TRY(m->slice[k].count > 0 ? generator_slice(m, k, logits + k * G_RESULTS)
+                                 : clear_slice(m, m->g_ddp, m->job->generator->params, k));
+  }
+  return AM_OK;
 }
 
 // ---- one step ----
 
-// A slice without images (a short last batch) adds nothing: its gradients must be zero all the same.
-static am_err clear_empty(gan *m, am_ddp *ddp, am_params *ps) {
-  int leaves;
-  am_params_leaves(ps, &leaves);
+static am_err discriminator_gradients(gan *m, const am_step *at, const am_batch *batch) {
+  AM_TRY(load_slices(m, at, batch));
+  AM_TRY(am_replay_run(m->replay, discriminator_half, m, m->logits, (int)m->local_slices * D_RESULTS));
   for (int64_t k = 0; k < m->local_slices; k++) {
-    gan_slice *s = &m->slice[k];
-    for (int j = 0; s->count == 0 && j < leaves; j++) {
-      am_tensor *sink = am_ddp_sinks(ddp, k)[j], *zero = NULL;
-      AM_TRY(am_fill(s->graph, sink->dtype, sink->shape, 0, &zero));
-      AM_TRY(am_apply(s->graph, AM_OP_axpby, &(am_axpby_desc){.a = 1}, &zero, &sink));
-    }
+    const gan_slice *s = &m->slice[k];
+    am_tensor *const *logits = m->logits + k * D_RESULTS;
+    if (s->count == 0) continue;
+    AM_TRY(note_rows(m, at, k, logits[D_OF_REAL], m->target[D_OF_REAL] + s->first, SUM_D_LOSS, SUM_D_REAL));
+    AM_TRY(note_rows(m, at, k, logits[D_OF_FAKE], m->target[D_OF_FAKE] + s->first, SUM_D_LOSS, SUM_D_FAKE));
+    m->sum_row[k][SUM_IMAGES] += (double)s->count;
+  }
+  return AM_OK;
+}
+
+static am_err generator_gradients(gan *m, const am_step *at) {
+  AM_TRY(am_replay_run(m->replay, generator_half, m, m->logits, (int)m->local_slices * G_RESULTS));
+  for (int64_t k = 0; k < m->local_slices; k++) {
+    if (m->slice[k].count > 0)
+      AM_TRY(note_rows(m, at, k, m->logits[k * G_RESULTS], NULL, SUM_G_LOSS, SUM_COUNT));
   }
   return AM_OK;
 }
 
 static am_err update_discriminator(gan *m, const am_step *at, const am_batch *batch, am_err err) {
-  for (int64_t k = 0; k < m->local_slices && !err; k++) err = discriminator_half(m, at, batch, k);
-  if (!err) err = clear_empty(m, m->d_ddp, m->job->discriminator->params);
+  if (!err) err = discriminator_gradients(m, at, batch);
   AM_TRY(am_ddp_join(m->d_ddp, err));
   return am_optim_step(m->d_optim, m->job->optimizer.lr);
 }
 
 static am_err update_generator(gan *m, const am_step *at, am_err err) {
-  for (int64_t k = 0; k < m->local_slices && !err; k++) err = generator_half(m, at, k);
-  if (!err) err = clear_empty(m, m->g_ddp, m->job->generator->params);
+  if (!err) err = generator_gradients(m, at);
   AM_TRY(am_ddp_join(m->g_ddp, err));
   return am_optim_step(m->g_optim, m->job->optimizer.lr);
 }
 
 static am_err gan_step(void *self, const am_step *at, const am_batch *batch, am_err failed) {
   gan *m = self;
-  am_err err = update_discriminator(m, at, batch, failed);
+  am_err err = failed
+                   ? failed
+                   : am_replay_begin(m->replay, &(int64_t){batch->count}, sizeof(int64_t), stream_of(at, 0));
+  const bool begun = !err;
+  m->at = at;
+  err = update_discriminator(m, at, batch, err);
   err = update_generator(m, at, err);
   for (int64_t k = 0; k < m->local_slices; k++) am_graph_reset(m->slice[k].graph);
-  return err;
+  return begun ? am_replay_end(m->replay, err) : err;
 }
 
 // ---- epochs ----
@@ -364,13 +416,18 @@ static am_err gan_init(gan *m, const am_gan_job *job) {
     AM_TRY(am_graph_new(job->device, &m->slice[k].graph));
     m->sum_row[k] = m->sums + k * SUM_COUNT;
   }
-  AM_TRY(AM_NEW_ARRAY(&m->target, 2 * job->cfg.batch_size));
+  for (int i = 0; i < D_RESULTS; i++) AM_TRY(AM_NEW_ARRAY(&m->target[i], job->cfg.batch_size));
+  AM_TRY(AM_NEW_ARRAY(&m->logits, m->local_slices * D_RESULTS));
+  AM_TRY(am_replay_new(job->device, am_comm_size(job->comm) == 1, &m->replay));
+  AM_TRY(am_params_replayed(job->discriminator->params, m->replay));
+  AM_TRY(am_params_replayed(job->generator->params, m->replay));
   return am_later_new(job->device, count_rows, m, &m->later);
 }
 
 static void gan_free(void *self) {
   gan *m = self;
   for (int64_t k = 0; m->slice && k < m->local_slices; k++) am_graph_free(m->slice[k].graph);
+  am_replay_free(m->replay);
   am_ddp_free(m->d_ddp);
   am_ddp_free(m->g_ddp);
   am_optim_free(m->d_optim);
@@ -378,7 +435,8 @@ static void gan_free(void *self) {
   free(m->slice);
   free(m->sums);
   free(m->sum_row);
-  free(m->target);
+  for (int i = 0; i < D_RESULTS; i++) free(m->target[i]);
+  free(m->logits);
   am_later_free(m->later);
   free(m);
 }

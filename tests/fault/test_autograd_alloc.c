@@ -54,6 +54,7 @@ static am_err penalty(job *j, am_tensor *x, am_tensor *logits, am_tensor **value
 
 static am_err step(job *j) {
   static const int32_t label[] = {0, 1};
+  float rows[4];
   am_tensor *x = NULL, *logits = NULL, *target = NULL, *y[2];
   double norm = 0;
   int count = 0;
@@ -62,7 +63,9 @@ static am_err step(job *j) {
   AM_TRY(am_random(j->graph, noise, &x));
   am_require_grad(x, true);
   AM_TRY(forward(j, x, &logits));
-  AM_TRY(am_one_hot(j->graph, label, 2, 2, 0.1, &target));
+  AM_TRY(am_one_hot(label, 2, 2, 0.1, rows));
+  AM_TRY(am_tensor_from_host(j->dev, AM_F32, AM_SHAPE(2, 2), rows, &target));
+  AM_TRY(am_graph_own(j->graph, target));
   AM_TRY(am_loss_cross_entropy(j->graph, logits, target, &y[0]));
   AM_TRY(penalty(j, x, logits, &y[1]));
   am_grad_desc d = {.y = y, .y_count = 2};

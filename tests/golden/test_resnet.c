@@ -87,8 +87,11 @@ static void read_doubles(am_tensor *t, double *out) {
 static double forward_backward(network *net, double *logits_out) {
   am_tensor *logits = logits_of(net, true), *target = NULL, *loss = NULL;
   int32_t label[BATCH];
+  float rows[BATCH * CLASSES];
   for (int i = 0; i < BATCH; i++) label[i] = 3 * i % CLASSES;
-  am_ok(am_one_hot(net->graph, label, BATCH, CLASSES, 0, &target));
+  am_ok(am_one_hot(label, BATCH, CLASSES, 0, rows));
+  am_ok(am_tensor_from_host(am_graph_device(net->graph), AM_F32, AM_SHAPE(BATCH, CLASSES), rows, &target));
+  am_ok(am_graph_own(net->graph, target));
   am_ok(am_loss_cross_entropy(net->graph, logits, target, &loss));
   am_grad_desc d = {.y = &loss, .y_count = 1};
   d.x = am_params_leaves(net->model->params, &d.x_count);

@@ -1,5 +1,5 @@
 // A hundred training steps on a card beside the processor's, from the same weights and batches: the losses must stay
-// together for as long as rounding lets them.
+// together for as long as rounding lets them. And steps that are launched from recordings beside steps op by op, to the bit.
 //   test_gpu_train --device KIND [--type fp32|tf32|bf16] [--steps N] [--width W]
 #include "am_test.h"
 #include "base/mem.h"
@@ -132,11 +132,9 @@ static void copy_tensor(am_tensor *from, am_tensor *to, double unit) {
   free(host);
 }
 
-// Against itself the processor takes one thread beside all: the order of its sums differs.
-static void open_run(run *r, const char *kind, bool gan, const run *like, double unit) {
+static void open_run(run *r, am_device_cfg cfg, bool gan, const run *like, double unit) {
   *r = (run){0};
-  const int threads = like ? 1 : (int)sysconf(_SC_NPROCESSORS_ONLN);
-  am_ok(am_device_open(&(am_device_cfg){.kind = kind, .threads = threads}, &r->device));
+  am_ok(am_device_open(&cfg, &r->device));
   if (gan)
     begin_gan(r);
   else
@@ -230,32 +228,71 @@ static void follow_course(run *card, am_batch *batch, const course *c, bool gan)
       drift_until(c, asked.steps));
 }
 
+static am_batch new_batch(bool gan) {
+  am_batch b = {.count = gan ? GAN_BATCH : BATCH};
+  am_ok(AM_NEW_ARRAY(&b.image, b.count * 3 * SIZE * SIZE));
+  am_ok(AM_NEW_ARRAY(&b.label, b.count));
+  am_ok(AM_NEW_ARRAY(&b.item, b.count));
+  return b;
+}
+static void free_batch(am_batch *b) {
+  free(b->image);
+  free(b->label);
+  free(b->item);
+}
+
 static void stay_together(bool gan) {
   const char *type = asked.type;
   run cpu, nudged, card;
   static course c;
-  am_batch batch = {.count = gan ? GAN_BATCH : BATCH};
-  am_ok(AM_NEW_ARRAY(&batch.image, batch.count * 3 * SIZE * SIZE));
-  am_ok(AM_NEW_ARRAY(&batch.label, batch.count));
-  am_ok(AM_NEW_ARRAY(&batch.item, batch.count));
+  am_batch batch = new_batch(gan);
   const double unit = types[type_index()].unit;
   asked.type = "fp32";  // the processor's trainings are the same whatever the card's precision
-  open_run(&cpu, "cpu", gan, NULL, 0);
-  open_run(&nudged, "cpu", gan, &cpu, unit);
+  // Against itself the processor takes one thread beside all: the order of its sums differs.
+  const int threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
+  open_run(&cpu, (am_device_cfg){.kind = "cpu", .threads = threads}, gan, NULL, 0);
+  open_run(&nudged, (am_device_cfg){.kind = "cpu", .threads = 1}, gan, &cpu, unit);
   asked.type = type;
-  open_run(&card, asked.kind, gan, &cpu, 0);
+  open_run(&card, (am_device_cfg){.kind = asked.kind}, gan, &cpu, 0);
   take_course(&cpu, &nudged, &batch, &c);
   follow_course(&card, &batch, &c, gan);
   close_run(&card);
   close_run(&nudged);
   close_run(&cpu);
-  free(batch.image);
-  free(batch.label);
-  free(batch.item);
+  free_batch(&batch);
+}
+
+static void stay_equal(bool gan) {
+  enum { RECORDED_STEPS = 12, SHORT = 5 };  // every third batch is a short one: two kinds of steps
+  run launched, eager;
+  am_batch batch = new_batch(gan);
+  const int64_t full = batch.count;
+  open_run(&eager, (am_device_cfg){.kind = asked.kind, .eager = true}, gan, NULL, 0);
+  open_run(&launched, (am_device_cfg){.kind = asked.kind}, gan, &eager, 0);
+  for (int64_t s = 0; s < RECORDED_STEPS; s++) {
+    double got[COLUMNS], want[COLUMNS];
+    batch.count = s % 3 == 2 ? SHORT : full;
+    draw_batch(s, batch.count, batch.image, batch.label);
+    step(&launched, s, &batch, got);
+    step(&eager, s, &batch, want);
+    for (int k = 0; k < launched.training.objective->column_count; k++)
+      assert_true(got[k] == want[k] || (isnan(got[k]) && isnan(want[k])));
+  }
+  for (int i = 0; i < 1 + gan; i++) {
+    char got[65], want[65];
+    am_ok(am_params_hash(launched.model[i]->params, got));
+    am_ok(am_params_hash(eager.model[i]->params, want));
+    assert_string_equal(got, want);
+  }
+  close_run(&launched);
+  close_run(&eager);
+  free_batch(&batch);
 }
 
 static void classifier(void **state) { stay_together(false); }
 static void gan(void **state) { stay_together(true); }
+static void recorded_classifier(void **state) { stay_equal(false); }
+static void recorded_gan(void **state) { stay_equal(true); }
 
 static int64_t number_of(int argc, char **argv, const char *name, int64_t otherwise) {
   const char *text = am_test_option(argc, argv, name);
@@ -275,7 +312,8 @@ int main(int argc, char **argv) {
     return 2;
   }
   if (am_comm_init(&argc, &argv, false, &world) != AM_OK) return 1;
-  const struct CMUnitTest tests[] = {cmocka_unit_test(classifier), cmocka_unit_test(gan)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(classifier), cmocka_unit_test(gan),
+                                     cmocka_unit_test(recorded_classifier), cmocka_unit_test(recorded_gan)};
   const int failed = cmocka_run_group_tests_name("train", tests, make_data, free_data);
   return am_comm_finish(world) == AM_OK ? failed : 1;
 }

@@ -8,7 +8,7 @@
 #include "tiny_training.h"
 #include "train/ddp.h"
 
-static int64_t *sums_on_cards;  // so far, of this rank
+static int64_t *sums_on_cards, *launches;  // so far, of this rank
 
 // Sealed devices on cards of their own, or all on one.
 static void use_cards(bool shared) {
@@ -21,8 +21,10 @@ static void use_cards(bool shared) {
   assert_false(am_device_host_memory(dev));
   am_device_close(dev);
   snprintf(strrchr(path, '\0'), 16, "/cuda.so");
-  sums_on_cards = dlsym(dlopen(path, RTLD_NOW), "sealed_sums");
-  assert_non_null(sums_on_cards);
+  void *plugin = dlopen(path, RTLD_NOW);
+  sums_on_cards = dlsym(plugin, "sealed_sums");
+  launches = dlsym(plugin, "sealed_launches");
+  assert_true(sums_on_cards && launches);
 }
 
 static am_comm *alone(void) {
@@ -116,6 +118,26 @@ static void check_gan(const char *reduce, int64_t slices) {
 AM_MPI_TEST(so_it_is_with_a_gan) {
   check_gan("ordered", 4);
   check_gan("fast", am_comm_size(world));
+}
+
+// Steps are recorded where no other rank takes part, whatever they consist of: dropout, averages, clipping, frozen layers,
+// groups of batches, short last ones.
+AM_MPI_TEST(steps_of_a_rank_alone_are_recorded) {
+  const bool alone_here = am_comm_size(world) == 1;
+  const tiny_options kinds[] = {
+      {.slices = 1, .epochs = 4, .reduce = "ordered"},
+      {.slices = 3, .epochs = 6, .reduce = "ordered", .extras = true},
+      {.slices = 3, .epochs = 6, .reduce = "ordered", .extras = true, .fine_tuned = true}};
+  use_cards(false);
+  for (int i = 0; i < AM_COUNT_OF(kinds); i++) {
+    const int64_t before = *launches;
+    check_classifier(kinds[i], false, false);
+    assert_int_equal(*launches > before, alone_here);
+  }
+  const int64_t before = *launches;
+  check_gan("ordered", 1);
+  check_gan("ordered", 2);
+  assert_int_equal(*launches > before, alone_here);
 }
 
 // A checkpoint of one way of memory is one of the other.
@@ -245,6 +267,7 @@ int main(int argc, char **argv) {
       am_mpi_test(cards_may_sum_in_another_order),
       am_mpi_test(ranks_that_share_a_card_sum_on_the_host),
       am_mpi_test(so_it_is_with_a_gan),
+      am_mpi_test(steps_of_a_rank_alone_are_recorded),
       am_mpi_test(goes_on_from_a_checkpoint),
       am_mpi_test(every_bucket_is_summed),
       am_mpi_test(a_failed_rank_joins),

@@ -9,30 +9,26 @@
 #include "base/mem.h"
 
 struct am_cuda {
-  int64_t temps;  // that were taken and not given back
+  am_temps temps;
 };
+static const am_backend backend_on_host;
 
 am_err am_cuda_fail(const char *call, cudaError_t status) { return AM_FAIL(AM_ERR_DEVICE, "%s gave %d", call, (int)status); }
 cudaStream_t am_cuda_stream(const am_cuda *g) { return NULL; }
 bool am_cuda_tf32(const am_cuda *g) { return false; }
-am_err am_cuda_take_temp(am_cuda *g, size_t bytes, void *pp) {
-  g->temps++;
-  return am_mem_alloc_aligned(pp, (int64_t)bytes, 1);
-}
-void am_cuda_give_temp(am_cuda *g, void *memory) {
-  g->temps--;
-  free(memory);
-}
+const uint64_t *am_cuda_moved(am_cuda *g) { return NULL; }
+am_temps *am_cuda_temps(am_cuda *g) { return &g->temps; }
 
 static am_err host_open(const am_device_cfg *cfg, void **ctx) {
   am_cuda *g = NULL;
   AM_TRY(AM_NEW(&g));
+  g->temps = (am_temps){.backend = &backend_on_host, .ctx = g};
   *ctx = g;
   return AM_OK;
 }
 static void host_close(void *ctx) {
   am_cuda *g = ctx;
-  if (g && g->temps) abort();
+  am_temps_fini(&g->temps);
   free(g);
 }
 static am_err host_describe(void *ctx, char *text, size_t bytes) {

@@ -2,6 +2,9 @@
 // addresses without access, and only ops and copies know where the bytes are. So a program that reads or writes a card's
 // memory in place dies here, too, and everything else must give the bits of the cpu device.
 //
+// Steps are recorded as a list of calls, which are not carried out before the list is launched: as with CUDA graphs, whatever a
+// step takes from the host while it is recorded, and whatever another step does to the memory that it named, shows in its bits.
+//
 // Its cards sum through a shared file, in the order of ranks. A sum that was joined is waited for by the next op or copy, as a
 // stream would. AUGMINT_SEALED="fail R N" lets the N-th sum (from 0) of rank R be refused; "mute R N" lets it never arrive.
 #define _DEFAULT_SOURCE  // mkstemp, MAP_ANONYMOUS
@@ -18,9 +21,11 @@
 static const size_t SPAN = (size_t)4 << 30;  // of addresses; memory comes as it is touched
 enum { BLOCKS_MAX = 1 << 16, SLOT = 1 << 21, RANKS_MAX = 8, SUMS_MAX = 64 };
 
-int64_t sealed_sums;  // that came from other ranks, of the whole process: for tests
+int64_t sealed_sums;      // that came from other ranks, of the whole process: for tests
+int64_t sealed_launches;  // of recordings
 
 typedef struct group group;
+typedef struct recording recording;
 
 typedef struct {
   void *cpu;         // owned: the cpu backend's context
@@ -29,7 +34,8 @@ typedef struct {
   struct {
     size_t bytes, at;
   } idle[BLOCKS_MAX];  // released
-  int64_t idle_count, live, host_live;
+  int64_t idle_count, live, host_live, recordings;
+  recording *noting;  // borrowed by whoever records; NULL: calls are carried out
   int card;
   group *open;  // owned by their openers: a list
 } sealed;
@@ -41,7 +47,7 @@ static am_err settle(sealed *s);
 static void sealed_close(void *ctx) {
   sealed *s = ctx;
   if (!s) return;
-  if (s->live || s->host_live || s->open) abort();
+  if (s->live || s->host_live || s->open || s->recordings) abort();
   if (s->cpu) am_backend_cpu.close(s->cpu);
   if (s->base) munmap(s->base, 2 * SPAN);
   free(s);
@@ -73,6 +79,7 @@ static am_err sealed_describe(void *ctx, char *text, size_t bytes) {
 
 static am_err sealed_alloc(void *ctx, size_t bytes, void **out) {
   sealed *s = ctx;
+  AM_CHECK(!s->noting, AM_ERR_INTERNAL, "memory is asked for while a step is recorded");
   bytes = (bytes + 63) / 64 * 64;
   size_t at = s->used;
   int64_t i = 0;
@@ -92,6 +99,7 @@ static am_err sealed_alloc(void *ctx, size_t bytes, void **out) {
 
 static void sealed_release(void *ctx, void *memory, size_t bytes) {
   sealed *s = ctx;
+  if (s->noting) abort();
   bytes = (bytes + 63) / 64 * 64;
   s->live--;
   if (s->idle_count == BLOCKS_MAX) abort();
@@ -138,13 +146,80 @@ static void sealed_choose_layout(void *ctx, am_op op, const void *desc, am_view 
   am_backend_cpu.choose_layout(((sealed *)ctx)->cpu, op, desc, in, out);
 }
 
+// ---- recordings ----
+
+// A call that waits to be carried out.
+typedef struct {
+  am_op op;
+  union {
+#define DESC_MEMBER(op, desc_type, inputs, outputs, in_place) desc_type op;
+    AM_OP_LIST(DESC_MEMBER)
+#undef DESC_MEMBER
+  } desc;
+  am_view in[AM_OP_MAX_INPUTS], out[AM_OP_MAX_OUTPUTS];
+} noted_call;
+
+struct recording {
+  noted_call *call;  // owned
+  int64_t count, capacity;
+};
+
+// What a memory holds when the call is carried out is not known now: views lose their stamps.
+static am_err note_call(recording *r, am_op op, const void *desc, const am_view *in, const am_view *out) {
+  AM_TRY(AM_GROW(&r->call, &r->capacity, r->count + 1));
+  noted_call *c = &r->call[r->count++];
+  c->op = op;
+  memcpy(&c->desc, desc, am_op_desc_size(op));
+  for (int i = 0; i < am_op_inputs(op); i++) c->in[i] = in[i], c->in[i].stamp = 0;
+  for (int i = 0; i < am_op_outputs(op); i++) c->out[i] = out[i], c->out[i].stamp = 0;
+  return AM_OK;
+}
+
+static am_err recording_begin(void *ctx) {
+  sealed *s = ctx;
+  AM_TRY(AM_NEW(&s->noting));
+  s->recordings++;
+  return AM_OK;
+}
+
+static am_err recording_end(void *ctx, void **out) {
+  sealed *s = ctx;
+  *out = s->noting;
+  s->noting = NULL;
+  return AM_OK;
+}
+
+static void recording_free(void *ctx, void *recorded) {
+  recording *r = recorded;
+  ((sealed *)ctx)->recordings--;
+  free(r->call);
+  free(r);
+}
+
 static am_err run(void *ctx, am_op op, const void *desc, const am_view *in, am_view *out) {
   am_view from[AM_OP_MAX_INPUTS], to[AM_OP_MAX_OUTPUTS];
+  if (((sealed *)ctx)->noting) return note_call(((sealed *)ctx)->noting, op, desc, in, out);
   AM_TRY(settle(ctx));
   for (int i = 0; i < am_op_inputs(op); i++) from[i] = in[i], from[i].data = inside(in[i].data);
   for (int i = 0; i < am_op_outputs(op); i++) to[i] = out[i], to[i].data = inside(out[i].data);
   return am_backend_call(&am_backend_cpu, ((sealed *)ctx)->cpu, op, desc, from, to);
 }
+
+static am_err recording_launch(void *ctx, void *recorded, uint64_t moved) {
+  const recording *r = recorded;
+  for (int64_t i = 0; i < r->count; i++) {
+    noted_call c = r->call[i];
+    if (c.op == AM_OP_random) c.desc.random.index += moved;
+    AM_TRY(run(ctx, c.op, &c.desc, c.in, c.out));
+  }
+  sealed_launches++;
+  return AM_OK;
+}
+
+static const am_backend_recorder recorder = {.begin = recording_begin,
+                                             .end = recording_end,
+                                             .launch = recording_launch,
+                                             .free = recording_free};
 
 #define SEALED_OP(op, desc_type, inputs, outputs, in_place)                                      \
   static am_err sealed_##op(void *ctx, const desc_type *desc, const am_view *in, am_view *out) { \
@@ -334,6 +409,7 @@ static const am_backend_collective collective = {.card = sealed_card,
 static const am_backend backend_sealed = {
     .name = "cuda",
     .collective = &collective,
+    .recorder = &recorder,
     .open = sealed_open,
     .close = sealed_close,
     .describe = sealed_describe,

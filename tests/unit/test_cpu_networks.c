@@ -46,11 +46,10 @@ static void train_classifier(bench *b, const am_model_def *def) {
   am_model *m = NULL;
   am_tensor *logits = NULL, *target = NULL, *loss = NULL;
   am_pass pass = {.graph = b->graph, .train = true};
-  const int32_t label[BATCH] = {0, 1};
   am_ok(am_model_new(def->name, NULL, b->dev, 1, &m));
   am_tensor *x = drawn(b, AM_SHAPE(BATCH, m->cfg.channels, m->cfg.size, m->cfg.size));
   am_ok(am_model_forward(m, &pass, x, &logits));
-  am_ok(am_one_hot(b->graph, label, BATCH, m->cfg.classes, 0, &target));
+  am_ok(am_fill(b->graph, AM_F32, AM_SHAPE(BATCH, m->cfg.classes), 1.0 / (double)m->cfg.classes, &target));
   am_ok(am_loss_cross_entropy(b->graph, logits, target, &loss));
   backward(b->graph, m->params, loss);
   am_graph_reset(b->graph);

@@ -45,6 +45,14 @@ static void a_full_cache_starts_over(void **state) {
   assert_int_equal(live, 0);
 }
 
+static void a_cache_that_recordings_use_only_grows(void **state) {
+  am_plan_cache c = {.release = release, .keep = true};
+  for (int64_t i = 0; i <= AM_PLAN_LIMIT; i++) am_ok(am_plan_cache_add(&c, &i, sizeof i, new_plan(i)));
+  assert_int_equal(live, AM_PLAN_LIMIT + 1);
+  am_plan_cache_clear(&c);
+  assert_int_equal(live, 0);
+}
+
 static void a_plan_without_room_is_released(void **state) {
   am_plan_cache c = {.release = release};
   const int64_t key = 1;
@@ -58,6 +66,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(keys_find_their_plans),
     cmocka_unit_test(a_full_cache_starts_over),
+    cmocka_unit_test(a_cache_that_recordings_use_only_grows),
     cmocka_unit_test(a_plan_without_room_is_released),
   };
   return cmocka_run_group_tests_name("plan_cache", tests, NULL, NULL);

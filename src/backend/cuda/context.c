@@ -54,6 +54,8 @@ static am_err choose_card(am_cuda *g, int index) {
 
 // ---- context ----
 
+static const am_backend backend_cuda;
+
 static void cuda_close(void *ctx) {
   am_cuda *g = ctx;
   if (!g) return;
@@ -62,6 +64,8 @@ static void cuda_close(void *ctx) {
   am_plan_cache_clear(&g->convolutions);
   if (g->dnn) (void)cudnnDestroy(g->dnn);
   am_cuda_close_copies(g);
+  am_cuda_close_recorder(g);
+  am_temps_fini(&g->temps);
   if (g->lt) (void)cublasLtDestroy(g->lt);
   if (g->workspace) (void)cudaFree(g->workspace);
   if (g->pool) (void)cudaMemPoolDestroy(g->pool);
@@ -91,10 +95,12 @@ static am_err cuda_open(const am_device_cfg *cfg, void **ctx) {
   AM_GO(done, AM_NEW(&g));
   g->products.release = am_cuda_matmul_plan_free;
   g->convolutions.release = am_cuda_conv_release;
+  g->temps = (am_temps){.backend = &backend_cuda, .ctx = g};
   AM_GO(done, choose_card(g, cfg->index));
   AM_GO_CUDA(done, cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking));
   AM_GO(done, open_pool(g));
   AM_GO(done, am_cuda_open_copies(g));
+  AM_GO(done, am_cuda_open_recorder(g));
   AM_GO_CUDA(done, cudaMalloc(&g->workspace, AM_CUDA_WORKSPACE_BYTES));
   AM_CHECK_GO(done, cublasLtCreate(&g->lt) == CUBLAS_STATUS_SUCCESS, AM_ERR_DEVICE, "cuBLASLt does not start on card %d",
               g->index);
@@ -122,6 +128,7 @@ static am_err cuda_describe(void *ctx, char *text, size_t bytes) {
 
 static am_err cuda_alloc(void *ctx, size_t bytes, void **out) {
   const am_cuda *g = ctx;
+  AM_CHECK(!g->record.under_way, AM_ERR_INTERNAL, "%zu bytes are asked for while a step is recorded", bytes);
   AM_TRY_CUDA(cudaMallocFromPoolAsync(out, bytes ? bytes : 1, g->pool, g->stream));
   return AM_OK;
 }
@@ -148,13 +155,7 @@ static void cuda_release_host(void *ctx, void *memory) { (void)cudaFreeHost(memo
 cudaStream_t am_cuda_stream(const am_cuda *g) { return g->stream; }
 bool am_cuda_tf32(const am_cuda *g) { return g->tf32; }
 
-am_err am_cuda_take_temp(am_cuda *g, size_t bytes, void *pp) {
-  void *memory = NULL;
-  AM_TRY(cuda_alloc(g, bytes, &memory));
-  memcpy(pp, &memory, sizeof memory);
-  return AM_OK;
-}
-void am_cuda_give_temp(am_cuda *g, void *memory) { cuda_release(g, memory, 0); }
+am_temps *am_cuda_temps(am_cuda *g) { return &g->temps; }
 
 // ---- the table ----
 
@@ -192,6 +193,7 @@ static const am_backend backend_cuda = {
     .fetched = am_cuda_fetched,
     .fetch_end = am_cuda_fetch_end,
     .collective = &am_cuda_collective,
+    .recorder = &am_cuda_recorder,
     .sync = cuda_sync,
     .alloc_host = cuda_alloc_host,
     .release_host = cuda_release_host,

@@ -46,31 +46,12 @@ static am_err plan_of(am_cuda *g, const am_cuda_conv *k, conv_plan **out) {
     return err;
   }
   // A full cache releases its plans, some of which may still be running.
-  if (g->convolutions.count >= AM_PLAN_LIMIT) (void)cudaStreamSynchronize(g->stream);
+  if (am_plan_cache_is_full(&g->convolutions)) (void)cudaStreamSynchronize(g->stream);
   *out = p;
   return am_plan_cache_add(&g->convolutions, k, sizeof *k, p);
 }
 
 // ---- operands ----
-
-// Memory for one call, given back when everything that uses it is queued.
-enum { MOST_TEMPS = 8 };
-typedef struct {
-  am_cuda *g;  // borrowed
-  void *memory[MOST_TEMPS];
-  int count;
-} temps;
-
-static am_err take(temps *t, size_t bytes, void **out) {
-  AM_CHECK(t->count < MOST_TEMPS, AM_ERR_INTERNAL, "a convolution with more than %d temporaries",
-           (int)MOST_TEMPS);
-  AM_TRY(am_cuda_take_temp(t->g, bytes, out));
-  t->memory[t->count++] = *out;
-  return AM_OK;
-}
-static void give_all(temps *t) {
-  while (t->count > 0) am_cuda_give_temp(t->g, t->memory[--t->count]);
-}
 
 static am_err copy(const am_cuda *g, const am_view *v, const void *from, void *to) {
   AM_TRY_CUDA(cudaMemcpyAsync(to, from, (size_t)am_cuda_count(v) * am_dtype_size(v->dtype),
@@ -82,22 +63,22 @@ static am_err copy(const am_cuda *g, const am_view *v, const void *from, void *t
 static bool is_aligned(const am_view *v) { return (uintptr_t)v->data % AM_CUDA_CONV_ALIGNMENT == 0; }
 
 // Memory in which v's elements lie aligned: its own, or a copy.
-static am_err aligned(temps *t, const am_view *v, void **out) {
+static am_err aligned(am_cuda *g, const am_view *v, void **out) {
   *out = v->data;
   if (is_aligned(v)) return AM_OK;
-  AM_TRY(take(t, (size_t)am_cuda_count(v) * am_dtype_size(v->dtype), out));
-  return copy(t->g, v, v->data, *out);
+  AM_TRY(am_temps_take(&g->temps, (size_t)am_cuda_count(v) * am_dtype_size(v->dtype), out));
+  return copy(g, v, v->data, *out);
 }
 // The same for an output, which `copy` brings to v afterwards where it is not v's own.
-static am_err aligned_place(temps *t, const am_view *v, void **out) {
+static am_err aligned_place(am_cuda *g, const am_view *v, void **out) {
   *out = v->data;
-  return is_aligned(v) ? AM_OK : take(t, (size_t)am_cuda_count(v) * am_dtype_size(v->dtype), out);
+  return is_aligned(v) ? AM_OK : am_temps_take(&g->temps, (size_t)am_cuda_count(v) * am_dtype_size(v->dtype), out);
 }
 
-static am_err image_in(temps *t, am_cuda_conv_way way, const am_view *v, void **out) {
-  if (!way.wide) return aligned(t, v, out);
-  AM_TRY(take(t, (size_t)am_cuda_count(v) * sizeof(float), out));
-  AM_TRY_CUDA(am_cuda_launch_cast(t->g->stream, v->data, v->dtype, *out, AM_F32, false, am_cuda_count(v)));
+static am_err image_in(am_cuda *g, am_cuda_conv_way way, const am_view *v, void **out) {
+  if (!way.wide) return aligned(g, v, out);
+  AM_TRY(am_temps_take(&g->temps, (size_t)am_cuda_count(v) * sizeof(float), out));
+  AM_TRY_CUDA(am_cuda_launch_cast(g->stream, v->data, v->dtype, *out, AM_F32, false, am_cuda_count(v)));
   return AM_OK;
 }
 
@@ -107,20 +88,20 @@ static bool same_order(const am_cuda_conv *k) {
 }
 
 // Outside, kernels are plain f32: here they are in the order of the images, and rounded to their type.
-static am_err kernel_in(temps *t, const am_cuda_conv *k, const am_view *w, void **out) {
+static am_err kernel_in(am_cuda *g, const am_cuda_conv *k, const am_view *w, void **out) {
   const bool half = k->image == AM_BF16;
-  if (!half && same_order(k)) return aligned(t, w, out);
+  if (!half && same_order(k)) return aligned(g, w, out);
   const int last[AM_MAX_DIM] = {0, 2, 3, 1};
   const am_cuda_walk plain = am_cuda_walk_of(w->shape);
-  AM_TRY(take(t, (size_t)am_cuda_count(w) * am_dtype_size((am_dtype)k->image), out));
-  AM_TRY_CUDA(am_cuda_launch_pack(t->g->stream, w->data,
+  AM_TRY(am_temps_take(&g->temps, (size_t)am_cuda_count(w) * am_dtype_size((am_dtype)k->image), out));
+  AM_TRY_CUDA(am_cuda_launch_pack(g->stream, w->data,
                                   k->channels_last ? am_cuda_walk_permuted(plain, last) : plain, *out,
                                   (am_dtype)k->image, am_cuda_count(w)));
   return AM_OK;
 }
 
-static am_err kernel_place(temps *t, const am_cuda_conv *k, const am_view *w, void **out) {
-  return same_order(k) ? aligned_place(t, w, out) : take(t, (size_t)am_cuda_count(w) * sizeof(float), out);
+static am_err kernel_place(am_cuda *g, const am_cuda_conv *k, const am_view *w, void **out) {
+  return same_order(k) ? aligned_place(g, w, out) : am_temps_take(&g->temps, (size_t)am_cuda_count(w) * sizeof(float), out);
 }
 static am_err kernel_out(const am_cuda *g, const am_cuda_conv *k, const void *from, const am_view *w) {
   if (from == w->data) return AM_OK;
@@ -131,27 +112,27 @@ static am_err kernel_out(const am_cuda *g, const am_cuda_conv *k, const void *fr
   return AM_OK;
 }
 
-static am_err execute(temps *t, const conv_plan *p, const am_cuda_conv_data *data) {
+static am_err execute(am_cuda *g, const conv_plan *p, const am_cuda_conv_data *data) {
   const size_t bytes = am_cuda_conv_plan_bytes(p->plan);
-  void *workspace = t->g->workspace;
-  if (bytes > AM_CUDA_WORKSPACE_BYTES) AM_TRY(take(t, bytes, &workspace));
-  return am_cuda_conv_plan_run(t->g->dnn, p->plan, data, workspace);
+  void *workspace = g->workspace;
+  if (bytes > AM_CUDA_WORKSPACE_BYTES) AM_TRY(am_temps_take(&g->temps, bytes, &workspace));
+  return am_cuda_conv_plan_run(g->dnn, p->plan, data, workspace);
 }
 
 // ---- ops ----
 
-static am_err forward(temps *t, const conv_plan *p, const am_cuda_conv *k, const am_view *in, am_view *y) {
+static am_err forward(am_cuda *g, const conv_plan *p, const am_cuda_conv *k, const am_view *in, am_view *y) {
   am_cuda_conv_data data = {0};
-  AM_TRY(image_in(t, p->way, &in[0], &data.x));
-  AM_TRY(kernel_in(t, k, &in[1], &data.w));
-  AM_TRY(aligned_place(t, y, &data.y));
+  AM_TRY(image_in(g, p->way, &in[0], &data.x));
+  AM_TRY(kernel_in(g, k, &in[1], &data.w));
+  AM_TRY(aligned_place(g, y, &data.y));
   if (p->way.fused) {
-    AM_TRY(aligned(t, &in[2], &data.scale));
-    AM_TRY(aligned(t, &in[3], &data.shift));
-    if (k->op == AM_OP_conv2d_affine_add) AM_TRY(aligned(t, &in[4], &data.residual));
+    AM_TRY(aligned(g, &in[2], &data.scale));
+    AM_TRY(aligned(g, &in[3], &data.shift));
+    if (k->op == AM_OP_conv2d_affine_add) AM_TRY(aligned(g, &in[4], &data.residual));
   }
-  AM_TRY(execute(t, p, &data));
-  return data.y == y->data ? AM_OK : copy(t->g, y, data.y, y->data);
+  AM_TRY(execute(g, p, &data));
+  return data.y == y->data ? AM_OK : copy(g, y, data.y, y->data);
 }
 
 // What an engine for the product alone has left of an affine op.
@@ -168,35 +149,34 @@ static am_err finish(const am_cuda *g, const am_cuda_conv *k, const am_view *in,
   return AM_OK;
 }
 
-static am_err grad_input(temps *t, const conv_plan *p, const am_cuda_conv *k, const am_view *in,
+static am_err grad_input(am_cuda *g, const conv_plan *p, const am_cuda_conv *k, const am_view *in,
                          am_view *dx) {
   am_cuda_conv_data data = {0};
-  AM_TRY(image_in(t, p->way, &in[0], &data.y));
-  AM_TRY(kernel_in(t, k, &in[1], &data.w));
-  AM_TRY(aligned_place(t, dx, &data.x));
-  AM_TRY(execute(t, p, &data));
-  return data.x == dx->data ? AM_OK : copy(t->g, dx, data.x, dx->data);
+  AM_TRY(image_in(g, p->way, &in[0], &data.y));
+  AM_TRY(kernel_in(g, k, &in[1], &data.w));
+  AM_TRY(aligned_place(g, dx, &data.x));
+  AM_TRY(execute(g, p, &data));
+  return data.x == dx->data ? AM_OK : copy(g, dx, data.x, dx->data);
 }
 
-static am_err grad_weight(temps *t, const conv_plan *p, const am_cuda_conv *k, const am_view *in,
+static am_err grad_weight(am_cuda *g, const conv_plan *p, const am_cuda_conv *k, const am_view *in,
                           am_view *dw) {
   am_cuda_conv_data data = {0};
-  AM_TRY(image_in(t, p->way, &in[0], &data.y));
-  AM_TRY(image_in(t, p->way, &in[1], &data.x));
-  AM_TRY(kernel_place(t, k, dw, &data.w));
-  AM_TRY(execute(t, p, &data));
-  return kernel_out(t->g, k, data.w, dw);
+  AM_TRY(image_in(g, p->way, &in[0], &data.y));
+  AM_TRY(image_in(g, p->way, &in[1], &data.x));
+  AM_TRY(kernel_place(g, k, dw, &data.w));
+  AM_TRY(execute(g, p, &data));
+  return kernel_out(g, k, data.w, dw);
 }
 
 static am_err run(am_cuda *g, const am_cuda_conv *k, const am_view *in, am_view *out) {
   conv_plan *p = NULL;
-  temps t = {.g = g};
   AM_TRY(plan_of(g, k, &p));
-  am_err err = k->op == AM_OP_conv2d_grad_input    ? grad_input(&t, p, k, in, out)
-               : k->op == AM_OP_conv2d_grad_weight ? grad_weight(&t, p, k, in, out)
-                                                   : forward(&t, p, k, in, out);
+  am_err err = k->op == AM_OP_conv2d_grad_input    ? grad_input(g, p, k, in, out)
+               : k->op == AM_OP_conv2d_grad_weight ? grad_weight(g, p, k, in, out)
+                                                   : forward(g, p, k, in, out);
   if (!err && am_cuda_conv_is_affine(k) && !p->way.fused) err = finish(g, k, in, out);
-  give_all(&t);
+  am_temps_end(&g->temps);
   if (err) am_err_add_frame(__FILE__, __LINE__, __func__);
   return err;
 }

@@ -16,6 +16,6 @@ am_err am_cuda_fill(void *ctx, const am_fill_desc *desc, const am_view *in, am_v
 
 am_err am_cuda_random(void *ctx, const am_random_desc *desc, const am_view *in, am_view *out) {
   const int64_t count = am_cuda_count(&out[0]), rows = desc->shape.ndim > 0 ? desc->shape.dim[0] : 1;
-  AM_TRY_CUDA(am_cuda_launch_random(am_cuda_stream(ctx), *desc, count / rows, out[0].data, count));
+  AM_TRY_CUDA(am_cuda_launch_random(am_cuda_stream(ctx), *desc, am_cuda_moved(ctx), count / rows, out[0].data, count));
   return AM_OK;
 }

@@ -27,6 +27,12 @@ struct am_cuda {
     char *memory;           // owned: pinned
     cudaEvent_t done[AM_RING_RANGES];  // owned: the card has read the range
   } upload;
+  am_temps temps;
+  struct {                  // record.c
+    bool under_way, draws;  // a step is being recorded; it has random ops
+    int64_t count;          // of recordings that there are
+    uint64_t *moved;        // owned, on the card
+  } record;
   am_cuda_fetch *free_fetch;  // owned: copies whose memory waits for the next one
   am_cuda_group *groups;    // borrowed: those that are open
 };
@@ -50,6 +56,11 @@ AM_MUST_USE am_err am_cuda_from_host(void *ctx, void *device, const void *host, 
 AM_MUST_USE am_err am_cuda_fetch_begin(void *ctx, const void *device, size_t bytes, void **copy);
 AM_MUST_USE am_err am_cuda_fetched(void *ctx, void *copy, bool wait, const void **host);
 void am_cuda_fetch_end(void *ctx, void *copy);
+
+// record.c.
+AM_MUST_USE am_err am_cuda_open_recorder(am_cuda *g);
+void am_cuda_close_recorder(am_cuda *g);
+extern const am_backend_recorder am_cuda_recorder;
 
 // nccl.c. Before the host waits for the stream: waits for the sums that the stream waits for, which a lost card may never give.
 AM_MUST_USE am_err am_cuda_wait_for_sums(const am_cuda *g);

@@ -7,14 +7,14 @@
 
 #include "backend/cuda/kernels/kernels.h"
 #include "backend/cuda/plan_cache.h"
+#include "backend/cuda/temps.h"
 
 typedef struct am_cuda am_cuda;  // context.c; on the host tests/on_host/cuda_on_host.c
 cudaStream_t am_cuda_stream(const am_cuda *g);
 bool am_cuda_tf32(const am_cuda *g);  // whether products of f32 may be TF32's
-// *pp = memory for what an op writes on its way, until am_cuda_give_temp: in the order of the stream, so it may be given
-// back as soon as the last launch that uses it is queued.
-AM_MUST_USE am_err am_cuda_take_temp(am_cuda *g, size_t bytes, void *pp);
-void am_cuda_give_temp(am_cuda *g, void *memory);
+// While a step is recorded: by how much its random indices have moved when it is launched, on the card. Else NULL.
+const uint64_t *am_cuda_moved(am_cuda *g);
+am_temps *am_cuda_temps(am_cuda *g);
 
 // A failed call of the runtime: AM_ERR_NOMEM where memory ran out, else AM_ERR_DEVICE with CUDA's own words.
 AM_MUST_USE am_err am_cuda_fail(const char *call, cudaError_t status);

@@ -69,10 +69,10 @@ am_err am_cuda_gather_rows(void *ctx, const am_no_desc *desc, const am_view *in,
 am_err am_cuda_scatter_rows(void *ctx, const am_rows_desc *desc, const am_view *in, am_view *out) {
   const int64_t rows = in[0].shape.dim[0];
   int64_t *links = NULL;
-  AM_TRY(am_cuda_take_temp(ctx, (size_t)rows * 2 * sizeof *links, &links));
+  AM_TRY(am_temps_take(am_cuda_temps(ctx), (size_t)rows * 2 * sizeof *links, &links));
   const cudaError_t status = am_cuda_launch_scatter_rows(am_cuda_stream(ctx), in[0].dtype, in[0].data, in[1].data, rows, links,
                                                          out[0].data, desc->rows, am_cuda_count(&in[0]) / rows);
-  am_cuda_give_temp(ctx, links);
+  am_temps_end(am_cuda_temps(ctx));
   AM_TRY_CUDA(status);
   return AM_OK;
 }

@@ -14,7 +14,8 @@ static am_cuda_norm norm_of(const am_view *x, am_activation act, double eps) {
 
 static am_err take_temp(am_cuda *g, am_cuda_norm k, am_cuda_norm_temp *temp) {
   const size_t pairs = (size_t)(k.c * k.parts);
-  AM_TRY(am_cuda_take_temp(g, pairs * 2 * sizeof *temp->piece + (size_t)k.c * 2 * sizeof *temp->coefficient, &temp->piece));
+  const size_t bytes = pairs * 2 * sizeof *temp->piece + (size_t)k.c * 2 * sizeof *temp->coefficient;
+  AM_TRY(am_temps_take(am_cuda_temps(g), bytes, &temp->piece));
   temp->coefficient = (float *)(temp->piece + pairs * 2);
   return AM_OK;
 }
@@ -25,7 +26,7 @@ static am_err batch_norm(am_cuda *g, const am_norm_desc *desc, const am_view *in
   AM_TRY(take_temp(g, k, &temp));
   const cudaError_t status = am_cuda_launch_batch_norm(am_cuda_stream(g), k, in[0].data, in[1].data, in[2].data, residual,
                                                        temp, out[0].data, out[1].data, out[2].data);
-  am_cuda_give_temp(g, temp.piece);
+  am_temps_end(am_cuda_temps(g));
   AM_TRY_CUDA(status);
   return AM_OK;
 }
@@ -43,7 +44,7 @@ static am_err batch_norm_grad(am_cuda *g, const am_norm_desc *desc, const am_vie
   am_cuda_norm_temp temp;
   AM_TRY(take_temp(g, k, &temp));
   const cudaError_t status = am_cuda_launch_batch_norm_grad(am_cuda_stream(g), k, of, temp);
-  am_cuda_give_temp(g, temp.piece);
+  am_temps_end(am_cuda_temps(g));
   AM_TRY_CUDA(status);
   return AM_OK;
 }
@@ -68,7 +69,7 @@ am_err am_cuda_bias_act_grad(void *ctx, const am_activation *desc, const am_view
   AM_TRY(take_temp(ctx, k, &temp));
   const cudaError_t status = am_cuda_launch_bias_act_grad(am_cuda_stream(ctx), k, in[0].data, in[1].data, temp, out[0].data,
                                                           out[1].data);
-  am_cuda_give_temp(ctx, temp.piece);
+  am_temps_end(am_cuda_temps(ctx));
   AM_TRY_CUDA(status);
   return AM_OK;
 }

@@ -21,9 +21,11 @@ void *am_plan_cache_find(const am_plan_cache *c, const void *key, size_t bytes) 
   return e ? e->plan : NULL;
 }
 
+bool am_plan_cache_is_full(const am_plan_cache *c) { return c->count >= AM_PLAN_LIMIT && !c->keep; }
+
 am_err am_plan_cache_add(am_plan_cache *c, const void *key, size_t bytes, void *plan) {
   am_plan_entry *e = NULL;
-  if (c->count >= AM_PLAN_LIMIT) am_plan_cache_clear(c);
+  if (am_plan_cache_is_full(c)) am_plan_cache_clear(c);
   const am_err err = am_mem_alloc(&e, 1, sizeof *e + bytes);
   if (err) {
     c->release(plan);

@@ -6,6 +6,7 @@
 #ifndef AM_BACKEND_CUDA_PLAN_CACHE_H
 #define AM_BACKEND_CUDA_PLAN_CACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,13 +18,15 @@ typedef struct {
   void (*release)(void *plan);          // called once for each plan that was added
   am_plan_entry *slot[AM_PLAN_SLOTS];   // owned
   int64_t count;
+  bool keep;  // recordings may use the plans: none is released
 } am_plan_cache;
 
 // The plan of a key whose bytes are all equal (so padding must be zeroed), or NULL.
 void *am_plan_cache_find(const am_plan_cache *c, const void *key, size_t bytes);
-// Takes plan over, also on failure. At AM_PLAN_LIMIT plans all others are released first: a program that keeps meeting new
-// shapes starts over rather than keep them all. The key must not be there yet. Errors: AM_ERR_NOMEM.
+// Takes plan over, also on failure. At AM_PLAN_LIMIT plans all others are released first, unless `keep`: a program that keeps
+// meeting new shapes starts over rather than keep them all. The key must not be there yet. Errors: AM_ERR_NOMEM.
 AM_MUST_USE am_err am_plan_cache_add(am_plan_cache *c, const void *key, size_t bytes, void *plan);
+bool am_plan_cache_is_full(const am_plan_cache *c);  // the next plan will release the others
 void am_plan_cache_clear(am_plan_cache *c);
 
 #endif

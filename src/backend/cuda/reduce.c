@@ -18,9 +18,9 @@ static am_cuda_reduction reduction_of(const am_view *x, const am_view *y) {
 static am_err sum(am_cuda *g, const am_view *x, am_view *y) {
   const am_cuda_reduction r = reduction_of(x, y);
   double *partial = NULL;
-  AM_TRY(am_cuda_take_temp(g, (size_t)(r.outputs * r.parts) * sizeof *partial, &partial));
+  AM_TRY(am_temps_take(am_cuda_temps(g), (size_t)(r.outputs * r.parts) * sizeof *partial, &partial));
   const cudaError_t status = am_cuda_launch_sum(am_cuda_stream(g), r, x->dtype, x->data, partial, y->data);
-  am_cuda_give_temp(g, partial);
+  am_temps_end(am_cuda_temps(g));
   AM_TRY_CUDA(status);
   return AM_OK;
 }
@@ -28,9 +28,9 @@ static am_err sum(am_cuda *g, const am_view *x, am_view *y) {
 static am_err maximum(am_cuda *g, const am_view *x, void *y, int32_t *place, const am_view *shape) {
   const am_cuda_reduction r = reduction_of(x, shape);
   am_cuda_best *partial = NULL;
-  AM_TRY(am_cuda_take_temp(g, (size_t)(r.outputs * r.parts) * sizeof *partial, &partial));
+  AM_TRY(am_temps_take(am_cuda_temps(g), (size_t)(r.outputs * r.parts) * sizeof *partial, &partial));
   const cudaError_t status = am_cuda_launch_max(am_cuda_stream(g), r, x->dtype, x->data, partial, y, place);
-  am_cuda_give_temp(g, partial);
+  am_temps_end(am_cuda_temps(g));
   AM_TRY_CUDA(status);
   return AM_OK;
 }

@@ -54,24 +54,20 @@ AM_KERNEL fill_elements(double value, void *y, am_dtype type, int64_t count) {
 
 // Element e of a row is draw e of the row's stream: half a block of Philox for a number of [0, 1), and both halves for two
 // of N(0, 1). A thread takes a block.
-AM_KERNEL random_kernel(am_random_desc d, int64_t width, int64_t rows, void *y) {
+AM_KERNEL random_kernel(am_random_desc d, const uint64_t *moved, int64_t width, int64_t rows, void *y) {
   const int64_t blocks = (width + 1) / 2;
+  const uint64_t first = d.index + (moved ? *moved : 0);
   AM_CUDA_FOR(i, rows * blocks) {
-    const uint64_t row = d.index + (uint64_t)(i / blocks);
+    const uint64_t row = first + (uint64_t)(i / blocks);
     const int64_t e = i % blocks * 2, at = i / blocks * width + e;
     const uint32_t key[2] = {(uint32_t)d.seed, (uint32_t)(d.seed >> 32)};
     const uint32_t counter[4] = {(uint32_t)(e / 2), (uint32_t)d.purpose, (uint32_t)row, (uint32_t)(row >> 32)};
     uint32_t word[4];
     double pair[2];
     am_philox_block(key, counter, word);
-    const double first = am_philox_uniform(word[0] | (uint64_t)word[1] << 32);
-    const double second = am_philox_uniform(word[2] | (uint64_t)word[3] << 32);
-    if (d.kind == AM_RAND_NORMAL) {
-      am_philox_normals(first, second, pair);
-    } else {
-      pair[0] = first;
-      pair[1] = second;
-    }
+    pair[0] = am_philox_uniform(word[0] | (uint64_t)word[1] << 32);
+    pair[1] = am_philox_uniform(word[2] | (uint64_t)word[3] << 32);
+    if (d.kind == AM_RAND_NORMAL) am_philox_normals(pair[0], pair[1], pair);
     am_rule_put(y, d.dtype, at, pair[0]);
     if (e + 1 < width) am_rule_put(y, d.dtype, at + 1, pair[1]);
   }
@@ -96,6 +92,7 @@ cudaError_t am_cuda_launch_fill(cudaStream_t stream, double value, void *y, am_d
   return AM_CUDA_LAUNCH(fill_chunks, stream, (count * size + 15) / 16, pattern, y, count * size);
 }
 
-cudaError_t am_cuda_launch_random(cudaStream_t stream, am_random_desc d, int64_t width, void *y, int64_t count) {
-  return AM_CUDA_LAUNCH(random_kernel, stream, count / width * ((width + 1) / 2), d, width, count / width, y);
+cudaError_t am_cuda_launch_random(cudaStream_t stream, am_random_desc d, const uint64_t *moved, int64_t width, void *y,
+                                  int64_t count) {
+  return AM_CUDA_LAUNCH(random_kernel, stream, count / width * ((width + 1) / 2), d, moved, width, count / width, y);
 }

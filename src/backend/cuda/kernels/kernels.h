@@ -77,8 +77,10 @@ cudaError_t am_cuda_launch_scatter_rows(cudaStream_t stream, am_dtype type, cons
 cudaError_t am_cuda_launch_cast(cudaStream_t stream, const void *x, am_dtype from, void *y, am_dtype to, bool integers,
                                 int64_t count);
 cudaError_t am_cuda_launch_fill(cudaStream_t stream, double value, void *y, am_dtype type, int64_t count);
-// Rows of `width`: as base/rng.h draws them, but for the last bit of the card's logarithms and sines.
-cudaError_t am_cuda_launch_random(cudaStream_t stream, am_random_desc d, int64_t width, void *y, int64_t count);
+// Rows of `width`: as base/rng.h draws them, but for the last bit of the card's logarithms and sines. moved (on the card):
+// is added to d.index; NULL: nothing is.
+cudaError_t am_cuda_launch_random(cudaStream_t stream, am_random_desc d, const uint64_t *moved, int64_t width, void *y,
+                                  int64_t count);
 
 // ---- reduce.cu ----
 // An output is the sum (maximum, place of the maximum) over `window` at its place of `base`, taken in `parts` pieces by teams.
