@@ -6,7 +6,8 @@ eager; the fastest of them compiled as well); the best is measured against ours,
 
     analysis/bench_gpu.py --program build/augmint --out build/bench-gpu [--rows ...] [--python PYTHON] [--repeats N]
 
-Then ten fits of a DCGAN at once, in processes that share the card, beside one alone.
+Then ten fits of P2's DCGAN at once, in processes that share the card, beside one alone: taking turns on it, and, where
+NVIDIA's Multi-Process Service can be started, computing side by side.
 
 Columns: those of bench.py; `floor` is reckoned with this card's own ceilings, which stand above the table: a product of
 8192 x 8192 random numbers in either type, and passes over arrays of a GiB, through our own ops. Rows of networks that are
@@ -14,17 +15,22 @@ not built yet are in the table by name. Exit status: 0 measured, 1 a row of ours
 `--device cpu --tiny` shows that the script works, not how fast anything is. FOLDER/bench-gpu.md is for docs/gpu-runs.md.
 """
 import argparse
+import contextlib
 import json
 import os
+import shutil
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import bench
 
 ROWS = ("resnet50-224-256", "resnet18-32-512", "dcgan-1", "dcgan-128", "sgd", "adam")
-AT_ONCE, FITS = 10, "dcgan-64"  # generators of ten classes, fitted at the same time by ten processes
+AT_ONCE, FITS = 10, "dcgan-p2-32"  # generators of ten classes, fitted at the same time by ten processes
+MPS = "nvidia-cuda-mps-control"
 NOT_BUILT = {"unet2d": "training step of a diffusion model's UNet", "inception": "features of Inception-v3 for FID"}
 
 
@@ -74,11 +80,40 @@ def fits_at_once(run, count):
     return images / statistics.median(spans[:-1])
 
 
+@contextlib.contextmanager
+def service():
+    """A Multi-Process Service of our own: processes that start meanwhile share the card through it."""
+    folder = tempfile.mkdtemp(prefix="mps-")
+    ours = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
+    os.environ.update(ours)
+    try:
+        started = subprocess.run([MPS, "-d"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=30)
+        if started.returncode:
+            raise bench.Failed(f"{MPS}: {started.stderr.strip() or started.returncode}")
+        yield
+    finally:
+        subprocess.run([MPS], input="quit\n", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, timeout=60)
+        for name in ours:
+            del os.environ[name]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fits_through_service(run):
+    """Images/s of ten fits side by side, or why not."""
+    if run.options.device == "cpu" or not shutil.which(MPS):
+        return f"{MPS} is not here"
+    try:
+        with service():
+            return fits_at_once(run, AT_ONCE)
+    except (bench.Failed, OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+
+
 def compare_fits(run):
-    """(images/s of one fit after another, of ten at once), or why not."""
+    """Images/s of one fit after another, of ten in turns, of ten side by side (or why not); or why nothing was measured."""
     bench.say(f"{AT_ONCE} fits")
     try:
-        return fits_at_once(run, 1), fits_at_once(run, AT_ONCE)
+        return fits_at_once(run, 1), fits_at_once(run, AT_ONCE), fits_through_service(run)
     except bench.Failed as error:
         return str(error)
 
@@ -86,7 +121,11 @@ def compare_fits(run):
 def fits_text(fits):
     if isinstance(fits, str):
         return f"failed: {fits}"
-    return f"{bench.number(fits[1])} images/s at once, {bench.number(fits[0])} one after the other: {fits[1] / fits[0]:.2f}x"
+    alone, turns, beside = fits
+    text = f"{bench.number(alone)} images/s one after the other; {bench.number(turns)} at once: {turns / alone:.2f}x"
+    if isinstance(beside, str):
+        return f"{text}; with MPS: not measured, {beside}"
+    return f"{text}; {bench.number(beside)} with MPS: {beside / alone:.2f}x"
 
 
 def percent(share):

@@ -8,7 +8,7 @@
 // rows_train.c: a training step on images in memory, by the trainer's own step
 extern const am_bench_row am_row_resnet18_32, am_row_resnet18_64, am_row_resnet50_224, am_row_resnet18_32_ranks;
 extern const am_bench_row am_row_dcgan_1, am_row_dcgan_64;
-extern const am_bench_row am_row_resnet18_32_512, am_row_resnet50_224_256, am_row_dcgan_128;  // for a card
+extern const am_bench_row am_row_resnet18_32_512, am_row_resnet50_224_256, am_row_dcgan_128, am_row_dcgan_p2;  // for a card
 // rows_predict.c: logits of images in memory
 extern const am_bench_row am_row_predict_16, am_row_predict_1;
 // rows_data.c: photographs, shards, the loader

@@ -128,11 +128,15 @@ CLASSIFIER_ROW(am_row_resnet18_32_ranks, "resnet18-32-ranks", AM_BENCH_RANKS,
 
 // ---- GANs ----
 
-static am_err begin_gan(train *t, int64_t batch, int64_t size) {
+typedef struct {
+  const char *model[2];  // generator, discriminator
+  int64_t batch;
+} pair;
+
+static am_err begin_gan(train *t, const pair *p, int64_t size) {
   const am_bench *b = t->bench;
-  const char *const name[] = {"dcgan_p4_g", "dcgan_p4_d"};
   am_model_cfg cfg = {.size = size, .width = b->tiny ? TINY_WIDTH : 0};
-  for (int i = 0; i < 2; i++) AM_TRY(am_model_new(name[i], &cfg, b->device, AM_BENCH_SEED, &t->model[i]));
+  for (int i = 0; i < 2; i++) AM_TRY(am_model_new(p->model[i], &cfg, b->device, AM_BENCH_SEED, &t->model[i]));
   t->loss = "g_loss";
   t->gan = (am_gan_job){
       .comm = b->comm,
@@ -140,7 +144,7 @@ static am_err begin_gan(train *t, int64_t batch, int64_t size) {
       .generator = t->model[0],
       .discriminator = t->model[1],
       .data = t->images.data,
-      .cfg = {.epochs = EPOCHS, .batch_size = batch, .slices = 1, .real_label_min = 1, .real_label_max = 1,
+      .cfg = {.epochs = EPOCHS, .batch_size = p->batch, .slices = 1, .real_label_min = 1, .real_label_max = 1,
               .precision = b->precision, .reduce = AM_REDUCE_DEFAULT},
       .optimizer = {.kind = "adam", .lr = 2e-4, .beta1 = 0.5, .beta2 = 0.999, .eps = 1e-8},
       .seed = AM_BENCH_SEED,
@@ -150,14 +154,15 @@ static am_err begin_gan(train *t, int64_t batch, int64_t size) {
 
 static am_err gan_open(const am_bench *b, const void *variant, am_bench_work *work, void **self) {
   am_err err = AM_OK;
-  const int64_t batch = *(const int64_t *)variant, size = b->tiny ? TINY_SIZE : 64;
+  const pair *p = variant;
+  const int64_t size = b->tiny ? TINY_SIZE : 64;
   train *t = NULL;
   AM_GO(done, AM_NEW(&t));
   t->bench = b;
-  am_bench_images_cfg images = {.count = batch, .size = size, .classes = 1, .batch = batch};
+  am_bench_images_cfg images = {.count = p->batch, .size = size, .classes = 1, .batch = p->batch};
   AM_GO(done, am_bench_images_open(b, &images, &t->images));
-  AM_GO(done, begin_gan(t, batch, size));
-  *work = (am_bench_work){.items = (double)batch};
+  AM_GO(done, begin_gan(t, p, size));
+  *work = (am_bench_work){.items = (double)p->batch};
   *self = t;
   t = NULL;
 done:
@@ -165,17 +170,19 @@ done:
   return err;
 }
 
-#define GAN_ROW(id, row_name, more_flags, text, batch)                  \
+#define GAN_ROW(id, row_name, more_flags, text, paper, rows)            \
   const am_bench_row id = {.name = row_name,                            \
                            .doc = text,                                 \
                            .unit = "images/s",                          \
                            .flags = AM_BENCH_DEVICE | AM_BENCH_NETWORK | (more_flags), \
-                           .variant = &(const int64_t){batch},          \
+                           .variant = &(const pair){{"dcgan_" paper "_g", "dcgan_" paper "_d"}, rows}, \
                            .open = gan_open,                            \
                            .step = train_step,                          \
                            .check = train_check,                        \
                            .close = train_close}
 
-GAN_ROW(am_row_dcgan_1, "dcgan-1", 0, "training step, DCGAN (latent 10, width 64, 64 px), batch 1, Adam", 1);
-GAN_ROW(am_row_dcgan_64, "dcgan-64", 0, "training step, DCGAN (latent 10, width 64, 64 px), batch 64, Adam", 64);
-GAN_ROW(am_row_dcgan_128, "dcgan-128", AM_BENCH_CARD, "dcgan-64 with batch 128", 128);
+GAN_ROW(am_row_dcgan_1, "dcgan-1", 0, "training step, DCGAN (latent 10, width 64, 64 px), batch 1, Adam", "p4", 1);
+GAN_ROW(am_row_dcgan_64, "dcgan-64", 0, "training step, DCGAN (latent 10, width 64, 64 px), batch 64, Adam", "p4", 64);
+GAN_ROW(am_row_dcgan_128, "dcgan-128", AM_BENCH_CARD, "dcgan-64 with batch 128", "p4", 128);
+GAN_ROW(am_row_dcgan_p2, "dcgan-p2-32", AM_BENCH_CARD, "training step, P2's DCGAN of a class (latent 256, dropout, 64 px), batch 32, Adam",
+        "p2", 32);
