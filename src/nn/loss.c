@@ -1,8 +1,5 @@
 #include "nn/loss.h"
 
-#include "base/mem.h"
-#include "base/num.h"
-
 static am_err same_shape(const am_tensor *x, const am_tensor *target, const char *loss) {
   char x_text[AM_SHAPE_TEXT], t_text[AM_SHAPE_TEXT];
   AM_CHECK(am_shape_equal(x->shape, target->shape), AM_ERR_ARG, "%s: the input is %s, the target %s", loss,
