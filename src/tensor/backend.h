@@ -243,6 +243,10 @@ typedef struct am_backend {
   // `host` may be used again at once; the bytes are there for whatever is queued from now on.
   AM_MUST_USE am_err (*from_host)(void *ctx, void *device, const void *host, size_t bytes);
   AM_MUST_USE am_err (*sync)(void *ctx);
+  // Optional, both or none, for profiles: *sec = the device's own time from begin to what was queued last before end, which
+  // waits for it.
+  AM_MUST_USE am_err (*time_begin)(void *ctx);
+  AM_MUST_USE am_err (*time_end)(void *ctx, double *sec);
   // Optional, all three or none: copies to the host behind what is queued, which nobody waits for. fetched: *host = the
   // bytes, until fetch_end; NULL as long as they are on their way, unless `wait`.
   AM_MUST_USE am_err (*fetch)(void *ctx, const void *device, size_t bytes, void **copy);

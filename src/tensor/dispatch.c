@@ -43,6 +43,7 @@ typedef struct {
   am_view in[AM_OP_MAX_INPUTS], out[AM_OP_MAX_OUTPUTS];
   am_tensor *input[AM_OP_MAX_INPUTS];    // owned: as the backend wants them
   am_tensor *output[AM_OP_MAX_OUTPUTS];  // owned until success, in-place ones borrowed
+  double device_sec;  // of a profiled call; negative where the device keeps no time
 } op_call;
 
 static am_err infer(op_call *c) {
@@ -144,6 +145,17 @@ static am_err make_output(op_call *c, int i, am_tensor *given) {
   return AM_OK;
 }
 
+static am_err call(op_call *c) {
+  return am_backend_call(c->dev->backend, c->dev->ctx, c->op, &c->desc, c->in, c->out);
+}
+
+static am_err call_timed(op_call *c) {
+  const am_backend *b = c->dev->backend;
+  if (b->time_begin) AM_TRY(b->time_begin(c->dev->ctx));
+  AM_TRY(call(c));
+  return b->time_end ? b->time_end(c->dev->ctx, &c->device_sec) : am_device_sync(c->dev);
+}
+
 // out: of in-place ops.
 static am_err run(op_call *c, am_tensor *const *in, am_tensor *const *into, am_tensor **out) {
   const int inputs = op_info[c->op].inputs, outputs = op_info[c->op].outputs;
@@ -175,8 +187,7 @@ static am_err run(op_call *c, am_tensor *const *in, am_tensor *const *into, am_t
     if (c->dev->recording) AM_TRY(am_replay_wrote(c->dev->recording, c->output[i]->buffer));
     c->out[i].data = am_tensor_as_view(c->output[i]).data;
   }
-  AM_TRY(am_backend_call(c->dev->backend, c->dev->ctx, c->op, &c->desc, c->in, c->out));
-  return c->dev->profile ? am_device_sync(c->dev) : AM_OK;
+  return c->dev->profile ? call_timed(c) : call(c);
 }
 
 // "matmul of f32 (2, 3), f32 (4, 5): inner sizes ..."
@@ -202,11 +213,12 @@ am_err am_dispatch_into(am_device *dev, am_op op, const void *desc, am_tensor *c
                         am_tensor *const *into, am_tensor **out) {
   am_err err = AM_OK;
   AM_CHECK((int)op >= 0 && op < AM_OP_COUNT, AM_ERR_ARG, "there is no op %d", (int)op);
-  op_call c = {.dev = dev, .op = op};
+  op_call c = {.dev = dev, .op = op, .device_sec = -1};
   if (desc) memcpy(&c.desc, desc, op_info[op].desc_size);
   am_profile_span span = {0};
   if (dev->profile) span = am_profile_enter(dev->profile);
   err = run(&c, in, into, out);
+  span.device_sec = c.device_sec;
   if (dev->profile) am_profile_leave(dev->profile, span, op, &c.desc, err ? NULL : c.in, c.out);
   AM_GO(done, err);
   if (!op_info[op].in_place) {

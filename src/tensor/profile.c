@@ -117,14 +117,14 @@ static double floor_of(const am_profile *p, am_dtype type, int64_t flops, int64_
 }
 
 am_profile_span am_profile_enter(am_profile *p) {
-  am_profile_span span = {.began_sec = am_clock_sec(), .outer_sec = p->inner_sec};
+  am_profile_span span = {.began_sec = am_clock_sec(), .outer_sec = p->inner_sec, .device_sec = -1};
   p->inner_sec = 0;
   return span;
 }
 
 void am_profile_leave(am_profile *p, am_profile_span span, am_op op, const void *desc, const am_view *in,
                       const am_view *out) {
-  double whole = am_clock_sec() - span.began_sec, own = whole - p->inner_sec;
+  double whole = am_clock_sec() - span.began_sec, own = span.device_sec >= 0 ? span.device_sec : whole - p->inner_sec;
   am_tally *t = &p->op[op];
   t->sec += own;
   p->dispatch_sec += own;

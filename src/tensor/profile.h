@@ -8,6 +8,7 @@
 // Rules of counting, exact for every call:
 //   sec     wall time of the op itself with checks, allocation and the wait for the device; what it sets off in
 //           dispatch (a reorder of an operand) is counted there. The sum over all ops is dispatch_sec.
+//           Of a device that keeps its own time (a card): that between its start on the op and its end, without the host's.
 //   flops   2 * multiply-adds of convolutions (as a direct sum, padding included) and products; 0 for
 //           everything else, which memory bounds.
 //   bytes   what the op must move if nothing is in a cache: every input once, every output once, an
@@ -61,6 +62,7 @@ am_tally am_profile_family(const am_profile *p, am_op_family family);
 // ---- for dispatch ----
 typedef struct {
   double began_sec, outer_sec;
+  double device_sec;  // by the device's own clock; negative: it has none
 } am_profile_span;
 am_profile_span am_profile_enter(am_profile *p);
 // in and out as the backend saw them; NULL: the call failed before, only its time counts.

@@ -126,11 +126,27 @@ static void counts_nothing_when_detached_or_failed(void **state) {
   end(&f);
 }
 
+// Where the device keeps time (tests/on_host/sealed.c: a quarter of a second for every op), the host's is not counted.
+static void takes_the_time_of_the_device(void **state) {
+  fixture f;
+  char path[4096];
+  am_test_plugins("on_host/sealed", path);
+  begin(&f, "cuda");
+  am_tensor *x = zeros(&f, AM_SHAPE(2, 16, 3, 3), AM_LAYOUT_PLAIN);
+  const am_layout_desc to = {AM_LAYOUT_NHWC};
+  assert_true(count(&f, AM_OP_unary, &(am_unary_desc){.kind = AM_UN_ABS}, x, NULL).sec == 0.25);
+  assert_true(count(&f, AM_OP_unary, &(am_unary_desc){.kind = AM_UN_ABS}, x, NULL).sec == 0.5);
+  assert_true(count(&f, AM_OP_reorder, &to, x, NULL).sec == 0.25);
+  assert_true(f.profile.dispatch_sec == 0.75);
+  am_tensor_release(x);
+  end(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(counts_convolutions),       cmocka_unit_test(counts_products_and_updates),
       cmocka_unit_test(counts_what_is_read_of_rows), cmocka_unit_test(times_every_op_once),
-      cmocka_unit_test(counts_nothing_when_detached_or_failed),
+      cmocka_unit_test(counts_nothing_when_detached_or_failed), cmocka_unit_test(takes_the_time_of_the_device),
   };
   return cmocka_run_group_tests_name("profile", tests, NULL, NULL);
 }

@@ -69,6 +69,8 @@ static void cuda_close(void *ctx) {
   if (g->lt) (void)cublasLtDestroy(g->lt);
   if (g->workspace) (void)cudaFree(g->workspace);
   if (g->pool) (void)cudaMemPoolDestroy(g->pool);
+  if (g->began) (void)cudaEventDestroy(g->began);
+  if (g->ended) (void)cudaEventDestroy(g->ended);
   if (g->stream) (void)cudaStreamDestroy(g->stream);
   free(g);
 }
@@ -98,6 +100,8 @@ static am_err cuda_open(const am_device_cfg *cfg, void **ctx) {
   g->temps = (am_temps){.backend = &backend_cuda, .ctx = g};
   AM_GO(done, choose_card(g, cfg->index));
   AM_GO_CUDA(done, cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking));
+  AM_GO_CUDA(done, cudaEventCreate(&g->began));
+  AM_GO_CUDA(done, cudaEventCreate(&g->ended));
   AM_GO(done, open_pool(g));
   AM_GO(done, am_cuda_open_copies(g));
   AM_GO(done, am_cuda_open_recorder(g));
@@ -142,6 +146,22 @@ static am_err cuda_sync(void *ctx) {
   const am_cuda *g = ctx;
   AM_TRY(am_cuda_wait_for_sums(g));
   AM_TRY_CUDA(cudaStreamSynchronize(g->stream));
+  return AM_OK;
+}
+
+static am_err cuda_time_begin(void *ctx) {
+  const am_cuda *g = ctx;
+  AM_TRY_CUDA(cudaEventRecord(g->began, g->stream));
+  return AM_OK;
+}
+
+static am_err cuda_time_end(void *ctx, double *sec) {
+  const am_cuda *g = ctx;
+  float ms = 0;
+  AM_TRY_CUDA(cudaEventRecord(g->ended, g->stream));
+  AM_TRY(am_cuda_wait_for(g, g->ended));
+  AM_TRY_CUDA(cudaEventElapsedTime(&ms, g->began, g->ended));
+  *sec = (double)ms / 1e3;
   return AM_OK;
 }
 
@@ -195,6 +215,8 @@ static const am_backend backend_cuda = {
     .collective = &am_cuda_collective,
     .recorder = &am_cuda_recorder,
     .sync = cuda_sync,
+    .time_begin = cuda_time_begin,
+    .time_end = cuda_time_end,
     .alloc_host = cuda_alloc_host,
     .release_host = cuda_release_host,
     .lacks = cuda_lacks,

@@ -15,6 +15,7 @@ struct am_cuda {
   int index;                // of the card, among those that this process sees
   int major, minor;         // compute capability
   cudaStream_t stream;      // owned
+  cudaEvent_t began, ended; // owned: of a profiled op
   cudaMemPool_t pool;       // owned: stream-ordered memory, never trimmed by itself
   cublasLtHandle_t lt;      // owned
   cudnnHandle_t dnn;        // owned
