@@ -134,8 +134,12 @@ $(B)/tests/%.o: tests/%.c $(B)/flags.stamp
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -MMD -MP -c $< -o $@
 
+# A test that plays the card takes its caller as it is on the host.
+ON_HOST_CALLER := $(B)/on_host/src/backend/cuda/upload.c.o
+$(B)/tests/unit/test_upload.o: CPPFLAGS += -DAM_CUDA_ON_HOST
+
 # The objects that a test program shares with the others of its folder.
-shared_with = $(patsubst %.c,$(B)/%.o,$(filter $(dir $(1))%,$(TEST_SHARED)))
+shared_with = $(patsubst %.c,$(B)/%.o,$(filter $(dir $(1))%,$(TEST_SHARED))) $(if $(filter %/test_upload,$(1)),$(ON_HOST_CALLER))
 .SECONDEXPANSION:
 $(TESTS): $(B)/%: $(B)/%.o $$(call shared_with,$$*) $(B)/libaugmint.a
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(LIB_LIBS) -lcmocka

@@ -1,15 +1,13 @@
 // Copies between the host's memory and a card's.
 //
-// What goes to the card is first copied to pinned memory, piece by piece, so that the caller has its own memory back at once
-// and neither waits for what is queued on the card: batches are on their way while the step before them runs. What comes
-// back is waited for by am_cuda_to_host alone.
-#include <string.h>
-
+// What goes to the card is first copied to pinned memory, so that the caller has its own memory back at once and neither waits
+// for what is queued on the card: batches are on their way while the step before them runs (upload.h). What comes back is
+// waited for by am_cuda_to_host alone.
 #include "backend/cuda/cuda_context.h"
 #include "base/mem.h"
 #include "base/num.h"
 
-enum { RING_BYTES = 64 << 20, PIECE_BYTES = 8 << 20, FETCH_BYTES = 1 << 16 };
+enum { RING_BYTES = 64 << 20, FETCH_BYTES = 1 << 16 };
 
 struct am_cuda_fetch {
   am_cuda_fetch *next;  // free ones
@@ -18,13 +16,7 @@ struct am_cuda_fetch {
   cudaEvent_t done;  // owned
 };
 
-am_err am_cuda_open_copies(am_cuda *g) {
-  g->upload.ring.bytes = RING_BYTES;
-  AM_TRY_CUDA(cudaHostAlloc((void **)&g->upload.memory, RING_BYTES, cudaHostAllocDefault));
-  for (int i = 0; i < AM_RING_RANGES; i++)
-    AM_TRY_CUDA(cudaEventCreateWithFlags(&g->upload.done[i], cudaEventDisableTiming));
-  return AM_OK;
-}
+am_err am_cuda_open_copies(am_cuda *g) { return am_cuda_uploads_open(&g->uploads, RING_BYTES); }
 
 static void free_fetch(am_cuda_fetch *f) {
   if (!f) return;
@@ -34,43 +26,16 @@ static void free_fetch(am_cuda_fetch *f) {
 }
 
 void am_cuda_close_copies(am_cuda *g) {
-  for (int i = 0; i < AM_RING_RANGES; i++) {
-    if (g->upload.done[i]) (void)cudaEventDestroy(g->upload.done[i]);
-  }
-  if (g->upload.memory) (void)cudaFreeHost(g->upload.memory);
+  am_cuda_uploads_close(&g->uploads);
   for (am_cuda_fetch *f = g->free_fetch, *next; f; f = next) {
     next = f->next;
     free_fetch(f);
   }
 }
 
-// ---- to the card ----
-
-static am_err wait_for_oldest(am_cuda *g) {
-  const int slot = am_ring_oldest(&g->upload.ring);
-  AM_CHECK(slot >= 0, AM_ERR_INTERNAL, "the ring of %d bytes has no room although nothing is out",
-           RING_BYTES);
-  AM_TRY(am_cuda_wait_for(g, g->upload.done[slot]));
-  am_ring_give(&g->upload.ring);
-  return AM_OK;
-}
-
-static am_err upload(am_cuda *g, char *device, const char *host, size_t bytes) {
-  size_t offset;
-  int slot;
-  while (!am_ring_take(&g->upload.ring, bytes, &offset, &slot)) AM_TRY(wait_for_oldest(g));
-  memcpy(g->upload.memory + offset, host, bytes);
-  AM_TRY_CUDA(cudaMemcpyAsync(device, g->upload.memory + offset, bytes, cudaMemcpyHostToDevice, g->stream));
-  AM_TRY_CUDA(cudaEventRecord(g->upload.done[slot], g->stream));
-  return AM_OK;
-}
-
 am_err am_cuda_from_host(void *ctx, void *device, const void *host, size_t bytes) {
-  for (size_t at = 0; at < bytes; at += PIECE_BYTES) {
-    const size_t here = bytes - at < PIECE_BYTES ? bytes - at : PIECE_BYTES;
-    AM_TRY(upload(ctx, (char *)device + at, (const char *)host + at, here));
-  }
-  return AM_OK;
+  am_cuda *g = ctx;
+  return am_cuda_upload(&g->uploads, g, device, host, bytes);
 }
 
 // ---- to the host ----

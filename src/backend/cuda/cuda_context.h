@@ -6,7 +6,7 @@
 #include <cudnn.h>
 
 #include "backend/cuda/cuda_internal.h"
-#include "backend/cuda/ring.h"
+#include "backend/cuda/upload.h"
 
 typedef struct am_cuda_fetch am_cuda_fetch;  // copy.c
 typedef struct am_cuda_group am_cuda_group;  // nccl.c
@@ -23,11 +23,7 @@ struct am_cuda {
   am_plan_cache products;   // of matmul.c
   am_plan_cache convolutions;  // of conv.c
   void *workspace;          // owned: of library calls
-  struct {                  // copy.c
-    am_ring ring;
-    char *memory;           // owned: pinned
-    cudaEvent_t done[AM_RING_RANGES];  // owned: the card has read the range
-  } upload;
+  am_cuda_uploads uploads;
   am_temps temps;
   struct {                  // record.c
     bool under_way, draws;  // a step is being recorded; it has random ops
@@ -65,8 +61,6 @@ extern const am_backend_recorder am_cuda_recorder;
 
 // nccl.c. Before the host waits for the stream: waits for the sums that the stream waits for, which a lost card may never give.
 AM_MUST_USE am_err am_cuda_wait_for_sums(const am_cuda *g);
-// The same for an event of the stream, and no longer: the host waits for this event, whatever comes before it.
-AM_MUST_USE am_err am_cuda_wait_for(const am_cuda *g, cudaEvent_t event);
 extern const am_backend_collective am_cuda_collective;
 
 #endif

@@ -1,7 +1,8 @@
 // Shared by the files of the cuda backend: its context, error macros, who computes what.
 //
 // One context is one card and one stream; every op is queued on it, so memory that the pool in tensor/ hands out again is
-// in order, and nothing waits but to_host, sync, and from_host when much is on its way already.
+// in order, and nothing waits but to_host, sync, and from_host when much is on its way already. What comes from the host
+// crosses the bus on a stream of its own (upload.h).
 #ifndef AM_BACKEND_CUDA_INTERNAL_H
 #define AM_BACKEND_CUDA_INTERNAL_H
 
@@ -15,6 +16,9 @@ bool am_cuda_tf32(const am_cuda *g);  // whether products of f32 may be TF32's
 // While a step is recorded: by how much its random indices have moved when it is launched, on the card. Else NULL.
 const uint64_t *am_cuda_moved(am_cuda *g);
 am_temps *am_cuda_temps(am_cuda *g);
+// The host waits for an event of the stream and no longer, and meanwhile for the sums over cards that may stand before it
+// (nccl.c).
+AM_MUST_USE am_err am_cuda_wait_for(const am_cuda *g, cudaEvent_t event);
 
 // A failed call of the runtime: AM_ERR_NOMEM where memory ran out, else AM_ERR_DEVICE with CUDA's own words.
 AM_MUST_USE am_err am_cuda_fail(const char *call, cudaError_t status);
