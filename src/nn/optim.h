@@ -26,8 +26,10 @@ int64_t am_optim_steps(const am_optim *o);
 int am_optim_state(am_optim *o, am_tensor *state[2]);
 void am_optim_set_steps(am_optim *o, int64_t steps);
 
-// Scales flat gradients by max_norm/(norm + 1e-6) when norm > max_norm; *norm is the norm before.
-AM_MUST_USE am_err am_clip_grad_norm(am_params *ps, double max_norm, double *norm);
+// Scales flat gradients by max_norm/(norm + 1e-6) when norm > max_norm. A norm that is infinite makes them 0 (and the infinite
+// ones NaN), one that is NaN makes them NaN. Where the host reads them in place squares are added in f64; elsewhere by the
+// device's own ops, in f32, so that nobody waits for it: from 1.8e19 on a norm is then infinite.
+AM_MUST_USE am_err am_clip_grad_norm(am_params *ps, double max_norm);
 
 // shadow <- decay*shadow + (1-decay)*values; buffers are copied.
 typedef struct am_ema am_ema;

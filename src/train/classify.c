@@ -189,8 +189,7 @@ static am_err slice_steps(void *self, am_tensor **result) {
 
 static am_err update(classifier *c, const am_step *at) {
   am_params *ps = c->job->model->params;
-  double norm = 0;
-  if (c->job->cfg.clip_norm > 0) AM_TRY(am_clip_grad_norm(ps, c->job->cfg.clip_norm, &norm));
+  if (c->job->cfg.clip_norm > 0) AM_TRY(am_clip_grad_norm(ps, c->job->cfg.clip_norm));
   c->lr = am_lr_at(&c->schedule, c->job->optimizer.lr, at->update);
   AM_TRY(am_optim_step(c->optim, c->lr));
   return c->ema ? am_ema_update(c->ema, ps, c->job->cfg.ema) : AM_OK;

@@ -56,7 +56,6 @@ static am_err step(job *j) {
   static const int32_t label[] = {0, 1};
   float rows[4];
   am_tensor *x = NULL, *logits = NULL, *target = NULL, *y[2];
-  double norm = 0;
   int count = 0;
   am_random_desc noise = {
       .kind = AM_RAND_NORMAL, .dtype = AM_F32, .shape = AM_SHAPE(2, 2, 4, 4), .purpose = AM_RNG_TEST};
@@ -73,7 +72,7 @@ static am_err step(job *j) {
   d.sink = am_params_grad_views(j->params, &count);
   d.x_count = count;
   AM_TRY(am_grad(j->graph, &d, NULL));
-  AM_TRY(am_clip_grad_norm(j->params, 0.01, &norm));
+  AM_TRY(am_clip_grad_norm(j->params, 0.01));
   AM_TRY(am_optim_step(j->adam, 1e-3));
   AM_TRY(am_ema_update(j->ema, j->params, 0.9));
   return am_ema_swap(j->ema, j->params);
@@ -82,10 +81,10 @@ static am_err step(job *j) {
 enum { CHILD_DONE, CHILD_OUT_OF_MEMORY, CHILD_WRONG };
 
 // Out of memory in the n-th allocation after the device was opened.
-static int run_child(int n) {
+static int run_child(const char *kind, int n) {
   char spec[32];
   job j = {0};
-  if (am_device_open(&(am_device_cfg){.kind = "ref"}, &j.dev)) return CHILD_WRONG;
+  if (am_device_open(&(am_device_cfg){.kind = kind}, &j.dev)) return CHILD_WRONG;
   snprintf(spec, sizeof spec, "alloc:%d", n);
   if (am_fault_init(spec, 0)) return CHILD_WRONG;
   am_err err = build(&j);
@@ -97,19 +96,20 @@ static int run_child(int n) {
   bool leaked = am_device_memory_now(j.dev).live_bytes != 0;
   am_device_close(j.dev);
   if (leaked || (err && err != AM_ERR_NOMEM)) {
-    fprintf(stderr, "allocation %d: %s\n", n, leaked ? "device memory leaked" : am_err_last()->message);
+    fprintf(stderr, "allocation %d on %s: %s\n", n, kind,
+            leaked ? "device memory leaked" : am_err_last()->message);
     return CHILD_WRONG;
   }
   return err ? CHILD_OUT_OF_MEMORY : CHILD_DONE;
 }
 
-static void every_allocation_may_fail(void **state) {
+static void every_allocation_fails_on(const char *kind) {
   int n = 0, status = 0;
   do {
     n++;
     fflush(NULL);
     pid_t child = fork();
-    if (child == 0) exit(run_child(n));
+    if (child == 0) exit(run_child(kind, n));
     assert_true(child > 0 && waitpid(child, &status, 0) == child);
     if (!WIFEXITED(status) || WEXITSTATUS(status) > CHILD_OUT_OF_MEMORY)
       fail_msg("allocation %d: status %d", n, status);
@@ -117,7 +117,17 @@ static void every_allocation_may_fail(void **state) {
   assert_true(n > 100);  // it did allocate, and did fail, many times
 }
 
+static void every_allocation_may_fail(void **state) { every_allocation_fails_on("ref"); }
+
+// There clipping takes ops of the device.
+static void so_may_those_of_a_device_that_the_host_cannot_read(void **state) {
+  char path[4096];
+  am_test_plugins("on_host/sealed", path);
+  every_allocation_fails_on("cuda");
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(every_allocation_may_fail)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(every_allocation_may_fail),
+                                     cmocka_unit_test(so_may_those_of_a_device_that_the_host_cannot_read)};
   return cmocka_run_group_tests_name("autograd_alloc", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// Update rules, clipping and schedules against PyTorch.
+// Update rules, clipping and schedules against PyTorch; those of cuda by its kernels as loops on the host.
 #include "golden_nn.h"
 
 #include "base/num.h"
@@ -64,23 +64,51 @@ static void rules_on(golden *t) {
 }
 
 static void clip_on(golden *t) {
-  double norm = 0;
   am_params *ps = one_vector(t);
+  const double norm = golden_number(t, "clip/norm");
+  double *grad = golden_part(t, "optim/grads", 0, ELEMENTS);
   set_grads(t, ps, 0);
-  am_ok(am_clip_grad_norm(ps, 1.5, &norm));
-  double want = golden_number(t, "clip/norm");
-  am_close(&norm, &want, 1, t->tolerance, 0);
-  golden_check(t, am_params_grads(ps), "clip/grad", 1);
+  for (int i = 0; i < ELEMENTS && t->dtype == AM_F32; i++) grad[i] = (float)grad[i];
   // A norm within the bound changes nothing.
-  am_ok(am_clip_grad_norm(ps, 2, &norm));
+  am_ok(am_clip_grad_norm(ps, norm * (1 + 1e-5)));
+  golden_expect(t, am_params_grads(ps), "optim/grads", grad, 0);
+  am_ok(am_clip_grad_norm(ps, 1.5));
   golden_check(t, am_params_grads(ps), "clip/grad", 1);
+  am_ok(am_clip_grad_norm(ps, 2));
+  golden_check(t, am_params_grads(ps), "clip/grad", 1);
+  set_grads(t, ps, 0);
+  am_ok(am_clip_grad_norm(ps, norm * (1 - 1e-5)));
+  for (int i = 0; i < ELEMENTS; i++) grad[i] *= norm * (1 - 1e-5) / (norm + 1e-6);
+  golden_expect(t, am_params_grads(ps), "clipped a little", grad, 1);
+  free(grad);
+  am_params_free(ps);
+}
+
+// Gradients of which one is not finite, as clip_grad_norm_ leaves them: what it multiplies by is 0, or NaN.
+static void clip_spoilt_on(golden *t) {
+  const double spoilt[] = {INFINITY, -INFINITY, NAN};
+  am_params *ps = one_vector(t);
+  double grad[ELEMENTS], item = 0;
+  for (int k = 0; k < AM_COUNT_OF(spoilt); k++) {
+    for (int i = 0; i < ELEMENTS; i++) grad[i] = i == 3 ? spoilt[k] : i - 5;
+    golden_store(t, am_params_grads(ps), grad);
+    am_ok(am_clip_grad_norm(ps, 1.5));
+    for (int i = 0; i < ELEMENTS; i++) {
+      am_tensor *one = NULL;
+      am_ok(am_tensor_view(am_params_grads(ps), i, AM_SHAPE(1), &one));
+      am_ok(am_tensor_item(one, &item));
+      am_tensor_release(one);
+      assert_true(i == 3 || isnan(spoilt[k]) ? isnan(item) : item == 0);
+    }
+  }
   am_params_free(ps);
 }
 
 static void on_every_target(void (*test)(golden *t)) {
   golden targets[] = {{.kind = "ref", .dtype = AM_F64, .tolerance = 1e-13},
                       {.kind = "ref", .dtype = AM_F32, .tolerance = 1e-6},
-                      {.kind = "cpu", .dtype = AM_F32, .tolerance = 1e-6}};
+                      {.kind = "cpu", .dtype = AM_F32, .tolerance = 1e-6},
+                      {.kind = "cuda", .dtype = AM_F32, .tolerance = 1e-6}};
   for (int i = 0; i < AM_COUNT_OF(targets); i++) {
     golden_open(&targets[i]);
     test(&targets[i]);
@@ -90,6 +118,36 @@ static void on_every_target(void (*test)(golden *t)) {
 
 static void update_rules(void **state) { on_every_target(rules_on); }
 static void clipping(void **state) { on_every_target(clip_on); }
+static void clipping_what_is_not_finite(void **state) { on_every_target(clip_spoilt_on); }
+
+// More elements than a device clips at a time.
+static void clipping_piece_by_piece(void **state) {
+  enum { MANY = (1 << 23) + 3 };
+  golden t = {.kind = "cuda", .dtype = AM_F32};
+  am_params *ps = NULL;
+  am_param *p = NULL;
+  double sum = 0, *grad = malloc(MANY * sizeof *grad);
+  float *single = malloc(MANY * sizeof *single);
+  assert_true(grad && single);
+  golden_open(&t);
+  am_ok(am_params_new(&ps));
+  am_ok(am_params_add(ps, "p", AM_SHAPE(MANY), AM_PARAM_TRAINABLE, (am_init){.kind = AM_INIT_CONSTANT}, &p));
+  am_ok(am_params_commit(ps, t.device, t.dtype, 1));
+  for (int64_t i = 0; i < MANY; i++) grad[i] = (float)((double)(i % 1009) * (i < MANY - 3 ? 1e-3 : 1) - 0.3);
+  for (int64_t i = 0; i < MANY; i++) sum += grad[i] * grad[i];
+  golden_store(&t, am_params_grads(ps), grad);
+  am_ok(am_clip_grad_norm(ps, 7));
+  am_ok(am_tensor_to_host(am_params_grads(ps), single));
+  for (int64_t i = 0; i < MANY; i++) {
+    const double want = grad[i] * 7 / (sqrt(sum) + 1e-6);
+    if (!(fabs(single[i] - want) <= 1e-6 * fabs(want)))
+      fail_msg("element %lld is %g, not %g", (long long)i, single[i], want);
+  }
+  am_params_free(ps);
+  golden_close(&t);
+  free(grad);
+  free(single);
+}
 
 static void check_rates(golden *t, const char *name, const am_lr_cfg *cfg) {
   double *want = golden_values(t, name), got[RATES];
@@ -126,9 +184,13 @@ static void worked_values(void **state) {
 }
 
 int main(void) {
+  char path[4096];
+  am_test_plugins("on_host", path);  // the kernels of cuda, behind memory that counts as the card's
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(update_rules),
       cmocka_unit_test(clipping),
+      cmocka_unit_test(clipping_what_is_not_finite),
+      cmocka_unit_test(clipping_piece_by_piece),
       cmocka_unit_test(schedules),
       cmocka_unit_test(worked_values),
   };

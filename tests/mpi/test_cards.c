@@ -45,11 +45,12 @@ static void train_on_cards(tiny_options o, bool shared, char hash[65], int64_t *
   am_dataset_free(data);
 }
 
-static void train_on_cpu(tiny_options o, char hash[65]) {
+// On this rank's device; {0}: the cpu.
+static void train_alone(am_device_cfg device, tiny_options o, char hash[65]) {
   am_comm *self = alone();
   am_dataset *data = tiny_data(am_test_dir());
   am_history *h = NULL;
-  tiny_device = (am_device_cfg){0};
+  tiny_device = device;
   am_ok(tiny_train(self, data, o, hash, &h));
   am_history_free(h);
   am_dataset_free(data);
@@ -60,7 +61,7 @@ static void check_classifier(tiny_options o, bool shared, bool among_cards) {
   char cards[65], cpu[65];
   int64_t on_cards = 0;
   train_on_cards(o, shared, cards, &on_cards);
-  train_on_cpu(o, cpu);
+  train_alone((am_device_cfg){0}, o, cpu);
   assert_string_equal(cards, cpu);
   assert_int_equal(on_cards > 0, among_cards && am_comm_size(world) > 1);
 }
@@ -68,17 +69,18 @@ static void check_classifier(tiny_options o, bool shared, bool among_cards) {
 AM_MPI_TEST(ordered_sums_have_the_bits_of_the_cpu) {
   check_classifier((tiny_options){.slices = 1, .epochs = 2, .reduce = "ordered"}, false, false);
   check_classifier((tiny_options){.slices = 3, .epochs = 2, .reduce = "ordered"}, false, false);
-  check_classifier((tiny_options){.slices = 4, .epochs = 3, .reduce = "ordered", .extras = true}, false,
-                   false);
-  check_classifier(
-      (tiny_options){.slices = 4, .epochs = 3, .reduce = "ordered", .extras = true, .fine_tuned = true},
-      false, false);
+  tiny_options o = {.slices = 4, .epochs = 3, .reduce = "ordered", .extras = true, .unclipped = true};
+  check_classifier(o, false, false);
+  o.fine_tuned = true;
+  check_classifier(o, false, false);
 }
 
 // With as many slices as ranks the order of ranks is the tree's; so it is with one slice, and two slices on each of two ranks.
 AM_MPI_TEST(cards_sum_among_themselves) {
   check_classifier((tiny_options){.slices = 1, .epochs = 2}, false, true);
-  check_classifier((tiny_options){.slices = am_comm_size(world), .epochs = 3, .extras = true}, false, true);
+  check_classifier(
+      (tiny_options){.slices = am_comm_size(world), .epochs = 3, .extras = true, .unclipped = true}, false,
+      true);
   if (am_comm_size(world) == 2) check_classifier((tiny_options){.slices = 4, .epochs = 2}, false, true);
 }
 
@@ -95,6 +97,19 @@ AM_MPI_TEST(cards_may_sum_in_another_order) {
 
 AM_MPI_TEST(ranks_that_share_a_card_sum_on_the_host) {
   check_classifier((tiny_options){.slices = 4, .epochs = 2}, true, false);
+}
+
+// Its sums are not the cpu's, where the host adds squares in f64, but they are the same on any number of ranks.
+AM_MPI_TEST(clipping_does_not_depend_on_ranks) {
+  tiny_options o = {.slices = 4, .epochs = 3, .reduce = "ordered", .extras = true};
+  char together[65], by_one[65], unclipped[65];
+  int64_t on_cards = 0;
+  train_on_cards(o, false, together, &on_cards);
+  train_alone(tiny_device, o, by_one);
+  assert_string_equal(together, by_one);
+  o.unclipped = true;
+  train_on_cards(o, false, unclipped, &on_cards);
+  assert_string_not_equal(together, unclipped);
 }
 
 static void check_gan(const char *reduce, int64_t slices) {
@@ -120,14 +135,14 @@ AM_MPI_TEST(so_it_is_with_a_gan) {
   check_gan("fast", am_comm_size(world));
 }
 
-// Steps are recorded where no other rank takes part, whatever they consist of: dropout, averages, clipping, frozen layers,
+// Steps are recorded where no other rank takes part, whatever they consist of: dropout, averages, frozen layers,
 // groups of batches, short last ones.
 AM_MPI_TEST(steps_of_a_rank_alone_are_recorded) {
   const bool alone_here = am_comm_size(world) == 1;
   const tiny_options kinds[] = {
       {.slices = 1, .epochs = 4, .reduce = "ordered"},
-      {.slices = 3, .epochs = 6, .reduce = "ordered", .extras = true},
-      {.slices = 3, .epochs = 6, .reduce = "ordered", .extras = true, .fine_tuned = true}};
+      {.slices = 3, .epochs = 6, .reduce = "ordered", .extras = true, .unclipped = true},
+      {.slices = 3, .epochs = 6, .reduce = "ordered", .extras = true, .unclipped = true, .fine_tuned = true}};
   use_cards(false);
   for (int i = 0; i < AM_COUNT_OF(kinds); i++) {
     const int64_t before = *launches;
@@ -266,6 +281,7 @@ int main(int argc, char **argv) {
       am_mpi_test(cards_sum_among_themselves),
       am_mpi_test(cards_may_sum_in_another_order),
       am_mpi_test(ranks_that_share_a_card_sum_on_the_host),
+      am_mpi_test(clipping_does_not_depend_on_ranks),
       am_mpi_test(so_it_is_with_a_gan),
       am_mpi_test(steps_of_a_rank_alone_are_recorded),
       am_mpi_test(goes_on_from_a_checkpoint),

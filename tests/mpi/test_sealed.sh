@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.." && . tests/tap.sh
 export AUGMINT_BACKENDS
 AUGMINT_BACKENDS=$(cd "$(dirname "$AUGMINT")" && pwd)/tests/on_host/sealed
 experiment=tests/mpi/signs.yaml
-options=(--tiny --set train.ema=0.9 --set train.clip_norm=1 --set train.accumulate=2 --set train.reduce=ordered)
+options=(--tiny --set train.ema=0.9 --set train.accumulate=2 --set train.reduce=ordered)
 
 run_on() {  # run_on RANKS RESULTS DEVICE
   mpirun -n "$1" "$AUGMINT" run "$experiment" "${options[@]}" --results "$2" --device "$3"
@@ -16,6 +16,20 @@ check "the cpu runs it" run_on 1 "$scratch/cpu" cpu
 for ranks in 1 2 3; do
   check "$ranks ranks run it on sealed devices" ends_with 0 "memory that the host cannot read" run_on $ranks "$scratch/r$ranks" cuda
   check "with the bytes of the cpu" same_as_cpu "$scratch/r$ranks"
+done
+
+# Clipping adds squares on the device, in f32: not the cpu's bits, but those of one rank. Pools and unclipped trainings are there.
+clip_on() {  # clip_on RANKS
+  cp -r "$scratch/r1" "$scratch/clipped$1" &&
+    mpirun -n "$1" "$AUGMINT" run "$experiment" "${options[@]}" --set train.clip_norm=0.5 --results "$scratch/clipped$1" --device cuda
+}
+same_as_one() { diff <(store_digest "$scratch/clipped1") <(store_digest "$scratch/clipped$1"); }
+more_than_unclipped() { (($(store_digest "$scratch/clipped1" | wc -l) > $(store_digest "$scratch/r1" | wc -l))); }
+check "one rank clips gradients" clip_on 1
+check "in trainings of their own" more_than_unclipped
+for ranks in 2 3; do
+  check "$ranks ranks clip them" clip_on $ranks
+  check "with the bytes of one" same_as_one $ranks
 done
 
 # Each round two ranks get further, until one of them dies at its next fault point or all is done.

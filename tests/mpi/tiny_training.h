@@ -119,6 +119,7 @@ typedef struct {
   const char *reduce;  // NULL: the default
   const char *checkpoint_dir;
   bool extras;             // accumulation, clipping, EMA, smoothing, balanced sampling, a watched set
+  bool unclipped;          // the extras without clipping
   bool fine_tuned;         // a frozen convolution, and a learning rate of its own for the last layer
   bool bf16;
   am_transform transform;  // {0}: tiny_transform
@@ -149,7 +150,7 @@ static inline am_classify_job tiny_classify_job(am_comm *comm, am_device *dev, a
   if (o.reduce) job.cfg.reduce = o.reduce;
   if (!o.extras) return job;
   job.cfg.accumulate = 2;
-  job.cfg.clip_norm = 0.5;
+  job.cfg.clip_norm = o.unclipped ? 0 : 0.5;
   job.cfg.ema = 0.9;
   job.cfg.label_smoothing = 0.1;
   job.cfg.schedule = "cosine";
