@@ -10,7 +10,7 @@
 
 // The shape of everything that both sides share: an object of another build is refused. The revision goes up when what a
 // function takes or means changes and the shape does not show it.
-enum { AM_PLUGIN_REVISION = 2 };
+enum { AM_PLUGIN_REVISION = 3 };
 #define AM_PLUGIN_ABI                                                                                             \
   ((uint64_t)AM_PLUGIN_REVISION << 56 | (uint64_t)AM_OP_COUNT << 48 | (uint64_t)AM_DTYPE_COUNT << 40 |            \
    (uint64_t)sizeof(am_view) << 24 | (uint64_t)sizeof(am_backend_collective) << 16 | (uint64_t)sizeof(am_backend))

@@ -130,9 +130,11 @@ static am_err compare_row(json_t *row, json_t *before, am_str *out) {
   char now_text[32], old_text[32];
   double now = number_of(row, "items") / spread_of(json_object_get(row, "sec")).median;
   double old = number_of(before, "items") / spread_of(json_object_get(before, "sec")).median;
+  const char *but = "";
+  if (strcmp(text_of(row, "device"), text_of(before, "device")) != 0) but = "  other device or engines";
+  if (number_of(row, "threads") != number_of(before, "threads")) but = "  other number of threads";
   AM_TRY(am_str_printf(out, "%-18s %-4s %-9s %9s %9s %6.2fx%s\n", text_of(row, "name"), text_of(row, "precision"),
-                       text_of(row, "unit"), digits(now, now_text), digits(old, old_text), now / old,
-                       number_of(row, "threads") == number_of(before, "threads") ? "" : "  other number of threads"));
+                       text_of(row, "unit"), digits(now, now_text), digits(old, old_text), now / old, but));
   return AM_OK;
 }
 

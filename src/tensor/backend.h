@@ -231,6 +231,7 @@ typedef struct am_backend {
   const char *name;  // "ref" | "cpu" | "guard" | "cuda"
   bool uncached;     // buffers go back at once and are never recycled: for the guard
   bool host_memory;  // the host may read and write its memory in place; else only to_host and from_host reach it
+  bool measures;     // am_device_cfg.measured means something to it
   const am_backend_collective *collective;  // NULL: none
   const am_backend_recorder *recorder;      // NULL: none
   AM_MUST_USE am_err (*open)(const am_device_cfg *cfg, void **ctx);

@@ -42,6 +42,7 @@ am_err am_device_open(const am_device_cfg *cfg, am_device **out) {
            full.threads);
   const am_backend *backend = NULL;
   AM_TRY(find_backend(full.kind, &backend));
+  AM_CHECK(!full.measured || backend->measures, AM_ERR_UNSUPPORTED, "device %s chooses nothing by timing", full.kind);
 
   AM_GO(done, AM_NEW(&dev));
   snprintf(dev->kind, sizeof dev->kind, "%s", full.kind);

@@ -15,10 +15,12 @@ typedef struct {
   int threads;        // cpu: threads of every operation, part of a result's meaning; 0 means 1
   int index;          // cuda: which card of this host, counted round: a process's number on the host will do
   bool eager;         // cuda: ops are queued one by one, steps are never recorded (tensor/replay.h); the same bits, slower
+  bool measured;      // cuda: convolutions take the engine that is fastest when it is first needed. For benchmarks alone: what
+                      // a run keeps must not hang on a timing
 } am_device_cfg;
 
 // Errors: AM_ERR_CONFIG unknown or unbuilt kind (the message lists what there is and how to build
-// it); AM_ERR_DEVICE the driver or library refuses.
+// it); AM_ERR_DEVICE the driver or library refuses; AM_ERR_UNSUPPORTED measured, and a device that measures nothing.
 AM_MUST_USE am_err am_device_open(const am_device_cfg *cfg, am_device **out);
 void am_device_close(am_device *dev);  // all its tensors must be gone
 const char *am_device_kind(const am_device *dev);

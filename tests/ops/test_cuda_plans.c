@@ -28,7 +28,7 @@ static const char a100[] =
     "\"memClockRateKHz\":1215000,\"l2CacheSize\":41943040,\"cudaDeviceId\":0,\"deviceVer\":800,"
     "\"driverVer\":13000,\"deviceName\":\"A100\"}";
 
-typedef am_err rehearse_fn(const char *card, const am_cuda_conv *k, char text[AM_CUDA_CONV_PLAN_TEXT]);
+typedef am_err rehearse_fn(const char *card, const am_cuda_conv *k, int64_t *place, char text[AM_CUDA_CONV_PLAN_TEXT]);
 
 // The plug-in beside the folder of the tests; NULL where it is not built.
 static void *open_plugin(void) {
@@ -62,23 +62,31 @@ static bool conv_of(const op_case *c, am_op op, am_dtype image, bool tf32, am_cu
   return true;
 }
 
-// Every convolution of the table in this type, forward and both gradients.
-static void table_has_engines(const char *card, am_dtype image, bool tf32) {
-  static const am_op ops[] = {AM_OP_conv2d, AM_OP_conv2d_grad_input, AM_OP_conv2d_grad_weight};
+// NULL where the plug-in is not built.
+static rehearse_fn *find_rehearsal(void) {
   void *plugin = open_plugin();
-  op_cases table = {0};
-  int64_t planned = 0, missing = 0;
-  if (!plugin) am_skip("the cuda backend is not built");
+  if (!plugin) return NULL;
   void *found = dlsym(plugin, "am_cuda_conv_rehearse");
   rehearse_fn *rehearse = NULL;
   assert_non_null(found);
   memcpy(&rehearse, &found, sizeof found);
+  return rehearse;
+}
+
+// Every convolution of the table in this type, forward and both gradients.
+static void table_has_engines(const char *card, am_dtype image, bool tf32) {
+  static const am_op ops[] = {AM_OP_conv2d, AM_OP_conv2d_grad_input, AM_OP_conv2d_grad_weight};
+  rehearse_fn *rehearse = find_rehearsal();
+  op_cases table = {0};
+  int64_t planned = 0, missing = 0;
+  if (!rehearse) am_skip("the cuda backend is not built");
   am_ok(op_cases_build(&table));
   for (int64_t i = 0; i < table.count * AM_COUNT_OF(ops); i++) {
     char text[AM_CUDA_CONV_PLAN_TEXT];
     am_cuda_conv k;
     if (!conv_of(&table.item[i / AM_COUNT_OF(ops)], ops[i % AM_COUNT_OF(ops)], image, tf32, &k)) continue;
-    const am_err err = rehearse(card, &k, text);
+    int64_t place = 0;
+    const am_err err = rehearse(card, &k, &place, text);
     if (err == AM_ERR_UNSUPPORTED) am_skip("%s", am_err_last()->message);
     if (err) fprintf(stderr, "%s\n", am_err_last()->message);
     planned += !err;
@@ -94,12 +102,40 @@ static void h200_in_tf32(void **state) { table_has_engines(h200, AM_F32, true); 
 static void h200_in_bf16(void **state) { table_has_engines(h200, AM_BF16, false); }
 static void a100_in_bf16(void **state) { table_has_engines(a100, AM_BF16, false); }
 
+// A measurement goes from one engine to the next until there is none.
+static void engines_follow_each_other(void **state) {
+  enum { MOST = 100 };
+  static const am_conv2d_desc d = {.stride_h = 1, .stride_w = 1, .pad_h = 1, .pad_w = 1, .dilation_h = 1, .dilation_w = 1,
+                                   .groups = 1};
+  const am_cuda_conv k = am_cuda_conv_of(AM_OP_conv2d, &d, (am_activation){0}, AM_F32, true, AM_SHAPE(32, 64, 16, 16),
+                                         AM_SHAPE(64, 64, 3, 3), AM_SHAPE(32, 64, 16, 16));
+  rehearse_fn *rehearse = find_rehearsal();
+  if (!rehearse) am_skip("the cuda backend is not built");
+  char text[AM_CUDA_CONV_PLAN_TEXT], again[AM_CUDA_CONV_PLAN_TEXT];
+  int found = 0;
+  int64_t place = 0;
+  am_err err = rehearse(h200, &k, &place, text);
+  if (err == AM_ERR_UNSUPPORTED) am_skip("%s", am_err_last()->message);
+  while (!err && found++ < MOST) {
+    int64_t same = place, next = place + 1;
+    am_ok(rehearse(h200, &k, &same, again));
+    assert_int_equal(same, place);
+    assert_string_equal(again, text);
+    err = rehearse(h200, &k, &next, text);
+    assert_true(err || next > place);
+    place = next;
+  }
+  am_fails(err, AM_ERR_DEVICE, "there is no engine");
+  assert_true(found > 2 && found < MOST);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(h200_in_f32),
     cmocka_unit_test(h200_in_tf32),
     cmocka_unit_test(h200_in_bf16),
     cmocka_unit_test(a100_in_bf16),
+    cmocka_unit_test(engines_follow_each_other),
   };
   return cmocka_run_group_tests_name("cuda_plans", tests, NULL, NULL);
 }

@@ -169,6 +169,19 @@ static void notes_decide_which_engines_compute(void **state) {
   }
 }
 
+static void the_fastest_engine_wins_and_the_first_of_equals(void **state) {
+  assert_int_equal(am_cuda_conv_fastest((double[]){3}, 1), 0);
+  assert_int_equal(am_cuda_conv_fastest((double[]){3, 2, 1}, 3), 2);
+  assert_int_equal(am_cuda_conv_fastest((double[]){3, 1, 2}, 3), 1);
+  assert_int_equal(am_cuda_conv_fastest((double[]){1, 2, 3}, 3), 0);
+  assert_int_equal(am_cuda_conv_fastest((double[]){2, 1, 1}, 3), 1);
+  assert_int_equal(am_cuda_conv_fastest((double[]){2, 2, 2}, 3), 0);
+  // What is not clearly faster is no winner, against the best so far.
+  assert_int_equal(am_cuda_conv_fastest((double[]){1, 0.98, 0.98}, 3), 0);
+  assert_int_equal(am_cuda_conv_fastest((double[]){1, 0.98, 0.96, 0.95}, 4), 2);
+  assert_int_equal(am_cuda_conv_fastest((double[]){1, 0.5, 0.49, 0.48}, 4), 3);
+}
+
 static void a_convolution_is_named_whole(void **state) {
   const am_cuda_conv k = wide_conv(AM_OP_conv2d, AM_BF16, false);
   char text[AM_CUDA_CONV_TEXT];
@@ -186,6 +199,7 @@ int main(void) {
     cmocka_unit_test(ways_go_from_one_graph_to_what_is_always_there),
     cmocka_unit_test(gradients_of_kernels_stay_f32),
     cmocka_unit_test(notes_decide_which_engines_compute),
+    cmocka_unit_test(the_fastest_engine_wins_and_the_first_of_equals),
     cmocka_unit_test(a_convolution_is_named_whole),
   };
   return cmocka_run_group_tests_name("cuda_conv", tests, NULL, NULL);

@@ -95,6 +95,7 @@ static am_err cuda_open(const am_device_cfg *cfg, void **ctx) {
   am_err err = AM_OK;
   am_cuda *g = NULL;
   AM_GO(done, AM_NEW(&g));
+  g->measured = cfg->measured;
   g->products.release = am_cuda_matmul_plan_free;
   g->convolutions.release = am_cuda_conv_release;
   g->temps = (am_temps){.backend = &backend_cuda, .ctx = g};
@@ -123,8 +124,9 @@ static am_err cuda_describe(void *ctx, char *text, size_t bytes) {
   AM_TRY_CUDA(cudaGetDeviceProperties(&p, g->index));
   AM_TRY_CUDA(cudaRuntimeGetVersion(&runtime));
   AM_TRY_CUDA(cudaDriverGetVersion(&driver));
-  snprintf(text, bytes, "cuda (%s, %d.%d, %.0f GiB, CUDA %d.%d, driver for %d.%d)", p.name, g->major, g->minor,
-           (double)p.totalGlobalMem / (1 << 30), runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
+  snprintf(text, bytes, "cuda (%s, %d.%d, %.0f GiB, CUDA %d.%d, driver for %d.%d%s)", p.name, g->major, g->minor,
+           (double)p.totalGlobalMem / (1 << 30), runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10,
+           g->measured ? ", engines by timing" : "");
   return AM_OK;
 }
 
@@ -202,6 +204,7 @@ static const char *cuda_lacks(void *ctx, am_op op, am_dtype dtype) {
 
 static const am_backend backend_cuda = {
     .name = "cuda",
+    .measures = true,
     .open = cuda_open,
     .close = cuda_close,
     .describe = cuda_describe,

@@ -1,7 +1,7 @@
 // Convolutions by cuDNN: a plan for each geometry, operands as it takes them, and what it leaves to an own kernel.
 #include <stdlib.h>
 
-#include "backend/cuda/conv_graph.h"
+#include "backend/cuda/conv_measure.h"
 #include "backend/cuda/cuda_context.h"
 #include "backend/cuda/walks.h"
 #include "base/mem.h"
@@ -11,6 +11,7 @@
 typedef struct {
   am_cuda_conv_plan *plan;  // owned
   am_cuda_conv_way way;
+  bool measured;  // where engines are measured: this one was
 } conv_plan;
 
 void am_cuda_conv_release(void *plan) {
@@ -28,7 +29,7 @@ static am_err settle(const am_cuda *g, const am_cuda_conv *k, conv_plan *p) {
   const int ways = am_cuda_conv_ways(k, way);
   for (int i = 0; i < ways && !p->plan; i++) {
     p->way = way[i];
-    AM_TRY(am_cuda_conv_plan_new(&here, k, way[i], &p->plan));
+    AM_TRY(am_cuda_conv_plan_new(&here, k, way[i], 0, &p->plan));
   }
   AM_CHECK(p->plan, AM_ERR_DEVICE, "cuDNN %zu has no deterministic engine for %s of %s", cudnnGetVersion(),
            am_op_name((am_op)k->op), am_cuda_conv_text(k, text));
@@ -112,7 +113,11 @@ static am_err kernel_out(const am_cuda *g, const am_cuda_conv *k, const void *fr
   return AM_OK;
 }
 
-static am_err execute(am_cuda *g, const conv_plan *p, const am_cuda_conv_data *data) {
+static am_err execute(am_cuda *g, const am_cuda_conv *k, conv_plan *p, const am_cuda_conv_data *data) {
+  if (g->measured && !p->measured && !g->record.under_way) {
+    AM_TRY(am_cuda_conv_measure(g, k, p->way, data, &p->plan));
+    p->measured = true;
+  }
   const size_t bytes = am_cuda_conv_plan_bytes(p->plan);
   void *workspace = g->workspace;
   if (bytes > AM_CUDA_WORKSPACE_BYTES) AM_TRY(am_temps_take(&g->temps, bytes, &workspace));
@@ -121,7 +126,7 @@ static am_err execute(am_cuda *g, const conv_plan *p, const am_cuda_conv_data *d
 
 // ---- ops ----
 
-static am_err forward(am_cuda *g, const conv_plan *p, const am_cuda_conv *k, const am_view *in, am_view *y) {
+static am_err forward(am_cuda *g, conv_plan *p, const am_cuda_conv *k, const am_view *in, am_view *y) {
   am_cuda_conv_data data = {0};
   AM_TRY(image_in(g, p->way, &in[0], &data.x));
   AM_TRY(kernel_in(g, k, &in[1], &data.w));
@@ -131,7 +136,7 @@ static am_err forward(am_cuda *g, const conv_plan *p, const am_cuda_conv *k, con
     AM_TRY(aligned(g, &in[3], &data.shift));
     if (k->op == AM_OP_conv2d_affine_add) AM_TRY(aligned(g, &in[4], &data.residual));
   }
-  AM_TRY(execute(g, p, &data));
+  AM_TRY(execute(g, k, p, &data));
   return data.y == y->data ? AM_OK : copy(g, y, data.y, y->data);
 }
 
@@ -149,23 +154,21 @@ static am_err finish(const am_cuda *g, const am_cuda_conv *k, const am_view *in,
   return AM_OK;
 }
 
-static am_err grad_input(am_cuda *g, const conv_plan *p, const am_cuda_conv *k, const am_view *in,
-                         am_view *dx) {
+static am_err grad_input(am_cuda *g, conv_plan *p, const am_cuda_conv *k, const am_view *in, am_view *dx) {
   am_cuda_conv_data data = {0};
   AM_TRY(image_in(g, p->way, &in[0], &data.y));
   AM_TRY(kernel_in(g, k, &in[1], &data.w));
   AM_TRY(aligned_place(g, dx, &data.x));
-  AM_TRY(execute(g, p, &data));
+  AM_TRY(execute(g, k, p, &data));
   return data.x == dx->data ? AM_OK : copy(g, dx, data.x, dx->data);
 }
 
-static am_err grad_weight(am_cuda *g, const conv_plan *p, const am_cuda_conv *k, const am_view *in,
-                          am_view *dw) {
+static am_err grad_weight(am_cuda *g, conv_plan *p, const am_cuda_conv *k, const am_view *in, am_view *dw) {
   am_cuda_conv_data data = {0};
   AM_TRY(image_in(g, p->way, &in[0], &data.y));
   AM_TRY(image_in(g, p->way, &in[1], &data.x));
   AM_TRY(kernel_place(g, k, dw, &data.w));
-  AM_TRY(execute(g, p, &data));
+  AM_TRY(execute(g, k, p, &data));
   return kernel_out(g, k, data.w, dw);
 }
 

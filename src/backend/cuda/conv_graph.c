@@ -43,6 +43,7 @@ struct am_cuda_conv_plan {
   int count;
   descriptor plan;  // borrowed: the last part
   size_t bytes;
+  int64_t place;                      // of its configuration among those that the heuristics list
   char text[AM_CUDA_CONV_PLAN_TEXT];  // "engine 38, numerical notes 0x1"
 };
 
@@ -344,15 +345,18 @@ done:
   return err;
 }
 
-// The first of these configurations that fits and can be made ready becomes p's plan.
-static am_err choose(const am_cuda_planner *on, am_cuda_conv_plan *p, bool tensor_cores, configs *c) {
-  for (int64_t i = 0; i < c->count && !p->plan; i++) {
+// The first of these configurations that fits and can be made ready becomes p's plan; the first is at place `place`, and
+// those before `from` are passed over.
+static am_err choose(const am_cuda_planner *on, am_cuda_conv_plan *p, bool tensor_cores, int64_t place,
+                     int64_t from, configs *c) {
+  for (int64_t i = am_max_i64(0, from - place); i < c->count && !p->plan; i++) {
     unsigned notes = 0;
     int64_t index = 0;
     AM_TRY(notes_of(c->item[i], &notes, &index));
     if (!am_cuda_engine_fits(notes, tensor_cores)) continue;
     AM_TRY(ready(on, c->item[i], &p->plan, &p->bytes));
     if (!p->plan) continue;
+    p->place = place + i;
     snprintf(p->text, sizeof p->text, "engine %lld, numerical notes 0x%x", (long long)index, notes);
     p->part[p->count++] = c->item[i];
     p->part[p->count++] = p->plan;
@@ -364,14 +368,16 @@ static am_err choose(const am_cuda_planner *on, am_cuda_conv_plan *p, bool tenso
 // ---- plans ----
 
 static am_err plan(const am_cuda_planner *on, am_cuda_conv_plan *p, const am_cuda_conv *k,
-                   am_cuda_conv_way way) {
+                   am_cuda_conv_way way, int64_t from) {
   static const cudnnBackendHeurMode_t modes[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
   descriptor graph = NULL;
+  int64_t place = 0;
   AM_TRY(build(on, p, k, way, &graph));
   for (int i = 0; i < AM_COUNT_OF(modes) && graph && !p->plan; i++) {
     configs c = {0};
     am_err err = ask(on, graph, modes[i], &c);
-    if (!err) err = choose(on, p, am_cuda_conv_on_tensor_cores(k), &c);
+    if (!err) err = choose(on, p, am_cuda_conv_on_tensor_cores(k), place, from, &c);
+    place += c.count;
     configs_free(&c);
     AM_TRY(err);
   }
@@ -379,11 +385,11 @@ static am_err plan(const am_cuda_planner *on, am_cuda_conv_plan *p, const am_cud
 }
 
 am_err am_cuda_conv_plan_new(const am_cuda_planner *on, const am_cuda_conv *k, am_cuda_conv_way way,
-                             am_cuda_conv_plan **out) {
+                             int64_t from, am_cuda_conv_plan **out) {
   am_cuda_conv_plan *p = NULL;
   *out = NULL;
   AM_TRY(AM_NEW(&p));
-  const am_err err = plan(on, p, k, way);
+  const am_err err = plan(on, p, k, way, from);
   if (!err && p->plan)
     *out = p;
   else
@@ -398,6 +404,7 @@ void am_cuda_conv_plan_free(am_cuda_conv_plan *p) {
 }
 
 size_t am_cuda_conv_plan_bytes(const am_cuda_conv_plan *p) { return p->bytes; }
+int64_t am_cuda_conv_plan_place(const am_cuda_conv_plan *p) { return p->place; }
 
 am_err am_cuda_conv_plan_run(cudnnHandle_t handle, const am_cuda_conv_plan *p, const am_cuda_conv_data *data,
                              void *workspace) {
@@ -439,7 +446,8 @@ static am_err describe(const char *card, descriptor *out) {
   return AM_OK;
 }
 
-am_err am_cuda_conv_rehearse(const char *card, const am_cuda_conv *k, char text[AM_CUDA_CONV_PLAN_TEXT]) {
+am_err am_cuda_conv_rehearse(const char *card, const am_cuda_conv *k, int64_t *place,
+                             char text[AM_CUDA_CONV_PLAN_TEXT]) {
   am_err err = AM_OK;
   am_cuda_planner there = {0};
   am_cuda_conv_way way[AM_CUDA_CONV_WAYS];
@@ -447,9 +455,10 @@ am_err am_cuda_conv_rehearse(const char *card, const am_cuda_conv *k, char text[
   char name[AM_CUDA_CONV_TEXT];
   const int ways = am_cuda_conv_ways(k, way);
   AM_GO(done, describe(card, &there.described));
-  for (int i = 0; i < ways && !p; i++) AM_GO(done, am_cuda_conv_plan_new(&there, k, way[i], &p));
+  for (int i = 0; i < ways && !p; i++) AM_GO(done, am_cuda_conv_plan_new(&there, k, way[i], *place, &p));
   AM_CHECK_GO(done, p, AM_ERR_DEVICE, "there is no engine for %s of %s", am_op_name((am_op)k->op),
               am_cuda_conv_text(k, name));
+  *place = p->place;
   snprintf(text, AM_CUDA_CONV_PLAN_TEXT, "%s", p->text);
 done:
   am_cuda_conv_plan_free(p);

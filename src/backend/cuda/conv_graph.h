@@ -17,12 +17,14 @@ typedef struct am_cuda_conv_plan am_cuda_conv_plan;
 
 // The first engine, in the order of cuDNN's heuristics (mode A, then those of last resort), that fits the rules, needs at most
 // AM_CUDA_CONV_MOST_BYTES of workspace and can be prepared. So much, because engines that pad three colours to whole vectors
-// copy the batch. *out = NULL: there is none. Errors: AM_ERR_DEVICE, AM_ERR_NOMEM.
+// copy the batch. Those before place `from` in that order are passed over. *out = NULL: there is none. Errors: AM_ERR_DEVICE,
+// AM_ERR_NOMEM.
 enum { AM_CUDA_CONV_MOST_BYTES = 1 << 30 };
 AM_MUST_USE am_err am_cuda_conv_plan_new(const am_cuda_planner *on, const am_cuda_conv *k,
-                                         am_cuda_conv_way way, am_cuda_conv_plan **out);
+                                         am_cuda_conv_way way, int64_t from, am_cuda_conv_plan **out);
 void am_cuda_conv_plan_free(am_cuda_conv_plan *p);
-size_t am_cuda_conv_plan_bytes(const am_cuda_conv_plan *p);  // of workspace
+size_t am_cuda_conv_plan_bytes(const am_cuda_conv_plan *p);   // of workspace
+int64_t am_cuda_conv_plan_place(const am_cuda_conv_plan *p);  // in the order of the heuristics, from 0
 // Memory on the card, all of it aligned to AM_CUDA_CONV_ALIGNMENT bytes, in the types and layouts of the way. What the op does
 // not have is NULL; scale, shift and residual belong to a fused plan.
 enum { AM_CUDA_CONV_ALIGNMENT = 16 };

@@ -112,3 +112,12 @@ bool am_cuda_engine_fits(unsigned notes, bool tensor_cores) {
                          WINOGRAD_TILE_6X6 | WINOGRAD_TILE_13X13;
   return !(notes & never) && (tensor_cores || !(notes & TENSOR_CORE));
 }
+
+int am_cuda_conv_fastest(const double *msec, int count) {
+  const double clearly = 0.97;
+  int best = 0;
+  for (int i = 1; i < count; i++) {
+    if (msec[i] < clearly * msec[best]) best = i;
+  }
+  return best;
+}

@@ -56,12 +56,16 @@ int am_cuda_conv_ways(const am_cuda_conv *k, am_cuda_conv_way way[AM_CUDA_CONV_W
 // Deterministic ones alone, with sums in f32 and inputs as they are; Winograd's only with the smallest tile, as larger ones
 // (and FFT) lose digits. tensor_cores: false for f32 that shall be f32.
 bool am_cuda_engine_fits(unsigned notes, bool tensor_cores);
+// Which of count (1 or more) engines a measurement chooses, given what each took, in the order of the heuristics: a later one only
+// where it takes less than 97 % of the best before it. Nearer ones are a tie, which the next measurement would break otherwise.
+int am_cuda_conv_fastest(const double *msec, int count);
 
 // Whether cuDNN has an engine for one of the ways on a card that is described to it and need not be here, and which: for tests
 // (conv_graph.c, which is in the plug-in). Fused ways need a driver to be prepared. card: JSON as in
-// CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION. Errors: AM_ERR_UNSUPPORTED the library does not take this description.
+// CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION. *place: where to begin in the order of the heuristics (0), and where it was found.
+// Errors: AM_ERR_UNSUPPORTED the library does not take this description; AM_ERR_DEVICE there is none.
 enum { AM_CUDA_CONV_PLAN_TEXT = 64 };
-AM_MUST_USE am_err am_cuda_conv_rehearse(const char *card, const am_cuda_conv *k,
+AM_MUST_USE am_err am_cuda_conv_rehearse(const char *card, const am_cuda_conv *k, int64_t *place,
                                          char text[AM_CUDA_CONV_PLAN_TEXT]);
 
 #endif

@@ -20,6 +20,7 @@ struct am_cuda {
   cublasLtHandle_t lt;      // owned
   cudnnHandle_t dnn;        // owned
   bool tf32;                // products of f32 may be TF32's
+  bool measured;            // convolutions take the engine that was fastest (conv_measure.c)
   am_plan_cache products;   // of matmul.c
   am_plan_cache convolutions;  // of conv.c
   void *workspace;          // owned: of library calls
