@@ -1,11 +1,16 @@
 // Online transforms of the training loop, with torchvision's sampling rules on Philox streams.
 //
-// A pipeline is a list of ops, each {name, schema, check, apply}, run in the order given. An image begins with 8
+// A pipeline is a list of ops, each {name, schema, check, ...}, run in the order given. An image begins with 8
 // bits, as a PIL image does in torchvision; ops that can work on these do (flips, crops, resizes: Pillow's to
 // the bit). The first op that computes with colours turns it into floats in [0, 1]. After the last comes
 // the normalisation, (x - mean)/sd, and after that the ops that belong on normalised images (random_erasing).
+//
+// Ops on floats are a step of a program (tensor/augment.h) and a draw of its parameters, so that the first half of a
+// pipeline (bytes and draws) may be the host's and the second a device's, with the same bits as on the host alone.
 // To add an op: its arithmetic in photometric.c, geometric.c or canvas.c, its settings and its table entry
-// in ops_geometry.c or ops_colour.c, a line in ops.c.
+// in ops_geometry.c or ops_colour.c, a line in ops.c. On floats also: an am_step_kind, its case in apply.c and in the
+// kernels of devices, the arithmetic that they share in tensor/augment_rules.h, and pipelines with it in
+// tests/ops/test_cuda_augment.c.
 #ifndef AM_AUGMENT_AUGMENT_H
 #define AM_AUGMENT_AUGMENT_H
 
@@ -13,8 +18,7 @@
 #include "base/rng.h"
 #include "config/bind.h"
 #include "data/loader.h"
-
-enum { AM_AUGMENT_CHANNELS = 3 };  // images have 1 or 3
+#include "tensor/augment.h"
 
 // One channel-planar f32 image: (c, h, w).
 typedef struct {
@@ -38,12 +42,12 @@ typedef struct am_augment_op {
   AM_MUST_USE am_err (*check)(void *cfg, const am_node *where, am_augment_size *size);
   // On 8-bit pixels; used as long as no op before it needed floats. NULL: works on floats only.
   AM_MUST_USE am_err (*apply_bytes)(const void *cfg, am_canvas *image, am_rng *rng);
-  // On floats: in place; may use scratch, and exchange its pixels for the image's. NULL: works on 8-bit
-  // pixels only. (Both NULL: `normalize`, which only marks the place.) Cannot fail: what could was
-  // refused by check.
-  void (*apply)(const void *cfg, am_planar *image, am_planar *scratch, am_rng *rng);
+  // On floats. step: what it computes; the sizes are there, kind, params, constants are to be set. draw: parameters for one
+  // image. Both NULL: works on 8-bit pixels only. (apply_bytes NULL as well: `normalize`, which only marks the place.)
+  void (*step)(const void *cfg, am_augment_step *step);
+  void (*draw)(const void *cfg, const am_augment_step *step, am_rng *rng, float *param);
   bool frames;      // as the first op it takes images of any size, as they are stored
-  bool normalized;  // works on normalised images, after all others; gets no scratch
+  bool normalized;  // works on normalised images, after all others
 } am_augment_op;
 const am_augment_op *const *am_augment_all(void);        // NULL-terminated
 const am_augment_op *am_augment_find(const char *name);  // NULL when unknown
@@ -59,6 +63,7 @@ void am_pipeline_free(am_pipeline *p);
 // For am_loader: pure function of (image, seed, stream), thread-safe. p stays alive as long as it.
 // Errors of its apply: AM_ERR_ARG an image of another size than the pipeline's; AM_ERR_DATA a file that cannot
 // be read.
+// Its halves (draw, program) are there unless an op is in the list that no device does; host_only then says which.
 am_transform am_pipeline_transform(const am_pipeline *p);
 // Canonical node of the pipeline: every op with every field (`normalize`, being implied, left out).
 AM_MUST_USE am_err am_pipeline_to_node(const am_node *list, am_node **out);

@@ -4,6 +4,7 @@
 
 #include "augment/pixels.h"
 #include "base/num.h"
+#include "tensor/augment_rules.h"
 
 // The result that was built in scratch becomes the image.
 static void take_scratch(am_planar *image, am_planar *scratch, int64_t height, int64_t width) {
@@ -67,8 +68,15 @@ void am_crop(am_planar *image, am_planar *scratch, const am_rect *window, float 
 
 // ---- rotation ----------------------------------------------------------------------------------
 
-// Nearest integer, ties to even, for |x| below 2^22: as nearbyint, and vectorises.
-static inline float round_even(float x) { return (x + 12582912.0f) - 12582912.0f; }
+void am_rotation_matrix(double degrees, int64_t height, int64_t width, float matrix[4]) {
+  double angle = degrees * (3.14159265358979323846 / 180.0);
+  float cosine = (float)cos(angle), sine = (float)sin(angle);
+  float half_x = (float)width / 2, half_y = (float)height / 2;
+  matrix[0] = cosine / half_x;
+  matrix[1] = -sine / half_x;
+  matrix[2] = sine / half_y;
+  matrix[3] = cosine / half_y;
+}
 
 typedef struct {
   const am_planar *in;
@@ -76,53 +84,29 @@ typedef struct {
   float fill;
 } rotation;
 
-static void put_nearest(const rotation *r, int64_t at, float x, float y) {
-  int64_t width = r->in->width, height = r->in->height, plane = height * width;
-  float column = round_even(x), row = round_even(y);
-  bool inside = column >= 0 && column < (float)width && row >= 0 && row < (float)height;
-  const float *from = r->in->pixel + (inside ? (int64_t)row * width + (int64_t)column : 0);
-  for (int64_t c = 0; c < r->in->channels; c++) r->out[c * plane + at] = inside ? from[c * plane] : r->fill;
+static void put_nearest(const rotation *r, int64_t at, am_rule_point p) {
+  int64_t plane = r->in->height * r->in->width, from = am_rule_nearest(p, r->in->height, r->in->width);
+  for (int64_t c = 0; c < r->in->channels; c++)
+    r->out[c * plane + at] = from >= 0 ? r->in->pixel[c * plane + from] : r->fill;
 }
 
-// Outside pixels weigh nothing; torchvision then blends once more with `fill` by the weight that
-// was inside, which it samples as a mask beside the image.
-static void put_bilinear(const rotation *r, int64_t at, float x, float y) {
-  int64_t width = r->in->width, height = r->in->height, plane = height * width;
-  float left = floorf(x), top = floorf(y), fx = x - left, fy = y - top, mask = 0;
-  float weight[4] = {(1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy};
-  int64_t from[4];
-  for (int k = 0; k < 4; k++) {
-    int64_t column = (int64_t)left + k % 2, row = (int64_t)top + k / 2;
-    bool inside = column >= 0 && column < width && row >= 0 && row < height;
-    from[k] = inside ? row * width + column : 0;
-    if (!inside) weight[k] = 0;
-    mask += weight[k];
-  }
-  for (int64_t c = 0; c < r->in->channels; c++) {
-    float sum = 0;
-    for (int k = 0; k < 4; k++) sum += weight[k] * r->in->pixel[c * plane + from[k]];
-    r->out[c * plane + at] = sum * mask + (1 - mask) * r->fill;
-  }
+static void put_bilinear(const rotation *r, int64_t at, am_rule_point p) {
+  int64_t plane = r->in->height * r->in->width;
+  am_rule_corners k = am_rule_around(p, r->in->height, r->in->width);
+  for (int64_t c = 0; c < r->in->channels; c++)
+    r->out[c * plane + at] = am_rule_between(&k, r->in->pixel + c * plane, r->fill);
 }
 
-void am_rotate(am_planar *image, am_planar *scratch, double degrees, bool bilinear, float fill) {
-  // Each pixel of the result looks up where the inverse rotation takes it (y points down). The
-  // coordinates go through [-1, 1] as torchvision's grid does, so that ties round as there.
-  double angle = degrees * (3.14159265358979323846 / 180.0);
-  float cosine = (float)cos(angle), sine = (float)sin(angle);
-  float width = (float)image->width, height = (float)image->height, half_x = width / 2, half_y = height / 2;
-  float xx = cosine / half_x, xy = -sine / half_x, yx = sine / half_y, yy = cosine / half_y;
+void am_rotate(am_planar *image, am_planar *scratch, const float matrix[4], bool bilinear, float fill) {
   rotation r = {image, scratch->pixel, fill};
   for (int64_t row = 0; row < image->height; row++) {
-    float dy = (float)row - (height - 1) / 2;
     for (int64_t column = 0; column < image->width; column++) {
-      float dx = (float)column - (width - 1) / 2;
-      float x = ((dx * xx + dy * xy + 1) * width - 1) / 2, y = ((dx * yx + dy * yy + 1) * height - 1) / 2;
+      am_rule_point p = am_rule_rotated(matrix, row, column, (float)image->height, (float)image->width);
       int64_t at = row * image->width + column;
       if (bilinear) {
-        put_bilinear(&r, at, x, y);
+        put_bilinear(&r, at, p);
       } else {
-        put_nearest(&r, at, x, y);
+        put_nearest(&r, at, p);
       }
     }
   }

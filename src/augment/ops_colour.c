@@ -25,26 +25,32 @@ static float draw_factor(am_rng *rng, double spread) {
   return (float)am_rng_range(rng, spread < 1 ? 1 - spread : 0, 1 + spread);
 }
 
+static void jitter_step(const void *cfg, am_augment_step *step) {
+  step->kind = AM_STEP_JITTER;
+  step->params = 8;
+}
+
 // The four adjustments in a fresh random order; one without spread is left out, not done with factor 1.
-static void jitter_apply(const void *cfg_any, am_planar *image, am_planar *scratch, am_rng *rng) {
+static void jitter_draw(const void *cfg_any, const am_augment_step *step, am_rng *rng, float *param) {
   const jitter_cfg *cfg = cfg_any;
-  (void)scratch;
+  const double spread[4] = {cfg->brightness, cfg->contrast, cfg->saturation, cfg->hue};
+  float factor[4];
   int64_t order[4];
   am_rng_permutation(rng, order, AM_COUNT_OF(order));
-  float brightness = draw_factor(rng, cfg->brightness);
-  float contrast = draw_factor(rng, cfg->contrast);
-  float saturation = draw_factor(rng, cfg->saturation);
-  float hue = (float)am_rng_range(rng, -cfg->hue, cfg->hue);
+  for (int i = 0; i < 3; i++) factor[i] = draw_factor(rng, spread[i]);
+  factor[3] = (float)am_rng_range(rng, -cfg->hue, cfg->hue);
   for (int i = 0; i < AM_COUNT_OF(order); i++) {
-    if (order[i] == 0 && cfg->brightness > 0) am_adjust_brightness(image, brightness);
-    if (order[i] == 1 && cfg->contrast > 0) am_adjust_contrast(image, contrast);
-    if (order[i] == 2 && cfg->saturation > 0) am_adjust_saturation(image, saturation);
-    if (order[i] == 3 && cfg->hue > 0) am_adjust_hue(image, hue);
+    bool on = spread[order[i]] > 0;
+    param[2 * i] = (float)(on ? AM_JITTER_BRIGHTNESS + order[i] : AM_JITTER_NONE);
+    param[2 * i + 1] = on ? factor[order[i]] : 0;
   }
 }
 
-const am_augment_op am_op_color_jitter = {
-    .name = "color_jitter", .doc = "ColorJitter", .schema = &jitter_schema, .apply = jitter_apply};
+const am_augment_op am_op_color_jitter = {.name = "color_jitter",
+                                          .doc = "ColorJitter",
+                                          .schema = &jitter_schema,
+                                          .step = jitter_step,
+                                          .draw = jitter_draw};
 
 // ---- gaussian_blur: GaussianBlur ---------------------------------------------------------------
 
@@ -75,16 +81,23 @@ static am_err blur_check(void *cfg_any, const am_node *where, am_augment_size *s
   return AM_OK;
 }
 
-static void blur_apply(const void *cfg_any, am_planar *image, am_planar *scratch, am_rng *rng) {
+static void blur_step(const void *cfg_any, am_augment_step *step) {
   const blur_cfg *cfg = cfg_any;
-  am_gaussian_blur(image, scratch, cfg->kernel, am_rng_range(rng, cfg->sigma_min, cfg->sigma_max));
+  step->kind = AM_STEP_BLUR;
+  step->params = step->kernel = cfg->kernel;
+}
+
+static void blur_draw(const void *cfg_any, const am_augment_step *step, am_rng *rng, float *param) {
+  const blur_cfg *cfg = cfg_any;
+  am_blur_weights(cfg->kernel, am_rng_range(rng, cfg->sigma_min, cfg->sigma_max), param);
 }
 
 const am_augment_op am_op_gaussian_blur = {.name = "gaussian_blur",
                                            .doc = "GaussianBlur",
                                            .schema = &blur_schema,
                                            .check = blur_check,
-                                           .apply = blur_apply};
+                                           .step = blur_step,
+                                           .draw = blur_draw};
 
 // ---- random_erasing: RandomErasing, on normalised images ---------------------------------------
 
@@ -114,28 +127,27 @@ static am_err erasing_check(void *cfg, const am_node *where, am_augment_size *si
   return am_check_rect_range(where, &range);
 }
 
-static void erase(const erasing_cfg *cfg, am_planar *image, const am_rect *r, am_rng *rng) {
-  bool noise = strcmp(cfg->fill, "random") == 0;
-  for (int64_t c = 0; c < image->channels; c++) {
-    for (int64_t y = r->top; y < r->top + r->height; y++) {
-      float *row = image->pixel + (c * image->height + y) * image->width + r->left;
-      for (int64_t x = 0; x < r->width; x++) row[x] = noise ? (float)am_rng_normal(rng) : (float)cfg->value;
-    }
-  }
+static void erasing_step(const void *cfg_any, am_augment_step *step) {
+  const erasing_cfg *cfg = cfg_any;
+  step->kind = strcmp(cfg->fill, "random") == 0 ? AM_STEP_NOISE : AM_STEP_ERASE;
+  step->params = 4;
+  step->fill = (float)cfg->value;
 }
 
 // After ten attempts that do not fit the image stays as it is.
-static void erasing_apply(const void *cfg_any, am_planar *image, am_planar *scratch, am_rng *rng) {
+static void erasing_draw(const void *cfg_any, const am_augment_step *step, am_rng *rng, float *param) {
   const erasing_cfg *cfg = cfg_any;
   am_rect_range range = erasing_range(cfg);
+  memset(param, 0, 4 * sizeof *param);
   if (am_rng_uniform(rng) >= cfg->p) return;
   for (int attempt = 0; attempt < AM_RECT_ATTEMPTS; attempt++) {
-    am_rect r = {0};
-    am_draw_sides(rng, &range, (double)(image->height * image->width), &r.height, &r.width);
-    if (r.height >= image->height || r.width >= image->width) continue;
-    r.top = am_rng_below(rng, image->height - r.height + 1);
-    r.left = am_rng_below(rng, image->width - r.width + 1);
-    erase(cfg, image, &r, rng);
+    int64_t height = 0, width = 0;
+    am_draw_sides(rng, &range, (double)(step->height * step->width), &height, &width);
+    if (height >= step->height || width >= step->width) continue;
+    param[0] = (float)am_rng_below(rng, step->height - height + 1);
+    param[1] = (float)am_rng_below(rng, step->width - width + 1);
+    param[2] = (float)height;
+    param[3] = (float)width;
     return;
   }
 }
@@ -144,5 +156,6 @@ const am_augment_op am_op_random_erasing = {.name = "random_erasing",
                                             .doc = "RandomErasing, after normalisation",
                                             .schema = &erasing_schema,
                                             .check = erasing_check,
-                                            .apply = erasing_apply,
+                                            .step = erasing_step,
+                                            .draw = erasing_draw,
                                             .normalized = true};

@@ -26,26 +26,33 @@ static bool draw_flip(const void *cfg_any, am_rng *rng) {
 static am_err flip_bytes(const void *cfg, am_canvas *image, am_rng *rng) {
   return draw_flip(cfg, rng) ? am_canvas_flip_horizontal(image) : AM_OK;
 }
-static void flip_apply(const void *cfg, am_planar *image, am_planar *scratch, am_rng *rng) {
-  if (draw_flip(cfg, rng)) am_flip_horizontal(image);
-}
 static am_err vertical_bytes(const void *cfg, am_canvas *image, am_rng *rng) {
   return draw_flip(cfg, rng) ? am_canvas_flip_vertical(image) : AM_OK;
 }
-static void vertical_apply(const void *cfg, am_planar *image, am_planar *scratch, am_rng *rng) {
-  if (draw_flip(cfg, rng)) am_flip_vertical(image);
+static void flip_step(const void *cfg, am_augment_step *step) {
+  step->kind = AM_STEP_FLIP_HORIZONTAL;
+  step->params = 1;
+}
+static void vertical_step(const void *cfg, am_augment_step *step) {
+  step->kind = AM_STEP_FLIP_VERTICAL;
+  step->params = 1;
+}
+static void flip_draw(const void *cfg, const am_augment_step *step, am_rng *rng, float *param) {
+  param[0] = draw_flip(cfg, rng) ? 1 : 0;
 }
 
 const am_augment_op am_op_horizontal_flip = {.name = "horizontal_flip",
                                              .doc = "RandomHorizontalFlip",
                                              .schema = &flip_schema,
                                              .apply_bytes = flip_bytes,
-                                             .apply = flip_apply};
+                                             .step = flip_step,
+                                             .draw = flip_draw};
 const am_augment_op am_op_vertical_flip = {.name = "vertical_flip",
                                            .doc = "RandomVerticalFlip",
                                            .schema = &vertical_schema,
                                            .apply_bytes = vertical_bytes,
-                                           .apply = vertical_apply};
+                                           .step = vertical_step,
+                                           .draw = flip_draw};
 
 // ---- random_crop: RandomCrop with constant padding ---------------------------------------------
 
@@ -75,6 +82,12 @@ static am_err crop_check(void *cfg_any, const am_node *where, am_augment_size *s
   return AM_OK;
 }
 
+// What a crop of a given size is drawn for.
+static void put_corner(const am_rect *r, float *param) {
+  param[0] = (float)r->top;
+  param[1] = (float)r->left;
+}
+
 // Where the crop of a width x height image lies; the padding has negative coordinates.
 static am_rect draw_crop(const crop_cfg *cfg, int64_t width, int64_t height, am_rng *rng) {
   am_rect r = {.width = cfg->size ? cfg->size : width, .height = cfg->size ? cfg->size : height};
@@ -88,9 +101,14 @@ static am_err crop_bytes(const void *cfg, am_canvas *image, am_rng *rng) {
   am_rect r = draw_crop(cfg, image->width, image->height, rng);
   return am_canvas_crop(image, &r, fill_level(cfg));
 }
-static void crop_apply(const void *cfg, am_planar *image, am_planar *scratch, am_rng *rng) {
-  am_rect r = draw_crop(cfg, image->width, image->height, rng);
-  am_crop(image, scratch, &r, (float)fill_level(cfg) / 255.0f);
+static void crop_step(const void *cfg, am_augment_step *step) {
+  step->kind = AM_STEP_CROP;
+  step->params = 2;
+  step->fill = (float)fill_level(cfg) / 255.0f;
+}
+static void crop_draw(const void *cfg, const am_augment_step *step, am_rng *rng, float *param) {
+  am_rect r = draw_crop(cfg, step->in_width, step->in_height, rng);
+  put_corner(&r, param);
 }
 
 const am_augment_op am_op_random_crop = {.name = "random_crop",
@@ -98,7 +116,8 @@ const am_augment_op am_op_random_crop = {.name = "random_crop",
                                          .schema = &crop_schema,
                                          .check = crop_check,
                                          .apply_bytes = crop_bytes,
-                                         .apply = crop_apply};
+                                         .step = crop_step,
+                                         .draw = crop_draw};
 
 // ---- center_crop: CenterCrop -------------------------------------------------------------------
 
@@ -132,9 +151,13 @@ static am_err center_bytes(const void *cfg, am_canvas *image, am_rng *rng) {
   am_rect r = center_of(cfg, image->width, image->height);
   return am_canvas_crop(image, &r, 0);
 }
-static void center_apply(const void *cfg, am_planar *image, am_planar *scratch, am_rng *rng) {
-  am_rect r = center_of(cfg, image->width, image->height);
-  am_crop(image, scratch, &r, 0);
+static void center_step(const void *cfg, am_augment_step *step) {
+  step->kind = AM_STEP_CROP;
+  step->params = 2;
+}
+static void center_draw(const void *cfg, const am_augment_step *step, am_rng *rng, float *param) {
+  am_rect r = center_of(cfg, step->in_width, step->in_height);
+  put_corner(&r, param);
 }
 
 const am_augment_op am_op_center_crop = {.name = "center_crop",
@@ -142,7 +165,8 @@ const am_augment_op am_op_center_crop = {.name = "center_crop",
                                          .schema = &center_schema,
                                          .check = center_check,
                                          .apply_bytes = center_bytes,
-                                         .apply = center_apply,
+                                         .step = center_step,
+                                         .draw = center_draw,
                                          .frames = true};
 
 // ---- resize: Resize(int) -----------------------------------------------------------------------
@@ -270,11 +294,22 @@ static const am_field rotation_fields[] = {AM_FIELDS(ROTATION_FIELDS)};
 static const am_schema rotation_schema =
     AM_SCHEMA("rotation", "turns about the centre by a random angle", rotation_cfg, rotation_fields);
 
-static void rotation_apply(const void *cfg_any, am_planar *image, am_planar *scratch, am_rng *rng) {
+static void rotation_step(const void *cfg_any, am_augment_step *step) {
   const rotation_cfg *cfg = cfg_any;
-  double degrees = am_rng_range(rng, -cfg->degrees, cfg->degrees);
-  am_rotate(image, scratch, degrees, strcmp(cfg->interpolation, "bilinear") == 0, (float)cfg->fill);
+  step->kind = AM_STEP_ROTATE;
+  step->params = 4;
+  step->bilinear = strcmp(cfg->interpolation, "bilinear") == 0;
+  step->fill = (float)cfg->fill;
 }
 
-const am_augment_op am_op_rotation = {
-    .name = "rotation", .doc = "RandomRotation", .schema = &rotation_schema, .apply = rotation_apply};
+static void rotation_draw(const void *cfg_any, const am_augment_step *step, am_rng *rng, float *param) {
+  const rotation_cfg *cfg = cfg_any;
+  double degrees = am_rng_range(rng, -cfg->degrees, cfg->degrees);
+  am_rotation_matrix(degrees, step->height, step->width, param);
+}
+
+const am_augment_op am_op_rotation = {.name = "rotation",
+                                      .doc = "RandomRotation",
+                                      .schema = &rotation_schema,
+                                      .step = rotation_step,
+                                      .draw = rotation_draw};

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "augment/pixels.h"
 #include "augment/spread.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -10,7 +11,8 @@
 
 typedef struct {
   const am_augment_op *op;
-  void *cfg;  // owned: the op's own struct; its words point into the pipeline's list
+  void *cfg;               // owned: the op's own struct; its words point into the pipeline's list
+  am_augment_step floats;  // what it is on floats
 } pipeline_step;
 
 // What an op gets: the stages follow each other.
@@ -22,12 +24,12 @@ struct am_pipeline {
   int64_t step_count, step_capacity;
   int64_t stage_end[STAGES];  // one after the last step of each stage
   int64_t channels;
-  bool as_stored;                             // the first op takes images of any size
-  am_augment_size size;                       // after the steps so far
-  int64_t floats_height, floats_width;        // of the images that become floats
-  int64_t image_floats;                       // of the largest image while it is floats
-  bool normalizes;                            // mean and sd were given
-  am_spread unit[AM_AUGMENT_CHANNELS];        // 8-bit values as floats in [0, 1]
+  bool as_stored;                       // the first op takes images of any size
+  am_augment_size size;                 // after the steps so far
+  am_augment_program program;           // what there is to do once images are floats
+  const char *host_only;                // the op for whose sake no device runs the program; NULL: any may
+  bool normalizes;                      // mean and sd were given
+  am_spread unit[AM_AUGMENT_CHANNELS];  // 8-bit values as floats in [0, 1]
   am_spread normalized[AM_AUGMENT_CHANNELS];  // and normalised: all there is to do without ops on floats
 };
 
@@ -75,7 +77,7 @@ static am_err check_order(const am_pipeline *p, const am_node *item, const am_au
                           const char *before) {
   if (at != ON_NORMALIZED && before)
     return am_node_fail(item, "\"%s\" must come before \"%s\"", op->name, before);
-  if (at != ON_BYTES && !op->apply)
+  if (at != ON_BYTES && !op->draw)
     return am_node_fail(item, "\"%s\" works on 8-bit pixels: it must come before \"%s\"", op->name,
                         p->step[p->stage_end[ON_BYTES]].op->name);
   if (at != ON_BYTES && !p->size.fixed)
@@ -84,12 +86,40 @@ static am_err check_order(const am_pipeline *p, const am_node *item, const am_au
   return AM_OK;
 }
 
+// From here on images of this size become floats.
+static void begin_program(am_pipeline *p) {
+  p->program.in_height = p->program.height = p->size.height;
+  p->program.in_width = p->program.width = p->size.width;
+  p->program.room = p->channels * p->size.height * p->size.width;
+}
+
+// The program goes on with this step, whose result has the size that was reached.
+static void add_to_program(am_pipeline *p, const am_augment_op *op, const void *cfg, stage at,
+                           am_augment_step *step) {
+  am_augment_program *g = &p->program;
+  *step = (am_augment_step){.in_height = g->height,
+                            .in_width = g->width,
+                            .height = p->size.height,
+                            .width = p->size.width,
+                            .first = g->params};
+  op->step(cfg, step);
+  AM_ASSERT(step->params <= AM_AUGMENT_PARAMS);
+  g->height = step->height;
+  g->width = step->width;
+  g->room = am_max_i64(g->room, p->channels * g->height * g->width);
+  g->params += step->params;
+  if (!p->host_only && (step->kind == AM_STEP_NOISE || g->steps == AM_AUGMENT_STEPS)) p->host_only = op->name;
+  if (p->host_only) return;
+  g->step[g->steps++] = *step;
+  if (at == ON_FLOATS) g->float_steps = g->steps;
+}
+
 // *before: the op after which only ops on normalised images may come, once there was one.
 static am_err add_step(am_pipeline *p, const am_node *item, const char **before) {
   const am_augment_op *op = NULL;
   const am_node *settings = NULL;
   AM_TRY(parse_item(item, &op, &settings));
-  if (!op->apply && !op->apply_bytes) {
+  if (!op->draw && !op->apply_bytes) {
     *before = op->name;
     return settings ? am_node_fail(item, "\"%s\" has no settings", op->name) : AM_OK;
   }
@@ -105,11 +135,10 @@ static am_err add_step(am_pipeline *p, const am_node *item, const char **before)
   AM_TRY(am_bind(settings, op->schema, NULL, step->cfg));
   if (op->check) AM_TRY(op->check(step->cfg, item, &p->size));
   if (at == ON_BYTES) {
-    p->floats_height = p->size.height;
-    p->floats_width = p->size.width;
-    p->image_floats = 0;
+    begin_program(p);
+  } else {
+    add_to_program(p, op, step->cfg, at, &step->floats);
   }
-  p->image_floats = am_max_i64(p->image_floats, p->channels * p->size.height * p->size.width);
   return AM_OK;
 }
 
@@ -131,9 +160,12 @@ static am_err add_steps(am_pipeline *p) {
 
 static void set_normalization(am_pipeline *p, const float *mean, const float *sd) {
   p->normalizes = mean || sd;
+  p->program.channels = p->channels;
   for (int64_t c = 0; c < p->channels; c++) {
     p->unit[c] = am_spread_for(0, 1);
     p->normalized[c] = am_spread_for(mean ? mean[c] : 0, sd ? sd[c] : 1);
+    p->program.mean[c] = p->normalized[c].mean;
+    p->program.sd[c] = p->normalized[c].sd;
   }
 }
 
@@ -146,9 +178,7 @@ am_err am_pipeline_new(const am_node *list, int64_t channels, int64_t height, in
   AM_GO(done, AM_NEW(&p));
   p->channels = channels;
   p->size = (am_augment_size){height, width, true, height, width};
-  p->floats_height = height;
-  p->floats_width = width;
-  p->image_floats = channels * height * width;
+  begin_program(p);
   set_normalization(p, mean, sd);
   if (list) {
     AM_GO(done, check_list(list));
@@ -202,7 +232,7 @@ am_err am_pipeline_to_node(const am_node *list, am_node **out) {
     const am_node *settings = NULL;
     am_node *item = NULL;
     AM_GO(done, parse_item(list->item[i], &op, &settings));
-    if (!op->apply && !op->apply_bytes) continue;
+    if (!op->draw && !op->apply_bytes) continue;
     AM_GO(done, item_to_node(list->item[i], op, settings, &item));
     AM_GO(done, am_node_append(result, item));
   }
@@ -227,16 +257,25 @@ static am_err check_image(const am_pipeline *p, const am_stored *image) {
   return AM_OK;
 }
 
+// The steps of a stage: each draws its parameters and is done.
+static void run_steps(const am_pipeline *p, stage at, am_planar *image, am_planar *scratch, am_rng *rng) {
+  float param[AM_AUGMENT_PARAMS];
+  for (int64_t i = p->stage_end[at - 1]; i < p->stage_end[at]; i++) {
+    const pipeline_step *s = &p->step[i];
+    s->op->draw(s->cfg, &s->floats, rng, param);
+    am_apply_step(&s->floats, param, image, scratch, rng);
+  }
+}
+
 // Ops on floats need room for the image and for a scratch image.
 static am_err run_floats(const am_pipeline *p, const am_image_part *in, am_transform_work *work, am_rng *rng,
                          float *out) {
   float *memory = NULL;
-  AM_TRY(am_scratch_get(&work->floats, (size_t)(2 * p->image_floats) * sizeof(float), &memory));
+  AM_TRY(am_scratch_get(&work->floats, (size_t)(2 * p->program.room) * sizeof(float), &memory));
   am_planar image = {p->channels, in->height, in->width, memory}, scratch = image;
-  scratch.pixel = memory + p->image_floats;
+  scratch.pixel = memory + p->program.room;
   am_spread_image(in, p->unit, image.pixel);
-  for (int64_t i = p->stage_end[ON_BYTES]; i < p->stage_end[ON_FLOATS]; i++)
-    p->step[i].op->apply(p->step[i].cfg, &image, &scratch, rng);
+  run_steps(p, ON_FLOATS, &image, &scratch, rng);
   int64_t n = image.height * image.width;
   for (int64_t c = 0; c < p->channels; c++) {
     const float *restrict plane = image.pixel + c * n;
@@ -247,33 +286,63 @@ static am_err run_floats(const am_pipeline *p, const am_image_part *in, am_trans
   return AM_OK;
 }
 
+// The ops on bytes.
+static am_err run_bytes(const am_pipeline *p, const am_stored *in, am_transform_work *work, am_rng *rng,
+                        am_canvas *canvas) {
+  AM_TRY(check_image(p, in));
+  AM_TRY(am_canvas_open(in, work, canvas));
+  for (int64_t i = 0; i < p->stage_end[ON_BYTES]; i++)
+    AM_TRY(p->step[i].op->apply_bytes(p->step[i].cfg, canvas, rng));
+  return am_canvas_decode(canvas);
+}
+
 static am_err transform_apply(const void *user, const am_stored *in, uint64_t seed, uint64_t stream,
                               am_transform_work *work, float *out) {
   const am_pipeline *p = user;
   am_canvas canvas;
   am_rng rng = am_rng_at(seed, AM_RNG_AUGMENT, stream);
-  AM_TRY(check_image(p, in));
-  AM_TRY(am_canvas_open(in, work, &canvas));
-  for (int64_t i = 0; i < p->stage_end[ON_BYTES]; i++)
-    AM_TRY(p->step[i].op->apply_bytes(p->step[i].cfg, &canvas, &rng));
-  AM_TRY(am_canvas_decode(&canvas));
+  AM_TRY(run_bytes(p, in, work, &rng, &canvas));
   if (p->stage_end[ON_FLOATS] > p->stage_end[ON_BYTES]) {
     AM_TRY(run_floats(p, &canvas.part, work, &rng, out));
   } else {
     am_spread_image(&canvas.part, p->normalized, out);
   }
   am_planar image = {p->channels, p->size.height, p->size.width, out};
-  for (int64_t i = p->stage_end[ON_FLOATS]; i < p->stage_end[ON_NORMALIZED]; i++)
-    p->step[i].op->apply(p->step[i].cfg, &image, NULL, &rng);
+  run_steps(p, ON_NORMALIZED, &image, NULL, &rng);
+  return AM_OK;
+}
+
+// The same draws in the same order, and nothing done with those of ops on floats.
+static am_err transform_draw(const void *user, const am_stored *in, uint64_t seed, uint64_t stream,
+                             am_transform_work *work, uint8_t *bytes, float *param) {
+  const am_pipeline *p = user;
+  am_canvas canvas;
+  am_rng rng = am_rng_at(seed, AM_RNG_AUGMENT, stream);
+  AM_TRY(run_bytes(p, in, work, &rng, &canvas));
+  const size_t line = (size_t)(canvas.part.width * p->channels);
+  for (int64_t y = 0; y < canvas.part.height; y++)
+    memcpy(bytes + (size_t)y * line, canvas.part.pixel + y * canvas.part.stride, line);
+  for (int64_t i = p->stage_end[ON_BYTES]; i < p->step_count; i++) {
+    const pipeline_step *s = &p->step[i];
+    s->op->draw(s->cfg, &s->floats, &rng, param + s->floats.first);
+  }
   return AM_OK;
 }
 
 am_transform am_pipeline_transform(const am_pipeline *p) {
-  return (am_transform){.apply = transform_apply,
-                        .user = p,
-                        .out_height = p->size.height,
-                        .out_width = p->size.width,
-                        .as_stored = p->as_stored};
+  const am_augment_program *g = &p->program;
+  am_transform t = {.apply = transform_apply,
+                    .user = p,
+                    .out_height = p->size.height,
+                    .out_width = p->size.width,
+                    .as_stored = p->as_stored,
+                    .host_only = p->host_only};
+  if (p->host_only) return t;
+  t.draw = transform_draw;
+  t.bytes = g->in_height * g->in_width * g->channels;
+  t.params = g->params;
+  t.program = g;
+  return t;
 }
 
 am_err am_pipeline_preview(const am_pipeline *p, const am_image *in, uint64_t seed, uint64_t stream,

@@ -27,9 +27,9 @@ typedef struct {
 struct am_loader {
   am_dataset *data;  // borrowed
   am_loader_cfg cfg;
-  int64_t count;  // items of the data set
-  int64_t steps;  // batches per epoch
-  int64_t row_floats;
+  int64_t count;        // items of the data set
+  int64_t steps;        // batches per epoch
+  int64_t row_floats;   // of the transform's result
   int64_t rows_a_turn;  // small rows are handed out several at a time
   double *prefix;       // owned: running sums of the weights, or NULL
   int64_t *order;       // owned: items of epoch order_epoch in order
@@ -124,7 +124,16 @@ am_err am_transform_item(const am_transform *t, am_dataset *d, int64_t i, uint64
   return t->apply(t->user, &image, seed, stream, work, out);
 }
 
+static am_err draw_row(am_loader *l, const slot *s, int64_t row, am_transform_work *work) {
+  const am_transform *t = &l->cfg.transform;
+  am_stored image;
+  AM_TRY(am_dataset_fetch(l->data, s->batch.item[row], t->as_stored, &work->fetched, &image));
+  return t->draw(t->user, &image, l->cfg.seed, s->stream[row], work, s->batch.bytes + row * t->bytes,
+                 s->batch.param + row * t->params);
+}
+
 static am_err fill_row(am_loader *l, const slot *s, int64_t row, am_transform_work *work) {
+  if (l->cfg.for_device) return draw_row(l, s, row, work);
   return am_transform_item(&l->cfg.transform, l->data, s->batch.item[row], l->cfg.seed, s->stream[row], work,
                            s->batch.image + row * l->row_floats);
 }
@@ -195,6 +204,8 @@ static am_err check_cfg(const am_loader_cfg *cfg, int64_t count) {
   AM_CHECK(cfg->batch_size > 0 && cfg->workers >= 0 && cfg->transform.apply, AM_ERR_ARG,
            "batch size %lld, %d workers: expected a positive batch, a transform, no negative workers",
            (long long)cfg->batch_size, cfg->workers);
+  AM_CHECK(!cfg->for_device || cfg->transform.draw, AM_ERR_ARG,
+           "a transform that only the host does, for a device");
   AM_CHECK(!cfg->drop_last || cfg->batch_size <= count, AM_ERR_ARG,
            "a batch of %lld from %lld images with drop_last leaves nothing to train on",
            (long long)cfg->batch_size, (long long)count);
@@ -214,17 +225,26 @@ static am_err sum_weights(am_loader *l, const double *weight) {
   return AM_OK;
 }
 
+// Memory of what is delivered for `rows` images.
+static am_err make_images(const am_loader *l, int64_t rows, am_batch *b) {
+  const am_transform *t = &l->cfg.transform;
+  int64_t values = 0;
+  AM_CHECK(am_mul_i64(rows, l->row_floats, &values) && am_mul_i64(rows, t->bytes, &values), AM_ERR_NOMEM,
+           "a batch of %lld images overflows", (long long)rows);
+  if (!l->cfg.for_device) return am_mem_alloc_aligned(&b->image, rows * l->row_floats, sizeof *b->image);
+  AM_TRY(am_mem_alloc_aligned(&b->bytes, rows * t->bytes, 1));
+  return am_mem_alloc_aligned(&b->param, am_max_i64(1, rows * t->params), sizeof *b->param);
+}
+
 static am_err make_ring(am_loader *l) {
   enum { ROWS_AHEAD = 64, MOST_BATCHES_AHEAD = 14 };
-  int64_t rows = am_min_i64(l->cfg.batch_size, l->count), floats = 0;
+  int64_t rows = am_min_i64(l->cfg.batch_size, l->count);
   int64_t ahead = am_clamp_i64(am_ceil_div(ROWS_AHEAD, rows), 1, MOST_BATCHES_AHEAD);
   l->ring_size = l->cfg.workers ? 2 + ahead : 1;
-  AM_CHECK(am_mul_i64(rows, l->row_floats, &floats), AM_ERR_NOMEM, "a batch of %lld images overflows",
-           (long long)rows);
   AM_TRY(AM_NEW_ARRAY(&l->ring, l->ring_size));
   for (int64_t k = 0; k < l->ring_size; k++) {
     slot *s = &l->ring[k];
-    AM_TRY(am_mem_alloc_aligned(&s->batch.image, floats, sizeof(float)));
+    AM_TRY(make_images(l, rows, &s->batch));
     AM_TRY(AM_NEW_ARRAY(&s->batch.label, rows));
     AM_TRY(AM_NEW_ARRAY(&s->batch.item, rows));
     AM_TRY(AM_NEW_ARRAY(&s->stream, rows));
@@ -277,6 +297,8 @@ void am_loader_free(am_loader *l) {
   am_crew_join(l->crew);
   for (int64_t k = 0; l->ring && k < l->ring_size; k++) {
     free(l->ring[k].batch.image);
+    free(l->ring[k].batch.bytes);
+    free(l->ring[k].batch.param);
     free(l->ring[k].batch.label);
     free(l->ring[k].batch.item);
     free(l->ring[k].stream);

@@ -21,7 +21,7 @@
 #ifndef AM_TENSOR_BACKEND_H
 #define AM_TENSOR_BACKEND_H
 
-#include "tensor/tensor.h"
+#include "tensor/augment.h"
 
 // ---- descriptors -------------------------------------------------------------------------------
 
@@ -262,6 +262,11 @@ typedef struct am_backend {
   // From now on products and convolutions of f32 may read their operands as TF32 (8 bits of exponent, 10 of mantissa; sums
   // stay f32), or not. NULL: they never do.
   void (*set_tf32)(void *ctx, bool on);
+  // Optional, and asked for only where memory is not the host's (there the loader's workers do it all): `count` images u8
+  // (h, w, c) with their parameters through a program, to f32 (c, h, w). All of it on the device; the bits of the host's
+  // (tensor/augment.h). It trusts the program.
+  AM_MUST_USE am_err (*augment)(void *ctx, const am_augment_program *p, const uint8_t *bytes, const float *params,
+                                int64_t count, float *out);
   // Layouts of an op's outputs, and of the inputs it wants. On entry in[i].layout is what there is
   // and out[i].layout is plain; data pointers are NULL. The backend sets every in[i].layout to what
   // its op shall see (dispatch then reorders that input) and out[i].layout to what it will write;

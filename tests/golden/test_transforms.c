@@ -71,15 +71,18 @@ static void saturation(am_planar *im, am_planar *s, const double *a) {
 }
 static void hue(am_planar *im, am_planar *s, const double *a) { am_adjust_hue(im, (float)a[0]); }
 static void blur(am_planar *im, am_planar *s, const double *a) {
-  am_gaussian_blur(im, s, (int64_t)a[0], a[1]);
+  float weight[AM_BLUR_KERNEL];
+  am_blur_weights((int64_t)a[0], a[1], weight);
+  am_gaussian_blur(im, s, (int64_t)a[0], weight);
 }
 static void flip(am_planar *im, am_planar *s, const double *a) { am_flip_horizontal(im); }
-static void rotate_nearest(am_planar *im, am_planar *s, const double *a) {
-  am_rotate(im, s, a[0], false, 0.25f);
+static void rotate(am_planar *im, am_planar *s, double degrees, bool bilinear) {
+  float matrix[4];
+  am_rotation_matrix(degrees, im->height, im->width, matrix);
+  am_rotate(im, s, matrix, bilinear, 0.25f);
 }
-static void rotate_bilinear(am_planar *im, am_planar *s, const double *a) {
-  am_rotate(im, s, a[0], true, 0.25f);
-}
+static void rotate_nearest(am_planar *im, am_planar *s, const double *a) { rotate(im, s, a[0], false); }
+static void rotate_bilinear(am_planar *im, am_planar *s, const double *a) { rotate(im, s, a[0], true); }
 static void crop(am_planar *im, am_planar *s, const double *a) {
   int64_t padding = (int64_t)a[0];
   am_rect window = {.top = (int64_t)a[1] - padding, .left = (int64_t)a[2] - padding};

@@ -234,6 +234,90 @@ static void loads_only_the_rows_a_rank_needs(void **state) {
   am_dataset_free(d);
 }
 
+// ---- the first half of a transform ----
+
+enum { PARAMS = 2 };
+
+// The bytes, and two numbers that depend on seed and stream.
+static am_err draw(const void *user, const am_stored *image, uint64_t seed, uint64_t stream,
+                   am_transform_work *work, uint8_t *bytes, float *param) {
+  am_rng rng = am_rng_at(seed, AM_RNG_TEST, stream);
+  memcpy(bytes, image->bytes, BYTES);
+  for (int k = 0; k < PARAMS; k++) param[k] = (float)am_rng_uniform(&rng) + 1;
+  return AM_OK;
+}
+
+static am_loader_cfg halved(int workers) {
+  am_loader_cfg cfg = shuffled(workers);
+  cfg.transform.draw = draw;
+  cfg.transform.bytes = BYTES;
+  cfg.transform.params = PARAMS;
+  cfg.for_device = true;
+  return cfg;
+}
+
+static void gives_bytes_and_parameters_for_a_device(void **state) {
+  am_dataset *d = make_dataset("d.h5", 0, ITEMS);
+  am_loader_cfg plain = shuffled(0);
+  am_loader *whole = NULL;
+  am_ok(am_loader_new(d, &plain, &whole));
+  for (int workers = 0; workers < 6; workers++) {
+    am_loader_cfg cfg = halved(workers);
+    am_loader *l = NULL;
+    am_ok(am_loader_new(d, &cfg, &l));
+    am_ok(am_loader_seek(whole, 0, 0));
+    for (int step = 0; step < 12; step++) {
+      am_batch b, want;
+      am_ok(am_loader_next(l, &b));
+      am_ok(am_loader_next(whole, &want));
+      assert_null(b.image);
+      assert_null(want.bytes);
+      assert_null(want.param);
+      assert_int_equal(b.count, want.count);
+      assert_memory_equal(b.item, want.item, (size_t)b.count * sizeof *b.item);
+      for (int64_t r = 0; r < b.count; r++) {
+        // Both halves draw from the stream that the whole does: its first number is what was added to the pixels.
+        const float *param = b.param + r * PARAMS;
+        assert_int_equal(b.bytes[r * BYTES], b.item[r]);
+        assert_int_equal(b.bytes[r * BYTES + BYTES - 1], b.item[r]);
+        assert_true(fabsf(want.image[r * BYTES] - (float)b.item[r] - (param[0] - 1)) < 1e-5f);
+        assert_true(param[1] >= 1 && param[1] != param[0]);
+      }
+    }
+    am_loader_free(l);
+  }
+  am_loader_free(whole);
+  am_dataset_free(d);
+}
+
+static void draws_only_for_the_rows_a_rank_needs(void **state) {
+  am_dataset *d = make_dataset("d.h5", 0, ITEMS);
+  for (int workers = 0; workers < 3; workers += 2) {
+    am_loader_cfg cfg = halved(workers);
+    cfg.shuffle = false;
+    cfg.rows = second_half;
+    am_loader *l = NULL;
+    am_batch b;
+    am_ok(am_loader_new(d, &cfg, &l));
+    am_ok(am_loader_next(l, &b));
+    assert_int_equal(b.bytes[2 * BYTES], 2);
+    assert_int_equal(b.bytes[1 * BYTES], 0);
+    assert_true(b.param[2 * PARAMS] >= 1 && b.param[1 * PARAMS] == 0);  // nothing was drawn for row 1
+    assert_int_equal(b.label[1], 1);
+    am_loader_free(l);
+  }
+  am_dataset_free(d);
+}
+
+static void a_whole_transform_is_not_halved(void **state) {
+  am_dataset *d = make_dataset("d.h5", 0, ITEMS);
+  am_loader_cfg cfg = shuffled(1);
+  am_loader *l = NULL;
+  cfg.for_device = true;
+  am_fails(am_loader_new(d, &cfg, &l), AM_ERR_ARG, "only the host does");
+  am_dataset_free(d);
+}
+
 static void views_repeat_and_join(void **state) {
   am_dataset *a = make_dataset("a.h5", 0, 6), *b = make_dataset("b.h5", 100, 4), *subset = NULL,
              *joined = NULL;
@@ -279,6 +363,9 @@ int main(void) {
       cmocka_unit_test(draws_by_weight_with_replacement),
       cmocka_unit_test(names_the_first_bad_image_of_a_batch),
       cmocka_unit_test(loads_only_the_rows_a_rank_needs),
+      cmocka_unit_test(gives_bytes_and_parameters_for_a_device),
+      cmocka_unit_test(draws_only_for_the_rows_a_rank_needs),
+      cmocka_unit_test(a_whole_transform_is_not_halved),
       cmocka_unit_test(views_repeat_and_join),
       cmocka_unit_test(refuses_to_join_what_differs),
   };
