@@ -59,8 +59,8 @@ LDFLAGS := -fopenmp -rdynamic $(if $(SAN),-fsanitize=$(SAN))
 # ---- sources ----
 # Host logic of the GPU's part that needs none of its headers is tested without them, and so are its kernels, as loops.
 CUDA_HOST := $(addprefix src/backend/cuda/,conv_rules.c plan_cache.c ring.c temps.c)
-CUDA_PLAIN := $(addprefix src/backend/cuda/,conv_rules.c convert.c eltwise.c layout.c move.c norm.c pool.c reduce.c temps.c \
-  walks.c)
+CUDA_PLAIN := $(addprefix src/backend/cuda/,augment.c conv_rules.c convert.c eltwise.c layout.c move.c norm.c pool.c reduce.c \
+  temps.c walks.c)
 CUDA_SRC := $(sort $(wildcard src/backend/cuda/*.c))
 CUDA_KERNELS := $(sort $(wildcard src/backend/cuda/kernels/*.cu))
 CUDA_OBJ := $(CUDA_SRC:src/%.c=$(B)/%.o) $(CUDA_KERNELS:src/%.cu=$(B)/%.cu.o)
@@ -124,9 +124,9 @@ $(ON_HOST): $(patsubst %,$(B)/on_host/%.o,$(CUDA_PLAIN) $(CUDA_KERNELS) tests/on
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -shared $^ -o $@ -lm
 
-# The cpu backend behind memory that the host cannot read: tests/on_host/sealed.c.
+# The cpu backend behind memory that the host cannot read: tests/on_host/sealed.c. Transforms are the cuda backend's kernel.
 SEALED := $(B)/tests/on_host/sealed/cuda.so
-$(SEALED): $(B)/on_host/tests/on_host/sealed.c.o
+$(SEALED): $(patsubst %,$(B)/on_host/%.o,tests/on_host/sealed.c src/backend/cuda/kernels/augment.cu)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -shared $^ -o $@
 

@@ -63,6 +63,7 @@ static const am_backend backend_on_host = {
     .to_host = host_copy,
     .from_host = host_copy,
     .sync = host_sync,
+    .augment = am_cuda_augment,
     .lacks = host_lacks,
     .choose_layout = am_cuda_choose_layout,
 #define HOST_SLOT(op, desc_type, types) .op = am_cuda_##op,

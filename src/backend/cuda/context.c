@@ -217,6 +217,7 @@ static const am_backend backend_cuda = {
     .fetch_end = am_cuda_fetch_end,
     .collective = &am_cuda_collective,
     .recorder = &am_cuda_recorder,
+    .augment = am_cuda_augment,
     .sync = cuda_sync,
     .time_begin = cuda_time_begin,
     .time_end = cuda_time_end,

@@ -71,6 +71,10 @@ AM_CUDA_KERNEL_OPS(AM_CUDA_DECLARE)
 AM_CUDA_LIBRARY_OPS(AM_CUDA_DECLARE)
 #undef AM_CUDA_DECLARE
 
+// augment.c: of the table.
+am_err am_cuda_augment(void *ctx, const am_augment_program *p, const uint8_t *bytes, const float *params, int64_t count,
+                       float *out);
+
 // What stands against a type in an op that computes in these, or NULL.
 static inline const char *am_cuda_lacks_type(unsigned types, am_dtype dtype) {
   if (types >> dtype & 1u) return NULL;

@@ -161,6 +161,14 @@ typedef struct {
 } am_cuda_finish;
 cudaError_t am_cuda_launch_finish(cudaStream_t stream, am_cuda_finish f, int64_t count);
 
+// ---- augment.cu ---- a program's steps for `count` images; see the slot `augment` of am_backend
+// room: am_cuda_augment_room bytes that images lie in between the steps.
+static inline size_t am_cuda_augment_room(const am_augment_program *p, int64_t count) {
+  return p->steps == 0 ? 0 : (size_t)(2 * count * p->room) * sizeof(float);
+}
+cudaError_t am_cuda_launch_augment(cudaStream_t stream, const am_augment_program *p, const uint8_t *bytes, const float *params,
+                                   int64_t count, float *room, float *out);
+
 #ifdef __cplusplus
 }
 #endif
