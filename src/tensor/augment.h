@@ -55,9 +55,8 @@ typedef struct am_augment_program {
 // Whether dev runs programs: where its memory is not the host's, and its backend can.
 bool am_device_augments(const am_device *dev);
 // bytes u8 (count, in_height, in_width, channels) and params (count, p->params; may be NULL where there are none) of the host
-// to *out = f32 (count, channels, height, width) on dev. Errors: AM_ERR_UNSUPPORTED a device that runs no programs;
-// AM_ERR_NOMEM; the device's.
-AM_MUST_USE am_err am_device_augment(am_device *dev, const am_augment_program *p, const uint8_t *bytes,
-                                     const float *params, int64_t count, am_tensor **out);
+// to out, which is f32 (count, channels, height, width). Errors: AM_ERR_ARG another tensor; AM_ERR_UNSUPPORTED a device that runs
+// no programs; AM_ERR_NOMEM; the device's.
+AM_MUST_USE am_err am_device_augment(const am_augment_program *p, const uint8_t *bytes, const float *params, am_tensor *out);
 
 #endif

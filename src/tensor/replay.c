@@ -185,7 +185,7 @@ static am_err new_input(am_replay *r, am_dtype dtype, am_shape shape) {
   return err;
 }
 
-am_err am_replay_input(am_replay *r, am_dtype dtype, am_shape shape, const void *host, am_tensor **out) {
+am_err am_replay_place(am_replay *r, am_dtype dtype, am_shape shape, am_tensor **out) {
   kind *k = r->now;
   AM_CHECK(k, AM_ERR_ARG, "an input outside a step");
   if (r->mode != LAUNCH) AM_TRY(new_input(r, dtype, shape));
@@ -194,6 +194,11 @@ am_err am_replay_input(am_replay *r, am_dtype dtype, am_shape shape, const void 
            AM_ERR_INTERNAL, "input %lld of a repeated step is another than when it was recorded",
            (long long)r->at_input);
   *out = k->input[r->at_input++];
+  return AM_OK;
+}
+
+am_err am_replay_input(am_replay *r, am_dtype dtype, am_shape shape, const void *host, am_tensor **out) {
+  AM_TRY(am_replay_place(r, dtype, shape, out));
   return am_tensor_copy_from_host(*out, host);
 }
 

@@ -33,7 +33,9 @@ AM_MUST_USE am_err am_replay_counter(am_replay *r, int64_t *counter);
 
 // Opens a step. Steps whose keys have equal bytes run the same ops (so padding must be zeroed).
 AM_MUST_USE am_err am_replay_begin(am_replay *r, const void *key, size_t bytes, uint64_t index);
-// *out = a plain tensor with these elements, borrowed until the step ends.
+// *out = a plain tensor that the caller fills in every step before the part that reads it; borrowed until the step ends.
+AM_MUST_USE am_err am_replay_place(am_replay *r, am_dtype dtype, am_shape shape, am_tensor **out);
+// The same, filled with these elements.
 AM_MUST_USE am_err am_replay_input(am_replay *r, am_dtype dtype, am_shape shape, const void *host, am_tensor **out);
 // Carries a part out, or launches it. out[0..count): NULL when the part is called, which puts references there or leaves them
 // NULL; they belong to the step, also after an error, and are borrowed from it until it ends.

@@ -3,11 +3,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/rng.h"
 #include "dist/collective.h"
 #include "nn/loss.h"
+#include "tensor/augment.h"
 #include "tensor/later.h"
 #include "tensor/replay.h"
 #include "train/ddp.h"
@@ -53,12 +55,13 @@ static uint64_t first_stream(const am_step *at) { return (uint64_t)at->batch_num
 
 static am_err load_images(classifier *c, const am_batch *batch, slice *s) {
   const am_classify_job *job = c->job;
-  int64_t height, width, channels;
-  am_dataset_image_shape(job->data, &height, &width, &channels);
-  height = job->transform.out_height;
-  width = job->transform.out_width;
-  return am_replay_input(c->replay, AM_F32, AM_SHAPE(s->count, channels, height, width),
-                         batch->image + s->first * channels * height * width, &s->images);
+  const am_transform *tr = &job->transform;
+  const int64_t height = tr->out_height, width = tr->out_width;
+  int64_t ignored, channels;
+  am_dataset_image_shape(job->data, &ignored, &ignored, &channels);
+  AM_TRY(am_replay_place(c->replay, AM_F32, AM_SHAPE(s->count, channels, height, width), &s->images));
+  if (!batch->bytes) return am_tensor_copy_from_host(s->images, batch->image + s->first * channels * height * width);
+  return am_device_augment(tr->program, batch->bytes + s->first * tr->bytes, batch->param + s->first * tr->params, s->images);
 }
 
 static am_err load_targets(classifier *c, const am_batch *batch, slice *s) {
@@ -378,6 +381,13 @@ done:
   return err;
 }
 
+static void say_who_augments(const am_classify_job *job) {
+  if (!am_device_augments(job->device)) return;
+  if (job->transform.program) AM_DEBUG("%s: the device augments", job->label);
+  if (job->transform.host_only)
+    AM_INFO("%s: the host augments: no device does its %s", job->label, job->transform.host_only);
+}
+
 static am_err classifier_init(classifier *c, const am_classify_job *job) {
   *c = (classifier){.job = job};
   am_params *ps = job->model->params;
@@ -407,6 +417,7 @@ static am_err classifier_init(classifier *c, const am_classify_job *job) {
   AM_TRY(AM_NEW_ARRAY(&c->target, job->cfg.batch_size * job->model->cfg.classes));
   AM_TRY(am_replay_new(job->device, am_comm_size(job->comm) == 1, &c->replay));
   AM_TRY(am_params_replayed(ps, c->replay));
+  say_who_augments(job);
   return am_later_new(job->device, count_results, c, &c->later);
 }
 
@@ -481,6 +492,7 @@ am_err am_train_classifier(const am_classify_job *job, am_history **history) {
                                    .workers = job->loader_workers,
                                    .weight = weight,
                                    .transform = job->transform,
+                                   .for_device = job->transform.program && am_device_augments(job->device),
                                    .rows = am_ddp_rows,
                                    .rows_user = ((classifier *)t.self)->ddp},
                         .checkpoint_sec = job->cfg.checkpoint_sec,

@@ -3,12 +3,13 @@
 // training on it gives the bits of one rank on the cpu, where the order of additions is the tree's.
 #include <dlfcn.h>
 
+#include "augment/augment.h"
 #include "dist/collective.h"
 #include "mpi_test.h"
 #include "tiny_training.h"
 #include "train/ddp.h"
 
-static int64_t *sums_on_cards, *launches;  // so far, of this rank
+static int64_t *sums_on_cards, *launches, *augmented_on_cards;  // so far, of this rank
 
 // Sealed devices on cards of their own, or all on one.
 static void use_cards(bool shared) {
@@ -24,7 +25,8 @@ static void use_cards(bool shared) {
   void *plugin = dlopen(path, RTLD_NOW);
   sums_on_cards = dlsym(plugin, "sealed_sums");
   launches = dlsym(plugin, "sealed_launches");
-  assert_true(sums_on_cards && launches);
+  augmented_on_cards = dlsym(plugin, "sealed_augmented");
+  assert_true(sums_on_cards && launches && augmented_on_cards);
 }
 
 static am_comm *alone(void) {
@@ -167,6 +169,41 @@ AM_MPI_TEST(goes_on_from_a_checkpoint) {
   assert_string_equal(through, resumed);
 }
 
+// ---- transforms ----
+
+static const char *const transforms =
+    "[horizontal_flip, random_crop, {color_jitter: {hue: 0.1}}, gaussian_blur, rotation, random_erasing]";
+
+static am_pipeline *tiny_pipeline(const char *text) {
+  static const float mean[] = {0.5f, 0.4f, 0.3f}, sd[] = {0.2f, 0.3f, 0.25f};
+  am_node *list = NULL;
+  am_pipeline *p = NULL;
+  am_ok(am_yaml_parse("test.yaml", text, strlen(text), &list));
+  am_ok(am_pipeline_new(list, 3, TINY_SIZE, TINY_SIZE, mean, sd, &p));
+  am_node_free(list);
+  return p;
+}
+
+// The second half of a transform is the card's where it has one, and nothing shows it but who did it.
+AM_MPI_TEST(cards_augment_with_the_bits_of_the_cpu) {
+  am_pipeline *halves = tiny_pipeline(transforms),
+              *whole = tiny_pipeline("[rotation, {random_erasing: {fill: random}}]");
+  tiny_options o = {
+      .slices = 4, .epochs = 2, .reduce = "ordered", .transform = am_pipeline_transform(halves)};
+  use_cards(false);
+  int64_t before = *augmented_on_cards;
+  check_classifier(o, false, false);
+  assert_true(*augmented_on_cards > before);
+  o.extras = o.unclipped = true;  // with workers
+  check_classifier(o, false, false);
+  before = *augmented_on_cards;
+  o.transform = am_pipeline_transform(whole);
+  check_classifier(o, false, false);
+  assert_int_equal(*augmented_on_cards, before);
+  am_pipeline_free(halves);
+  am_pipeline_free(whole);
+}
+
 static int64_t images_until_failure;
 
 static am_err failing_transform(const void *user, const am_stored *image, uint64_t seed, uint64_t stream,
@@ -285,6 +322,7 @@ int main(int argc, char **argv) {
       am_mpi_test(so_it_is_with_a_gan),
       am_mpi_test(steps_of_a_rank_alone_are_recorded),
       am_mpi_test(goes_on_from_a_checkpoint),
+      am_mpi_test(cards_augment_with_the_bits_of_the_cpu),
       am_mpi_test(every_bucket_is_summed),
       am_mpi_test(a_failed_rank_joins),
   };

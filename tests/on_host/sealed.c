@@ -7,6 +7,7 @@
 //
 // Its cards sum through a shared file, in the order of ranks. A sum that was joined is waited for by the next op or copy, as a
 // stream would. AUGMINT_SEALED="fail R N" lets the N-th sum (from 0) of rank R be refused; "mute R N" lets it never arrive.
+// They augment with the cuda backend's own kernel, as loops.
 #define _DEFAULT_SOURCE  // mkstemp, MAP_ANONYMOUS
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -15,14 +16,17 @@
 #include <unistd.h>
 
 #include "backend/cpu/cpu.h"
+#include "backend/cuda/kernels/kernels.h"
 #include "backend/plugin.h"
 #include "base/mem.h"
 
 static const size_t SPAN = (size_t)4 << 30;  // of addresses; memory comes as it is touched
 enum { BLOCKS_MAX = 1 << 16, SLOT = 1 << 21, RANKS_MAX = 8, SUMS_MAX = 64 };
 
-int64_t sealed_sums;      // that came from other ranks, of the whole process: for tests
-int64_t sealed_launches;  // of recordings
+// Of the whole process, for tests.
+int64_t sealed_sums;       // that came from other ranks
+int64_t sealed_augmented;  // images
+int64_t sealed_launches;   // of recordings
 
 typedef struct group group;
 typedef struct recording recording;
@@ -228,6 +232,19 @@ static const am_backend_recorder recorder = {.begin = recording_begin,
                                              .launch = recording_launch,
                                              .free = recording_free};
 
+static am_err sealed_augment(void *ctx, const am_augment_program *p, const uint8_t *bytes, const float *params, int64_t count,
+                             float *out) {
+  float *room = NULL;
+  AM_TRY(settle(ctx));
+  AM_TRY(am_mem_alloc_aligned(&room, (int64_t)am_cuda_augment_room(p, count), 1));
+  const cudaError_t status =
+      am_cuda_launch_augment(NULL, p, inside(bytes), params ? inside(params) : NULL, count, room, inside(out));
+  free(room);
+  AM_CHECK(status == cudaSuccess, AM_ERR_DEVICE, "the kernel did not run");
+  sealed_augmented += count;
+  return AM_OK;
+}
+
 #define SEALED_OP(op, desc_type, inputs, outputs, in_place)                                      \
   static am_err sealed_##op(void *ctx, const desc_type *desc, const am_view *in, am_view *out) { \
     return run(ctx, AM_OP_##op, desc, in, out);                                                  \
@@ -429,6 +446,7 @@ static const am_backend backend_sealed = {
     .sync = sealed_sync,
     .time_begin = sealed_time_begin,
     .time_end = sealed_time_end,
+    .augment = sealed_augment,
     .lacks = sealed_lacks,
     .choose_layout = sealed_choose_layout,
 #define SEALED_SLOT(op, desc_type, inputs, outputs, in_place) .op = sealed_##op,

@@ -92,8 +92,8 @@ static void compare(am_device *dev, const char *list, size s, int64_t channels) 
     am_ok(t.draw(t.user, &stored, 7, (uint64_t)i, &work, bytes + i * t.bytes, param + i * t.params));
     am_image_fini(&image);
   }
-  am_ok(am_device_augment(dev, t.program, bytes, param, s.images, &out));
-  assert_true(am_shape_equal(out->shape, AM_SHAPE(s.images, channels, t.out_height, t.out_width)));
+  am_ok(am_tensor_new(dev, AM_F32, AM_SHAPE(s.images, channels, t.out_height, t.out_width), &out));
+  am_ok(am_device_augment(t.program, bytes, param, out));
   am_ok(am_tensor_to_host(out, got));
   for (int64_t i = 0; i < all; i++) {
     if (memcmp(got + i, want + i, sizeof *got) == 0) continue;
@@ -160,8 +160,10 @@ static void a_device_of_the_host_runs_no_program(void **state) {
   const uint8_t bytes[16] = {0};
   am_ok(am_device_open(&(am_device_cfg){.kind = "cpu"}, &dev));
   assert_false(am_device_augments(dev));
-  am_fails(am_device_augment(dev, am_pipeline_transform(p).program, bytes, NULL, 1, &out), AM_ERR_UNSUPPORTED,
+  am_ok(am_tensor_new(dev, AM_F32, AM_SHAPE(1, 1, 4, 4), &out));
+  am_fails(am_device_augment(am_pipeline_transform(p).program, bytes, NULL, out), AM_ERR_UNSUPPORTED,
            "device cpu runs no transforms");
+  am_tensor_release(out);
   am_device_close(dev);
   am_pipeline_free(p);
 }
