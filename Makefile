@@ -149,7 +149,7 @@ $(TESTS): $(B)/%: $(B)/%.o $$(call shared_with,$$*) $(B)/libaugmint.a
 # NVIDIA's libraries are those of the machine.
 BUNDLE := $(B)/bundle
 BUNDLE_TESTS := $(addprefix $(BUNDLE)/tests/,$(addprefix ops/,test_agree test_agree_bf16 test_gradcheck \
-  test_gradcheck_functions test_network_agree) gpu/test_gpu_copies gpu/test_gpu_train)
+  test_gradcheck_functions test_network_agree test_cuda_augment) gpu/test_gpu_copies gpu/test_gpu_train)
 to_run_in = $(LDFLAGS) -s -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/$(1)'
 $(BUNDLE)/bin/augmint: $(B)/app/main.o $(B)/libaugmint.a
 	@mkdir -p $(@D)

@@ -137,6 +137,7 @@ am_err am_bench_images_open(const am_bench *b, const am_bench_images_cfg *cfg, a
                           .seed = AM_BENCH_SEED,
                           .workers = cfg->workers,
                           .transform = am_pipeline_transform(m.pipeline)};
+  loader.for_device = cfg->for_device && loader.transform.program && am_device_augments(b->device);
   AM_GO(done, am_loader_new(m.data, &loader, &m.loader));
   AM_GO(done, am_loader_next(m.loader, &m.batch));
   *out = m;

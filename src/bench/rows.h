@@ -41,6 +41,7 @@ typedef struct {
   char *const *file;  // borrowed: `count` photographs (one class); NULL: noise
   int workers;
   const char *augment;  // YAML of an experiment's `augment:`; NULL: none
+  bool for_device;      // as training loads them: where b's device augments, its half is left to it
 } am_bench_images_cfg;
 AM_MUST_USE am_err am_bench_images_open(const am_bench *b, const am_bench_images_cfg *cfg, am_bench_images *out);
 void am_bench_images_close(am_bench_images *m);

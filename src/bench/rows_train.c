@@ -91,7 +91,8 @@ static am_err classifier_open(const am_bench *b, const void *variant, am_bench_w
   if (b->tiny) n = (network){.model = n.model, .size = TINY_SIZE, .batch = TINY_BATCH, .classes = 3};
   AM_GO(done, AM_NEW(&t));
   t->bench = b;
-  am_bench_images_cfg images = {.count = n.batch, .size = n.size, .classes = n.classes, .batch = n.batch};
+  am_bench_images_cfg images = {
+      .count = n.batch, .size = n.size, .classes = n.classes, .batch = n.batch, .for_device = true};
   AM_GO(done, am_bench_images_open(b, &images, &t->images));
   AM_GO(done, begin_classifier(t, &n));
   *work = (am_bench_work){.items = (double)n.batch};

@@ -5,7 +5,8 @@ cd "$(dirname "$0")/../.." && . tests/tap.sh
 export AUGMINT_BACKENDS
 AUGMINT_BACKENDS=$(cd "$(dirname "$AUGMINT")" && pwd)/tests/on_host/sealed
 experiment=tests/mpi/signs.yaml
-options=(--tiny --set train.ema=0.9 --set train.accumulate=2 --set train.reduce=ordered)
+augment="[horizontal_flip, random_crop, {color_jitter: {hue: 0.1}}, gaussian_blur, rotation, random_erasing]"
+options=(--tiny --set "arms.gan.augment=$augment" --set train.ema=0.9 --set train.accumulate=2 --set train.reduce=ordered)
 
 run_on() {  # run_on RANKS RESULTS DEVICE
   mpirun -n "$1" "$AUGMINT" run "$experiment" "${options[@]}" --results "$2" --device "$3"
@@ -31,6 +32,13 @@ for ranks in 2 3; do
   check "$ranks ranks clip them" clip_on $ranks
   check "with the bytes of one" same_as_one $ranks
 done
+
+said() { "$AUGMINT" -v run "$experiment" "${options[@]}" --results "$scratch/said" --device "$@"; }
+check "a card augments" ends_with 0 ": the device augments" said cuda
+check "but for what it cannot do" ends_with 0 "the host augments: no device does its random_erasing" said cuda \
+  --set "arms.gan.augment=[{random_erasing: {fill: random}}]"
+quiet() { said cpu --results "$scratch/quiet" >"$scratch/out" 2>&1 && ! grep augments "$scratch/out"; }
+check "on the cpu nobody asks" quiet
 
 # Each round two ranks get further, until one of them dies at its next fault point or all is done.
 killed_and_resumed() {

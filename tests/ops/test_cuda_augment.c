@@ -6,11 +6,15 @@
 #include "base/rng.h"
 #include "op_run.h"
 
-static const char *asked;  // the device that is tested (am_test_option); NULL: the kernels as loops
+// A device that is tested (am_test_option); kind NULL: the kernels as loops.
+static struct {
+  const char *kind;
+  int64_t every;  // of the pipelines, so many are run: 1 of `every`
+} asked = {.every = 1};
 
 static am_device *open_device(void) {
   am_device *dev = NULL;
-  am_ok(asked ? am_device_open(&(am_device_cfg){.kind = asked}, &dev) : op_open_kernels(&dev));
+  am_ok(asked.kind ? am_device_open(&(am_device_cfg){.kind = asked.kind}, &dev) : op_open_kernels(&dev));
   return dev;
 }
 
@@ -113,7 +117,7 @@ static void compare(am_device *dev, const char *list, size s, int64_t channels) 
 static void gives_the_bits_of_the_host(void **state) {
   am_device *dev = open_device();
   assert_true(am_device_augments(dev));
-  for (int k = 0; k < AM_COUNT_OF(lists); k++) {
+  for (int64_t k = AM_COUNT_OF(lists) - 1; k >= 0; k -= asked.every) {
     for (int s = 0; s < AM_COUNT_OF(sizes); s++) {
       compare(dev, lists[k], sizes[s], 1);
       compare(dev, lists[k], sizes[s], 3);
@@ -169,7 +173,9 @@ static void a_device_of_the_host_runs_no_program(void **state) {
 }
 
 int main(int argc, char **argv) {
-  asked = am_test_option(argc, argv, "--device");
+  const char *every = am_test_option(argc, argv, "--every");
+  asked.kind = am_test_option(argc, argv, "--device");
+  if (every) asked.every = strtoll(every, NULL, 10);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(gives_the_bits_of_the_host),
       cmocka_unit_test(every_step_has_a_case),
