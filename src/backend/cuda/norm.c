@@ -3,11 +3,14 @@
 #include "backend/cuda/walks.h"
 
 static am_cuda_norm norm_of(const am_view *x, am_activation act, double eps) {
-  am_cuda_norm k = {.type = x->dtype, .channels_last = x->layout == AM_LAYOUT_NHWC, .n = x->shape.dim[0], .c = x->shape.dim[1],
-                    .inner = am_cuda_inner(x), .eps = eps, .slope = am_cuda_slope(act)};
+  const int vector = 16 / (int)am_dtype_size(x->dtype);
+  am_cuda_norm k = {.type = x->dtype, .n = x->shape.dim[0], .c = x->shape.dim[1], .inner = am_cuda_inner(x), .pack = 1,
+                    .eps = eps, .slope = am_cuda_slope(act)};
   const int64_t length = k.n * k.inner;
-  k.team = am_cuda_team_for(k.c, length, k.channels_last || k.inner == 1);
-  k.parts = am_cuda_parts(k.team, k.c, length);
+  k.channels_last = x->layout == AM_LAYOUT_NHWC || k.inner == 1;  // of one place an image lies both ways
+  if (k.channels_last && k.c % vector == 0) k.pack = vector;
+  k.team = am_cuda_team_for(k.c / k.pack, length, k.channels_last);
+  k.parts = am_cuda_parts(k.team, k.c / k.pack, length);
   k.last = am_cuda_team_for(k.c, k.parts, false);
   return k;
 }

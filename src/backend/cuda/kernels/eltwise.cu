@@ -148,14 +148,20 @@ typedef struct {
 } channel_args;
 AM_ON_CARD void channel_kernel(const channel_args *a, am_dtype t) {
   const float slope = (float)a->act.slope;
+  const bool stay = am_channels_stay(a->k, t);
+  am_pack scale = {{0}}, shift = {{0}};
+  bool known = false;
   AM_CUDA_FOR(j, AM_PACKS(t, a->count)) {
     const int n = am_pack_left(t, j, a->count);
     const int64_t first = j * AM_PACK_WIDTH(t);
-    const am_channel_pack c = am_channels_of(a->k, t, first);
     am_pack p = am_pack_load(a->x, t, first, n, a->wide);
+    if (!known) {
+      if (a->scale) scale = am_channel_pack(a->scale, a->k, t, first);
+      shift = am_channel_pack(a->shift, a->k, t, first);
+      known = stay;
+    }
     for (int l = 0; l < AM_PACK_WIDTH(t); l++) {
-      const int64_t at = am_channel_at(a->k, c, first, l);
-      const float v = p.v[l] * (a->scale ? a->scale[at] : 1) + a->shift[at];
+      const float v = p.v[l] * (a->scale ? scale.v[l] : 1) + shift.v[l];
       p.v[l] = a->act.on && !(v > 0) ? v * slope : v;
     }
     am_pack_store(a->y, t, first, n, a->wide, p);
@@ -244,7 +250,7 @@ cudaError_t am_cuda_launch_binary(cudaStream_t stream, am_binary_desc d, am_dtyp
 cudaError_t am_cuda_launch_channel(cudaStream_t stream, am_activation act, am_dtype type, const void *x, const float *scale,
                                    const float *shift, am_cuda_channels k, void *y, int64_t count) {
   const channel_args a = {act, x, scale, shift, k, y, count, am_cuda_aligned(x) && am_cuda_aligned(y)};
-  return AM_TYPED_LAUNCH(channel_kernel, type, stream, AM_PACKS(type, count), a);
+  return AM_TYPED_LAUNCH(channel_kernel, type, stream, am_channel_threads(type, count), a);
 }
 
 cudaError_t am_cuda_launch_axpby(cudaStream_t stream, am_axpby_desc d, const float *x, float *y, int64_t count) {

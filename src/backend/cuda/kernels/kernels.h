@@ -122,6 +122,7 @@ typedef struct {
   am_dtype type;
   bool channels_last;
   int64_t n, c, inner;
+  int pack;                 // channels that a thread adds up at a time: those of 16 bytes, of which c is a multiple; or 1
   int64_t parts;            // of a channel's elements
   am_cuda_team team, last;  // of a piece; of the pieces of a channel
   double eps;
@@ -130,7 +131,7 @@ typedef struct {
 // What a channel needs on the way: a pair for each piece, then two numbers for the last pass.
 typedef struct {
   double *piece;       // (c, parts, 2)
-  float *coefficient;  // (c, 2)
+  float *coefficient;  // (2, c)
 } am_cuda_norm_temp;
 cudaError_t am_cuda_launch_batch_norm(cudaStream_t stream, am_cuda_norm k, const void *x, const float *gamma,
                                       const float *beta, const void *residual, am_cuda_norm_temp temp, void *y, float *mean,

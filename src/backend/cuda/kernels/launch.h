@@ -2,7 +2,8 @@
 //
 // Kernels are written in what C and CUDA have in common: a C compiler makes plain loops of them, so that
 // their arithmetic is tested where there is no card (tests/ops/test_agree.c).
-//   AM_CUDA_FOR(i, count)     elements that any number of threads may share
+//   AM_CUDA_FOR(i, count)     elements that any number of threads may share; AM_CUDA_STRIDE: from one of a thread to its next
+//   AM_UNROLL(times)          before a loop, so many turns of which shall have their loads under way together
 //   AM_TEAM_FOR(g, teams)     one block, a team, for each g; in it AM_MEMBER_FOR(t) is what each of its threads does, and
 //                             AM_TEAM_WAIT() stands between what members write to AM_TEAM_SHARED memory and what others read
 //                             of it. What a member keeps from one AM_MEMBER_FOR to the next is shared memory, too.
@@ -26,6 +27,8 @@ typedef struct {
 #define AM_ON_CARD static inline
 #define AM_ON_BOTH static inline
 #define AM_CUDA_FOR(i, count) for (int64_t i = 0; i < (count); i++)
+#define AM_CUDA_STRIDE ((int64_t)1)
+#define AM_UNROLL(times)
 #define AM_CUDA_LAUNCH(kernel, stream, count, ...) \
   ((void)(stream), (count) > 0 ? (kernel(__VA_ARGS__), cudaSuccess) : cudaSuccess)
 
@@ -53,7 +56,10 @@ enum { AM_CUDA_MOST_BLOCKS = 4096 };
 
 #define AM_CUDA_FOR(i, count)                                                   \
   for (int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; i < (count); \
-       i += gridDim.x * (int64_t)blockDim.x)
+       i += AM_CUDA_STRIDE)
+#define AM_CUDA_STRIDE (gridDim.x * (int64_t)blockDim.x)
+#define AM_PRAGMA(text) _Pragma(#text)
+#define AM_UNROLL(times) AM_PRAGMA(unroll times)
 
 static inline unsigned am_cuda_blocks(int64_t count) {
   const int64_t most = AM_CUDA_MOST_BLOCKS;
@@ -170,20 +176,31 @@ AM_ON_CARD int am_pack_left(am_dtype t, int64_t j, int64_t count) {
   return left < AM_PACK_WIDTH(t) ? (int)left : AM_PACK_WIDTH(t);
 }
 
-// The channel of element first + l, where `first` begins a pack: one for the whole pack, or neighbours, or found anew.
-typedef struct {
-  int64_t c;
-  bool same, run;
-} am_channel_pack;
-AM_ON_CARD am_channel_pack am_channels_of(am_cuda_channels k, am_dtype t, int64_t first) {
-  am_channel_pack p;
-  p.c = first / k.step % k.c;
-  p.same = k.step % AM_PACK_WIDTH(t) == 0;
-  p.run = k.step == 1 && k.c % AM_PACK_WIDTH(t) == 0;
+// What belongs to the channels of the elements from `first` on, where a pack begins: one number for the whole pack, or
+// neighbours, or found one by one.
+AM_ON_CARD am_pack am_channel_pack(const float *of, am_cuda_channels k, am_dtype t, int64_t first) {
+  const int64_t c = first / k.step % k.c;
+  am_pack p = {{0}};
+  if (k.step % AM_PACK_WIDTH(t) == 0) {
+    const float one = of[c];
+    for (int l = 0; l < AM_PACK_WIDTH(t); l++) p.v[l] = one;
+  } else if (k.step == 1 && k.c % AM_PACK_WIDTH(t) == 0) {
+    for (int l = 0; l < AM_PACK_WIDTH(t); l++) p.v[l] = of[c + l];
+  } else {
+    for (int l = 0; l < AM_PACK_WIDTH(t); l++) p.v[l] = of[(first + l) / k.step % k.c];
+  }
   return p;
 }
-AM_ON_CARD int64_t am_channel_at(am_cuda_channels k, am_channel_pack p, int64_t first, int l) {
-  return p.same ? p.c : p.run ? p.c + l : (first + l) / k.step % k.c;
+// Whether all packs that a thread takes have the same channels, so that it need read what belongs to them but once: threads
+// that lie side by side find those numbers in the same banks of the cache, one after the other.
+AM_ON_CARD bool am_channels_stay(am_cuda_channels k, am_dtype t) {
+  return k.step == 1 && AM_CUDA_STRIDE * AM_PACK_WIDTH(t) % k.c == 0;
+}
+// Threads for `count` elements of images: several packs each, where that leaves enough of them to fill a card.
+static inline int64_t am_channel_threads(am_dtype t, int64_t count) {
+  enum { EACH = 4, MANY = 1 << 18 };
+  const int64_t packs = AM_PACKS(t, count);
+  return packs < MANY ? packs : packs / EACH;
 }
 
 // ---- teams ----
@@ -199,15 +216,18 @@ AM_ON_CARD int64_t am_team_output(const am_cuda_team *m, int64_t g, int t) {
   const int side = AM_CUDA_THREADS / m->lanes;
   return g * side + t / m->output_stride % side;
 }
-// value[t] of the members of each output, in a tree that depends on nothing but their number; the sum is its lane 0's.
-AM_ON_CARD void am_team_sum(const am_cuda_team *m, double *value) {
+// value[r][t] of the members of each output, for each of the rows r, in a tree that depends on nothing but their number; the
+// sum is its lane 0's.
+AM_ON_CARD void am_team_sums(const am_cuda_team *m, int rows, double *value) {
   for (int half = m->lanes / 2; half > 0; half /= 2) {
     AM_TEAM_WAIT();
     AM_MEMBER_FOR(t) {
-      if (am_team_lane(m, t) < half) value[t] += value[t + half * m->lane_stride];
+      if (am_team_lane(m, t) >= half) continue;
+      for (int at = t; at < rows * AM_CUDA_THREADS; at += AM_CUDA_THREADS) value[at] += value[at + half * m->lane_stride];
     }
   }
   AM_TEAM_WAIT();
 }
+AM_ON_CARD void am_team_sum(const am_cuda_team *m, double *value) { am_team_sums(m, 1, value); }
 
 #endif
