@@ -129,6 +129,9 @@ def pretend_to_have_run(program, folder):
             (artefact / "DONE").touch()
 
 
+STARTED = []  # processes of both sides
+
+
 class Peer:
     """A Python that answers requests (bench_torch.py)."""
 
@@ -136,6 +139,7 @@ class Peer:
         command = [python, str(HERE / "bench_torch.py"), "--serve"] + (["--no-torch"] if row == "decode" else [])
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True)
+        STARTED.append(self.process)
 
     def ask(self, **request):
         try:
@@ -163,6 +167,7 @@ class Ours:
         self.file = tempfile.NamedTemporaryFile(prefix="bench-", suffix=".json")
         self.process = subprocess.Popen(run.ours(row, "--paced", "--precision", precision, "--json", self.file.name),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        STARTED.append(self.process)
         self.wait()
 
     def wait(self):
@@ -277,9 +282,9 @@ class Run:
                 mine.append(self.try_variant(row, about, peer, variant))
             peer.end()
             best = fastest(mine)
-            if best and offer["compiled"]:
+            for mode in offer["compiled"] if best else ():
                 peer = Peer(about["path"], row)
-                mine.append(self.try_variant(row, about, peer, {**best["variant"], "mode": "compile"}))
+                mine.append(self.try_variant(row, about, peer, {**best["variant"], "mode": mode}))
                 peer.end()
             tried += mine
         return tried

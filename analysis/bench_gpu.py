@@ -7,11 +7,12 @@ eager; the fastest of them compiled as well); the best is measured against ours,
     analysis/bench_gpu.py --program build/augmint --out build/bench-gpu [--rows ...] [--python PYTHON] [--repeats N]
 
 Then ten fits of P2's DCGAN at once, in processes that share the card, beside one alone: taking turns on it, and, where
-NVIDIA's Multi-Process Service can be started, computing side by side.
+NVIDIA's Multi-Process Service can be started, computing side by side. What has a bar (docs/gpu-runs.md) comes first; the files
+are written anew after every row, so that what was measured stays when the time is over.
 
 Columns: those of bench.py; `floor` is reckoned with this card's own ceilings, which stand above the table: a product of
 8192 x 8192 random numbers in either type, and passes over arrays of a GiB, through our own ops. Rows of networks that are
-not built yet are in the table by name. Exit status: 0 measured, 1 a row of ours failed, 3 no card.
+not built yet are in the table by name. Exit status: 0 measured, 1 a row of ours failed or had no time, 3 no card.
 `--device cpu --tiny` shows that the script works, not how fast anything is. FOLDER/bench-gpu.md is for docs/gpu-runs.md.
 """
 import argparse
@@ -19,6 +20,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -28,10 +30,20 @@ from pathlib import Path
 
 import bench
 
-ROWS = ("resnet50-224-256", "resnet18-32-512", "dcgan-1", "dcgan-128", "sgd", "adam")
-AT_ONCE, FITS = 10, "dcgan-p2-32"  # generators of ten classes, fitted at the same time by ten processes
+FITS_ROW = "fits"  # generators of ten classes, fitted at the same time by ten processes
+ROWS = ("resnet50-224-256", "resnet18-32-512", "dcgan-1", FITS_ROW, "dcgan-128", "sgd", "adam")
+AT_ONCE, FITS = 10, "dcgan-p2-32"
 MPS = "nvidia-cuda-mps-control"
+RATES = ("f32_flops", "bf16_flops", "read_bytes", "copy_bytes", "update_bytes")
 NOT_BUILT = {"unet2d": "training step of a diffusion model's UNet", "inception": "features of Inception-v3 for FID"}
+
+
+class OutOfTime(Exception):
+    pass
+
+
+def out_of_time(number, frame):
+    raise OutOfTime
 
 
 def find_card(run):
@@ -43,6 +55,12 @@ def find_card(run):
         sys.exit(3)
 
 
+def ceilings_of(run):
+    """The best of what every process of ours measured: some of them did while others still ran."""
+    sides = [side for result in run.rows for side in result["ours"].values()]
+    return {kind: max((side["rates"][kind] or 0 for side in sides), default=0) for kind in RATES}
+
+
 def rate_text(rates):
     product = ", ".join(f"{kind[:-6]} {rates[kind] / 1e12:.4g} TFLOP/s" for kind in ("f32_flops", "bf16_flops")
                         if rates[kind])
@@ -51,18 +69,17 @@ def rate_text(rates):
     return f"products: {product or 'none'}; memory: {memory}"
 
 
-def share_of_product(side):
+def share_of_product(side, rates):
     """Percent of the measured rate of products that a step's convolutions and products come to."""
     flops = sum(f["flops"] for f in side.get("profile", {}).get("families", ()))
-    rate = side["rates"]["bf16_flops" if side["precision"] == "bf16" else "f32_flops"]
+    rate = rates["bf16_flops" if side["precision"] == "bf16" else "f32_flops"]
     return 100 * flops / statistics.median(side["sec"]) / rate if flops and rate else None
 
 
-def share_of_memory(side):
+def share_of_memory(side, rates):
     """Percent of the measured rate of memory that a row in GB/s comes to."""
-    if side["unit"] != "GB/s":
-        return None
-    return 100 * 1e9 * bench.median_rate(side) / max(side["rates"][k] for k in ("read_bytes", "copy_bytes", "update_bytes"))
+    rate = max(rates[kind] for kind in RATES if kind.endswith("_bytes"))
+    return 100 * 1e9 * bench.median_rate(side) / rate if side["unit"] == "GB/s" and rate else None
 
 
 def fits_at_once(run, count):
@@ -132,34 +149,48 @@ def percent(share):
     return "" if share is None else f"{share:.0f} %"
 
 
-def markdown_rows(result):
+def markdown_rows(result, rates):
     name, theirs = result["name"], result["theirs"]
     for precision, error in result["failed"].items():
         yield f"| {name} | augmint {precision} | failed: {error} | | | |"
     for side in sorted(result["ours"].values(), key=bench.median_rate, reverse=True):
         ratio = f"{bench.median_rate(side) / bench.median_rate(theirs):.2f}x" if theirs else ""
         yield (f"| {name} | augmint {side['precision'] or 'fp32'} | {bench.number(bench.median_rate(side))} {side['unit']} | "
-               f"{ratio} | {percent(share_of_product(side))} | {percent(share_of_memory(side))} |")
+               f"{ratio} | {percent(share_of_product(side, rates))} | {percent(share_of_memory(side, rates))} |")
     if theirs:
         yield f"| | {theirs['text']} | {bench.number(bench.median_rate(theirs))} | | | |"
     else:
         yield "| | no PyTorch here can do this | | | | |"
 
 
-def markdown(run, card, ceilings, fits):
+def markdown(run, card, fits, missing):
+    rates = ceilings_of(run)
     yield f"### bench-gpu: {card['device']}"
     yield ""
-    yield f"Ceilings, measured through our ops: {ceilings}. Medians of {run.options.repeats} repeats" + \
+    yield f"Ceilings, measured through our ops: {rate_text(rates)}. Medians of {run.options.repeats} repeats" + \
         (", toy sizes: numbers without meaning." if run.options.tiny else ".")
     yield ""
     yield "| row | who | median | ours / theirs | of the product's rate | of memory's rate |"
     yield "|---|---|---|---|---|---|"
     for result in run.rows:
-        yield from markdown_rows(result)
+        yield from markdown_rows(result, rates)
     if fits:
         yield f"| {AT_ONCE} x {FITS} | augmint fp32 | {fits_text(fits)} | | | |"
+    for name in missing:
+        yield f"| {name} | not measured yet, or no time was left | | | | |"
     for name, what in NOT_BUILT.items():
         yield f"| {name} | {what} | not built yet | | | |"
+
+
+def save(run, card, fits, missing, machine):
+    """Both files, as far as things have come; returns their paths."""
+    options = run.options
+    files = options.out / "bench-gpu.json", options.out / "bench-gpu.md"
+    files[0].write_text(json.dumps(
+        {"format": "augmint-bench-beside-1", "machine": machine, "device": card["device"], "pythons": run.pythons,
+         "threads": options.threads, "rows": run.rows, "fits": fits, "missing": missing}, indent=1))
+    files[1].write_text("\n".join(markdown(run, card, fits, missing)) + "\n")
+    return files
 
 
 def read_options():
@@ -172,7 +203,7 @@ def read_options():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"), help="cpu: to try the script")
     parser.add_argument("--alone", action="store_true", help="ours, without looking for PyTorch")
-    parser.add_argument("--no-fits", action="store_true", help=f"without {AT_ONCE} fits at once")
+    parser.add_argument("--seconds", type=int, default=540, help="of all rows together; default: 540")
     parser.add_argument("--tiny", action="store_true", help="toy sizes: shows that it works, not how fast")
     options = parser.parse_args()
     options.images = None
@@ -187,6 +218,7 @@ def read_options():
 
 
 def main():
+    began = time.monotonic()
     options = read_options()
     options.out.mkdir(parents=True, exist_ok=True)
     bench.PEER_ROWS.update({row: ((1.0, None), None) for row in ROWS})
@@ -203,25 +235,31 @@ def main():
     print(f"device: {card['device']}")
     for about in run.pythons:
         print(f"peer: {about['path']}: {bench.about_text(about)}")
-    print(bench.HEAD)
-    for row in options.rows:
-        bench.say(row)
-        run.beside(row)
-    fits = None if options.no_fits else compare_fits(run)
-    if fits:
-        print(f"{AT_ONCE} x {FITS:<12} {fits_text(fits)}")
+    print(bench.HEAD, flush=True)
+    machine, missing, fits = run.machine(), list(options.rows), None
+    signal.signal(signal.SIGALRM, out_of_time)
+    signal.alarm(max(1, options.seconds - int(time.monotonic() - began)))
+    try:
+        while missing:
+            if missing[0] == FITS_ROW:
+                fits = compare_fits(run)
+                print(f"{AT_ONCE} x {FITS:<12} {fits_text(fits)}", flush=True)
+            else:
+                bench.say(missing[0])
+                run.beside(missing[0])
+            missing.pop(0)
+            save(run, card, fits, missing, machine)
+    except OutOfTime:
+        for process in bench.STARTED:
+            process.kill()
+        print(f"not measured: {', '.join(missing)}: {options.seconds} s are over")
+    signal.alarm(0)
+    files = save(run, card, fits, missing, machine)
     for name, what in NOT_BUILT.items():
         print(f"{name:<17} {what}: not built yet")
-    sides = [side for result in run.rows for side in result["ours"].values()]
-    ceilings = rate_text(sides[0]["rates"]) if sides else "none, since no row of ours was measured"
-    print(f"ceilings: {ceilings}")
-    (options.out / "bench-gpu.json").write_text(json.dumps(
-        {"format": "augmint-bench-beside-1", "machine": run.machine(), "device": card["device"], "pythons": run.pythons,
-         "threads": options.threads, "rows": run.rows, "fits": fits}, indent=1))
-    file = options.out / "bench-gpu.md"
-    file.write_text("\n".join(markdown(run, card, ceilings, fits)) + "\n")
-    print(f"everything: {options.out / 'bench-gpu.json'}; for docs/gpu-runs.md: {file}")
-    sys.exit(isinstance(fits, str) or any(result["failed"] or not result["ours"] for result in run.rows))
+    print(f"ceilings: {rate_text(ceilings_of(run))}")
+    print(f"everything: {files[0]}; for docs/gpu-runs.md: {files[1]}")
+    sys.exit(bool(missing) or isinstance(fits, str) or any(result["failed"] or not result["ours"] for result in run.rows))
 
 
 if __name__ == "__main__":

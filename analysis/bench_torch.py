@@ -4,7 +4,7 @@
 It is driven by bench.py (--serve, or --serve --no-torch): one JSON request a line on standard input, one JSON answer a line on standard output.
 
     {"do": "about"}                            versions, and what is not here
-    {"do": "variants", "row": NAME, "device": D}  the ways in which the row can be run here: eager ones
+    {"do": "variants", "row": NAME, "device": D}  the ways in which the row can be run here: eager ones; modes of compiled ones
     {"do": "open", "row": NAME, "variant": V, "threads": N, "tiny": bool, "images": DIR, "device": D}
                                                D: cpu (also where it is not given) or cuda
                                                builds, warms up, checks; seconds of a step, items of a step
@@ -16,7 +16,8 @@ It is driven by bench.py (--serve, or --serve --no-torch): one JSON request a li
 A variant is {"dtype", "layout", "mode"}, for GANs with "freeze" too:
     dtype   fp32; bf16 (autocast, weights stay fp32); bf16-weights (everything in bf16: inference only)
     layout  nchw, nhwc (torch.channels_last)
-    mode    eager; compile (torch.compile; for inference with freezing); jit (traced, frozen, optimised: inference)
+    mode    eager; compile (torch.compile; for inference with freezing); jit (traced, frozen, optimised: inference); graphs
+            (torch.compile with CUDA graphs, on a card, for steps that are shorter than their launches take)
     freeze  the discriminator's weights want no gradient in the generator's half of a step
 Training updates with the fused optimiser where the version has one, else with foreach. On a card, fp32 may use TF32
 and cuDNN tries its algorithms, as a user who wants speed lets them.
@@ -261,6 +262,7 @@ class Gan:
     modes = ("eager",)
     compiled = True
     freezes = (False, True)
+    graphs = True
 
     def __init__(self, batch):
         self.batch = batch
@@ -270,8 +272,8 @@ class Gan:
         torch.manual_seed(1)
         layout = layout_of(variant)
         self.g, self.d = (m.to(DEVICE, memory_format=layout) for m in dcgan(10, 8 if tiny else 64, 0.02))
-        compiled = variant["mode"] == "compile"
-        self.run_g, self.run_d = (torch.compile(m) if compiled else m for m in (self.g, self.d))
+        how = {"compile": {}, "graphs": {"mode": "reduce-overhead"}}.get(variant["mode"])
+        self.run_g, self.run_d = (m if how is None else torch.compile(m, **how) for m in (self.g, self.d))
         self.real = torch.randn(self.batch, 3, 64, 64, device=DEVICE).clamp(-1, 1).contiguous(memory_format=layout)
         self.ones, self.zeros = torch.ones(self.batch, device=DEVICE), torch.zeros(self.batch, device=DEVICE)
         self.optim_g, self.optim_d = (optimizer(torch.optim.Adam, m.parameters(), lr=2e-4, betas=(0.5, 0.999))
@@ -288,6 +290,8 @@ class Gan:
             p.requires_grad_(on)
 
     def step(self):
+        if self.variant["mode"] == "graphs":
+            torch.compiler.cudagraph_mark_step_begin()
         self.optim_d.zero_grad(set_to_none=True)
         self.loss(self.real, self.ones).backward()
         with autocast(self.variant["dtype"]):
@@ -393,6 +397,12 @@ def variants_of(row, device):
             for f in getattr(row, "freezes", (None,))]
 
 
+def compiled_modes(row, device):
+    if not row.compiled or not hasattr(torch, "compile"):
+        return []
+    return ["compile"] + ["graphs"] * (device == "cuda" and getattr(row, "graphs", False))
+
+
 # ---- requests ----
 
 class Server:
@@ -407,7 +417,7 @@ class Server:
     def variants(self, request):
         row = ROWS[request["row"]]()
         return {"variants": variants_of(row, request.get("device", "cpu")),
-                "compiled": row.compiled and hasattr(torch, "compile")}
+                "compiled": compiled_modes(row, request.get("device", "cpu"))}
 
     def open(self, request):
         if torch:
