@@ -248,10 +248,11 @@ static void stay_together(bool gan) {
   am_batch batch = new_batch(gan);
   const double unit = types[type_index()].unit;
   asked.type = "fp32";  // the processor's trainings are the same whatever the card's precision
-  // Against itself the processor takes one thread beside all: the order of its sums differs.
+  // Against itself the processor takes half of its threads: the order of its sums differs.
   const int threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
   open_run(&cpu, (am_device_cfg){.kind = "cpu", .threads = threads}, gan, NULL, 0);
-  open_run(&nudged, (am_device_cfg){.kind = "cpu", .threads = 1}, gan, &cpu, unit);
+  open_run(&nudged, (am_device_cfg){.kind = "cpu", .threads = threads > 1 ? threads / 2 : 1}, gan, &cpu,
+           unit);
   asked.type = type;
   open_run(&card, (am_device_cfg){.kind = asked.kind}, gan, &cpu, 0);
   take_course(&cpu, &nudged, &batch, &c);
