@@ -154,6 +154,38 @@ static void gradients_of_kernels_stay_f32(void **state) {
                               AM_SHAPE(2, 260, 3, 2)), 1, wide);  // plain
 }
 
+// Pieces of the gradient of a 1 x 1 kernel of images of 14 x 14.
+static int64_t pieces_for(am_op op, am_dtype image, int64_t n, int64_t ci, int64_t co, am_conv2d_desc d) {
+  d.dilation_h = d.dilation_w = 1;
+  const int64_t ho = (14 + 2 * d.pad_h - 1) / d.stride_h + 1, wo = (14 + 2 * d.pad_w - 1) / d.stride_w + 1;
+  const am_cuda_conv k = am_cuda_conv_of(op, &d, (am_activation){0}, image, image == AM_F32, AM_SHAPE(n, ci, 14, 14),
+                                         AM_SHAPE(co, ci / d.groups, 1, 1), AM_SHAPE(n, co, ho, wo));
+  return am_cuda_conv_product_pieces(&k);
+}
+
+static void gradients_of_one_place_are_products(void **state) {
+  const am_conv2d_desc d = {.stride_h = 1, .stride_w = 1, .groups = 1};
+  am_conv2d_desc strided = d, padded = d, grouped = d;
+  strided.stride_w = 2;
+  padded.pad_h = 1;
+  grouped.groups = 2;
+  const am_op op = AM_OP_conv2d_grad_weight;
+  assert_int_equal(pieces_for(op, AM_BF16, 256, 64, 64, d), 256);     // of 256 x 196 places: the next below 264
+  assert_int_equal(pieces_for(op, AM_BF16, 256, 64, 256, d), 128);    // two tiles
+  assert_int_equal(pieces_for(op, AM_BF16, 256, 2048, 512, d), 4);
+  assert_int_equal(pieces_for(op, AM_BF16, 256, 2048, 4096, d), 1);   // tiles enough
+  assert_int_equal(pieces_for(op, AM_BF16, 5, 64, 64, d), 7);         // of 140 places, at least 128
+  assert_int_equal(pieces_for(op, AM_BF16, 1, 64, 64, d), 1);
+  assert_int_equal(pieces_for(op, AM_BF16, 8, 3, 64, d), 0);          // colours are no whole vectors
+  assert_int_equal(pieces_for(op, AM_BF16, 8, 64, 12, d), 0);         // nor are these: images lie plain
+  assert_int_equal(pieces_for(op, AM_F32, 8, 64, 64, d), 0);
+  assert_int_equal(pieces_for(AM_OP_conv2d, AM_BF16, 8, 64, 64, d), 0);
+  assert_int_equal(pieces_for(AM_OP_conv2d_grad_input, AM_BF16, 8, 64, 64, d), 0);
+  assert_int_equal(pieces_for(op, AM_BF16, 8, 64, 64, strided), 0);
+  assert_int_equal(pieces_for(op, AM_BF16, 8, 64, 64, padded), 0);
+  assert_int_equal(pieces_for(op, AM_BF16, 8, 64, 64, grouped), 0);
+}
+
 static void notes_decide_which_engines_compute(void **state) {
   enum { TENSOR_CORE, DOWN_CONVERT, REDUCED, FFT, NONDETERMINISTIC, WINOGRAD, TILE_4, TILE_6, TILE_13, STRICT_NAN };
   const int never[] = {DOWN_CONVERT, REDUCED, FFT, NONDETERMINISTIC, TILE_6, TILE_13};
@@ -198,6 +230,7 @@ int main(void) {
     cmocka_unit_test(everything_that_differs_makes_another_key),
     cmocka_unit_test(ways_go_from_one_graph_to_what_is_always_there),
     cmocka_unit_test(gradients_of_kernels_stay_f32),
+    cmocka_unit_test(gradients_of_one_place_are_products),
     cmocka_unit_test(notes_decide_which_engines_compute),
     cmocka_unit_test(the_fastest_engine_wins_and_the_first_of_equals),
     cmocka_unit_test(a_convolution_is_named_whole),

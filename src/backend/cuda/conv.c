@@ -172,6 +172,27 @@ static am_err grad_weight(am_cuda *g, conv_plan *p, const am_cuda_conv *k, const
   return kernel_out(g, k, data.w, dw);
 }
 
+// dw (co, ci) = the sum over places of dy (places, co) times x (places, ci): a product for each piece, then their sum.
+static am_err grad_weight_product(am_cuda *g, const am_cuda_conv *k, int64_t pieces, const am_view *in,
+                                  am_view *dw) {
+  const int64_t weights = k->co * k->ci;
+  const am_cuda_product p = {.batch = pieces,
+                             .m = k->co,
+                             .n = k->ci,
+                             .k = k->n * k->h * k->w / pieces,
+                             .transpose_a = true,
+                             .type = AM_BF16,
+                             .result = AM_F32};
+  if (pieces == 1) return am_cuda_multiply(g, &p, in[0].data, in[1].data, dw->data);
+  am_view all = {.dtype = AM_F32, .shape = AM_SHAPE(pieces, weights)},
+          sum = {.data = dw->data, .dtype = AM_F32, .shape = AM_SHAPE(1, weights)};
+  AM_TRY(am_temps_take(&g->temps, (size_t)(pieces * weights) * sizeof(float), &all.data));
+  am_err err = am_cuda_multiply(g, &p, in[0].data, in[1].data, all.data);
+  if (!err) err = am_cuda_reduce(g, &(am_reduce_desc){.kind = AM_RED_SUM, .axes = 1}, &all, &sum);
+  am_temps_end(&g->temps);
+  return err;
+}
+
 static am_err run(am_cuda *g, const am_cuda_conv *k, const am_view *in, am_view *out) {
   conv_plan *p = NULL;
   AM_TRY(plan_of(g, k, &p));
@@ -199,7 +220,8 @@ am_err am_cuda_conv2d_grad_input(void *ctx, const am_conv2d_desc *desc, const am
 am_err am_cuda_conv2d_grad_weight(void *ctx, const am_conv2d_desc *desc, const am_view *in, am_view *out) {
   const am_cuda_conv k = am_cuda_conv_of(AM_OP_conv2d_grad_weight, desc, (am_activation){0}, in[0].dtype,
                                          am_cuda_tf32(ctx), in[1].shape, out[0].shape, in[0].shape);
-  return run(ctx, &k, in, out);
+  const int64_t pieces = am_cuda_conv_product_pieces(&k);
+  return pieces > 0 ? grad_weight_product(ctx, &k, pieces, in, out) : run(ctx, &k, in, out);
 }
 
 static am_err affine(am_cuda *g, am_op op, const am_conv2d_affine_desc *desc, const am_view *in,

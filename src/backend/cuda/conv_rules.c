@@ -97,6 +97,20 @@ int am_cuda_conv_ways(const am_cuda_conv *k, am_cuda_conv_way way[AM_CUDA_CONV_W
   return count;
 }
 
+int64_t am_cuda_conv_product_pieces(const am_cuda_conv *k) {
+  // A tile of the product; tiles that fill a card of 132 multiprocessors; places of a piece.
+  enum { TILE = 128, BUSY = 2 * 132, LEAST = 128 };
+  const int64_t places = k->n * k->h * k->w;
+  const bool one_place = k->kh * k->kw == 1 && k->stride_h * k->stride_w == 1 && k->pad_h + k->pad_w == 0;
+  if (k->op != AM_OP_conv2d_grad_weight || k->image != AM_BF16 || !one_place) return 0;
+  if (!k->channels_last || k->groups != 1 || k->ci % 8 != 0) return 0;
+  int64_t pieces = BUSY / (((k->co + TILE - 1) / TILE) * ((k->ci + TILE - 1) / TILE));
+  if (pieces > places / LEAST) pieces = places / LEAST;
+  if (pieces < 1) pieces = 1;
+  while (places % pieces != 0) pieces--;
+  return pieces;
+}
+
 bool am_cuda_engine_fits(unsigned notes, bool tensor_cores) {
   // Numbers of cudnnBackendNumericalNote_t; conv_graph.c holds them against the header's.
   enum {

@@ -52,6 +52,11 @@ typedef struct {
 enum { AM_CUDA_CONV_WAYS = 2 };
 int am_cuda_conv_ways(const am_cuda_conv *k, am_cuda_conv_way way[AM_CUDA_CONV_WAYS]);
 
+// The gradient of a kernel of one place is a product of y's and x's rows of channels, which cuBLASLt gives in f32 out of bf16: the
+// images need not be widened. Into how many equal pieces its sums over places are cut, so that a card is busy with few weights,
+// too; 0: it is no such product.
+int64_t am_cuda_conv_product_pieces(const am_cuda_conv *k);
+
 // Whether an engine with these numerical notes may compute. notes: bit i for note i of cudnnBackendNumericalNote_t.
 // Deterministic ones alone, with sums in f32 and inputs as they are; Winograd's only with the smallest tile, as larger ones
 // (and FFT) lose digits. tensor_cores: false for f32 that shall be f32.

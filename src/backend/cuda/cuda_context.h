@@ -43,6 +43,13 @@ enum { AM_CUDA_WORKSPACE_BYTES = 64 << 20 };
              cublasLtGetStatusString(am_lt_status_));                                                \
   } while (0)
 
+// C = op(A) op(B), row-major matrices, `batch` of each one after the other; op(A) is m x k (matmul.c). Sums are f32.
+typedef struct {
+  int64_t batch, m, n, k;
+  bool transpose_a, transpose_b;
+  am_dtype type, result;  // of A and B; of C
+} am_cuda_product;
+AM_MUST_USE am_err am_cuda_multiply(am_cuda *g, const am_cuda_product *p, const void *a, const void *b, void *c);
 void am_cuda_matmul_plan_free(void *plan);
 void am_cuda_conv_release(void *plan);
 

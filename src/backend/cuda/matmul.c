@@ -11,7 +11,7 @@
 typedef struct {
   int64_t batch, m, n, k;
   int64_t transpose_a, transpose_b;
-  int64_t type, tf32;
+  int64_t type, result, tf32;
   int64_t align_a, align_b, align_c;  // bytes, up to what cuBLASLt asks about
 } product;
 enum { MOST_ALIGNMENT = 256 };
@@ -34,8 +34,8 @@ void am_cuda_matmul_plan_free(void *plan) {
 }
 
 // A row-major matrix of rows x columns, `batch` of them one after the other.
-static am_err layout_of(const product *s, int64_t rows, int64_t columns, cublasLtMatrixLayout_t *out) {
-  const cudaDataType_t type = s->type == AM_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+static am_err layout_of(const product *s, int64_t of, int64_t rows, int64_t columns, cublasLtMatrixLayout_t *out) {
+  const cudaDataType_t type = of == AM_BF16 ? CUDA_R_16BF : CUDA_R_32F;
   const int32_t count = (int32_t)s->batch;
   const int64_t apart = rows * columns;
   AM_TRY_LT(cublasLtMatrixLayoutCreate(out, type, (uint64_t)columns, (uint64_t)rows, columns));
@@ -94,9 +94,9 @@ static am_err prepare(const am_cuda *g, const product *s, matmul_plan *p) {
   AM_TRY_LT(cublasLtMatmulDescCreate(&p->desc, s->tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F));
   AM_TRY(set_transpose(p->desc, CUBLASLT_MATMUL_DESC_TRANSA, s->transpose_b));
   AM_TRY(set_transpose(p->desc, CUBLASLT_MATMUL_DESC_TRANSB, s->transpose_a));
-  AM_TRY(layout_of(s, s->transpose_b ? s->n : s->k, s->transpose_b ? s->k : s->n, &p->a));
-  AM_TRY(layout_of(s, s->transpose_a ? s->k : s->m, s->transpose_a ? s->m : s->k, &p->b));
-  AM_TRY(layout_of(s, s->m, s->n, &p->c));
+  AM_TRY(layout_of(s, s->type, s->transpose_b ? s->n : s->k, s->transpose_b ? s->k : s->n, &p->a));
+  AM_TRY(layout_of(s, s->type, s->transpose_a ? s->k : s->m, s->transpose_a ? s->m : s->k, &p->b));
+  AM_TRY(layout_of(s, s->result, s->m, s->n, &p->c));
   return choose_algo(g, s, p);
 }
 
@@ -119,19 +119,24 @@ static int64_t alignment_of(const void *data) {
   return (int64_t)(place & (~place + 1));  // its lowest bit
 }
 
-am_err am_cuda_matmul(void *ctx, const am_matmul_desc *desc, const am_view *in, am_view *out) {
-  am_cuda *g = ctx;
-  const am_shape a = in[0].shape, c = out[0].shape;
-  const int first = c.ndim - 2;  // the matrix axes are the last two
-  const product s = {.batch = first ? c.dim[0] : 1, .m = c.dim[first], .n = c.dim[first + 1],
-                     .k = a.dim[desc->transpose_a ? first : first + 1], .transpose_a = desc->transpose_a,
-                     .transpose_b = desc->transpose_b, .type = in[0].dtype, .tf32 = in[0].dtype == AM_F32 && g->tf32,
-                     .align_a = alignment_of(in[0].data), .align_b = alignment_of(in[1].data),
-                     .align_c = alignment_of(out[0].data)};
+am_err am_cuda_multiply(am_cuda *g, const am_cuda_product *of, const void *a, const void *b, void *c) {
+  const product s = {.batch = of->batch, .m = of->m, .n = of->n, .k = of->k, .transpose_a = of->transpose_a,
+                     .transpose_b = of->transpose_b, .type = of->type, .result = of->result,
+                     .tf32 = of->type == AM_F32 && g->tf32, .align_a = alignment_of(a), .align_b = alignment_of(b),
+                     .align_c = alignment_of(c)};
   const float one = 1, zero = 0;
   matmul_plan *p = NULL;
   AM_TRY(plan_of(g, &s, &p));
-  AM_TRY_LT(cublasLtMatmul(g->lt, p->desc, &one, in[1].data, p->a, in[0].data, p->b, &zero, out[0].data, p->c, out[0].data,
-                           p->c, &p->algo, g->workspace, p->workspace, g->stream));
+  AM_TRY_LT(cublasLtMatmul(g->lt, p->desc, &one, b, p->a, a, p->b, &zero, c, p->c, c, p->c, &p->algo, g->workspace,
+                           p->workspace, g->stream));
   return AM_OK;
+}
+
+am_err am_cuda_matmul(void *ctx, const am_matmul_desc *desc, const am_view *in, am_view *out) {
+  const am_shape a = in[0].shape, c = out[0].shape;
+  const int first = c.ndim - 2;  // the matrix axes are the last two
+  const am_cuda_product p = {.batch = first ? c.dim[0] : 1, .m = c.dim[first], .n = c.dim[first + 1],
+                             .k = a.dim[desc->transpose_a ? first : first + 1], .transpose_a = desc->transpose_a,
+                             .transpose_b = desc->transpose_b, .type = in[0].dtype, .result = out[0].dtype};
+  return am_cuda_multiply(ctx, &p, in[0].data, in[1].data, out[0].data);
 }
