@@ -150,22 +150,12 @@ am_err am_batch_norm_init(am_batch_norm_layer *m, am_params *ps, const char *pre
                  &m->num_batches_tracked);
 }
 
-// running <- (1 - momentum) * running + momentum * batch
-static am_err blend(am_graph *g, am_tensor *batch, am_tensor *running, double momentum) {
-  am_axpby_desc d = {.a = momentum, .b = 1 - momentum};
-  return am_apply(g, AM_OP_axpby, &d, &batch, &running);
-}
-
-// The biased variance is 1/inv_std^2 - eps; running statistics take it times n/(n-1).
+// Running statistics take the variance times n/(n-1).
 static am_err update_running(am_batch_norm_layer *m, am_graph *g, am_tensor *mean, am_tensor *inv_std,
                              double n) {
-  double unbias = n / (n - 1);
-  am_tensor *var = NULL;
-  AM_TRY(am_square(g, inv_std, &var));
-  AM_TRY(am_unary(g, (am_unary_desc){.kind = AM_UN_RECIP}, var, &var));
-  AM_TRY(am_affine(g, var, unbias, -unbias * m->cfg.eps, &var));
-  AM_TRY(blend(g, mean, m->running_mean->value, m->cfg.momentum));
-  AM_TRY(blend(g, var, m->running_var->value, m->cfg.momentum));
+  const am_running_desc d = {.momentum = m->cfg.momentum, .unbias = n / (n - 1), .eps = m->cfg.eps};
+  am_tensor *in[] = {mean, inv_std}, *running[] = {m->running_mean->value, m->running_var->value};
+  AM_TRY(am_apply(g, AM_OP_running_stats, &d, in, running));
   m->num_batches_tracked->counter++;
   return AM_OK;
 }

@@ -126,6 +126,10 @@ typedef struct {
 } am_adam_desc;
 typedef struct { double a, b; } am_axpby_desc;
 
+// running <- (1 - momentum) * running + momentum * of the batch (momentum 1: what runs is not read), whose variance is
+// unbias * (1/inv_std^2 - eps) of what batch_norm gives.
+typedef struct { double momentum, unbias, eps; } am_running_desc;
+
 // ---- the list ----------------------------------------------------------------------------------
 //   X(op, descriptor, inputs, outputs, in_place)
 #define AM_OP_LIST(X)                                                                             \
@@ -166,6 +170,7 @@ typedef struct { double a, b; } am_axpby_desc;
   X(bias_act, am_activation, 2, 1, 0)          /* x, bias (c) -> act(x + bias) */                 \
   X(bias_act_grad, am_activation, 2, 2, 0)     /* dy, y -> dx, dbias */                           \
   X(axpby, am_axpby_desc, 1, 1, 1)             /* x; y <- a*x + b*y (b = 0: y is not read) */     \
+  X(running_stats, am_running_desc, 2, 2, 1)   /* mean (c), inv_std (c); running mean, variance */ \
   X(sgd_step, am_sgd_desc, 1, 2, 1)            /* grad; param, momentum */                        \
   X(adam_step, am_adam_desc, 1, 3, 1)          /* grad; param, m, v */
 

@@ -113,6 +113,14 @@ static am_err updates(const am_view *in, const am_view *out, int outputs) {
 
 am_err am_infer_axpby(am_axpby_desc *desc, const am_view *in, am_view *out) { return updates(in, out, 1); }
 
+am_err am_infer_running_stats(am_running_desc *desc, const am_view *in, am_view *out) {
+  AM_CHECK(desc->momentum >= 0 && desc->momentum <= 1, AM_ERR_ARG, "momentum %g is outside [0, 1]",
+           desc->momentum);
+  AM_TRY(am_infer_shape(&in[1], in->shape, "inv_std"));
+  AM_TRY(am_infer_floats(in, 2));
+  return updates(in, out, 2);
+}
+
 am_err am_infer_sgd_step(am_sgd_desc *desc, const am_view *in, am_view *out) {
   AM_CHECK(desc->step >= 1, AM_ERR_ARG, "step %lld: steps count from 1", (long long)desc->step);
   AM_CHECK(!desc->nesterov || (desc->momentum > 0 && desc->dampening == 0), AM_ERR_ARG,

@@ -24,6 +24,7 @@ am_op_family am_op_family_of(am_op op) {
     case AM_OP_batch_norm_grad:
     case AM_OP_batch_norm_add:
     case AM_OP_batch_norm_add_grad:
+    case AM_OP_running_stats:
     case AM_OP_scale_shift: return AM_FAMILY_NORM;
     case AM_OP_unary:
     case AM_OP_binary:

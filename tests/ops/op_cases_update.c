@@ -16,6 +16,20 @@ static am_err axpby_cases(op_cases *cases, am_shape shape) {
   return AM_OK;
 }
 
+static am_err running_cases(op_cases *cases, am_shape shape) {
+  static const am_running_desc descs[] = {{0.1, 1, 1e-5}, {0.3, 1.25, 1e-3}, {0, 2, 1e-5}, {1, 1.5, 1e-5}};
+  for (int i = 0; i < AM_COUNT_OF(descs); i++) {
+    const op_values before = descs[i].momentum == 1 ? VALUES_NAN : VALUES_NORMAL;
+    op_case c = {.op = AM_OP_running_stats, .desc.running_stats = descs[i], .tolerance = TOL_SERIES, .scale = 1};
+    c.in[0] = op_floats(shape, VALUES_NORMAL);
+    c.in[1] = op_floats(shape, VALUES_POSITIVE);
+    c.out[0] = op_floats(shape, before);
+    c.out[1] = op_floats(shape, before);
+    AM_TRY(op_cases_add(cases, c));
+  }
+  return AM_OK;
+}
+
 static am_err sgd_cases(op_cases *cases, am_shape shape) {
   static const am_sgd_desc descs[] = {
     {.lr = 0.1, .step = 1},
@@ -61,6 +75,7 @@ static am_err adam_cases(op_cases *cases, am_shape shape) {
 am_err op_cases_update(op_cases *cases) {
   for (int s = 0; s < AM_COUNT_OF(update_shapes); s++) {
     AM_TRY(axpby_cases(cases, update_shapes[s]));
+    AM_TRY(running_cases(cases, update_shapes[s]));
     AM_TRY(sgd_cases(cases, update_shapes[s]));
     AM_TRY(adam_cases(cases, update_shapes[s]));
   }

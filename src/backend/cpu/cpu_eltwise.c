@@ -1,4 +1,4 @@
-// Elementwise ops: unary, binary with broadcasting, axpby.
+// Elementwise ops: unary, binary with broadcasting, axpby, running statistics.
 #include <math.h>
 
 #include "backend/cpu/cpu_bf16.h"
@@ -191,5 +191,21 @@ AM_CPU_KERNEL static void axpby_range(const void *arg, int64_t begin, int64_t en
 am_err am_cpu_axpby(void *ctx, const am_axpby_desc *desc, const am_view *in, am_view *out) {
   const axpby_args args = {in[0].data, out[0].data, (float)desc->a, (float)desc->b};
   am_cpu_for(ctx, am_cpu_count(&out[0]), AM_CPU_GRAIN, axpby_range, &args);
+  return AM_OK;
+}
+
+// ---- running statistics ----
+
+am_err am_cpu_running_stats(void *ctx, const am_running_desc *desc, const am_view *in, am_view *out) {
+  const float take = (float)desc->momentum, keep = (float)(1 - desc->momentum);
+  const float unbias = (float)desc->unbias, less = (float)(-desc->unbias * desc->eps);
+  const float *mean = in[0].data, *inv_std = in[1].data;
+  float *running_mean = out[0].data, *running_var = out[1].data;
+  const int64_t count = am_cpu_count(&in[0]);
+  for (int64_t i = 0; i < count; i++) {
+    const float var = unbias * (1 / (inv_std[i] * inv_std[i])) + less;
+    running_mean[i] = take * mean[i] + (keep == 0 ? 0 : keep * running_mean[i]);
+    running_var[i] = take * var + (keep == 0 ? 0 : keep * running_var[i]);
+  }
   return AM_OK;
 }

@@ -44,7 +44,8 @@ AM_MUST_USE am_err am_cuda_fail(const char *call, cudaError_t status);
 #define AM_CUDA_KERNEL_OPS(X)                                                                                  \
   X(unary, am_unary_desc, AM_CUDA_BOTH) X(binary, am_binary_desc, AM_CUDA_BOTH)                 /* eltwise.c */ \
   X(axpby, am_axpby_desc, AM_CUDA_F32) X(sgd_step, am_sgd_desc, AM_CUDA_F32)                                   \
-  X(adam_step, am_adam_desc, AM_CUDA_F32) X(bias_act, am_activation, AM_CUDA_BOTH)                             \
+  X(adam_step, am_adam_desc, AM_CUDA_F32) X(running_stats, am_running_desc, AM_CUDA_F32)                       \
+  X(bias_act, am_activation, AM_CUDA_BOTH)                                                                     \
   X(scale_shift, am_no_desc, AM_CUDA_BOTH)                                                                     \
   X(broadcast_to, am_shape_desc, AM_CUDA_BOTH) X(permute, am_permute_desc, AM_CUDA_BOTH)           /* move.c */ \
   X(slice, am_slice_desc, AM_CUDA_BOTH) X(pad, am_pad_desc, AM_CUDA_BOTH)                                      \

@@ -35,6 +35,12 @@ am_err am_cuda_axpby(void *ctx, const am_axpby_desc *desc, const am_view *in, am
   return AM_OK;
 }
 
+am_err am_cuda_running_stats(void *ctx, const am_running_desc *desc, const am_view *in, am_view *out) {
+  AM_TRY_CUDA(am_cuda_launch_running(am_cuda_stream(ctx), *desc, in[0].data, in[1].data, out[0].data, out[1].data,
+                                     am_cuda_count(&in[0])));
+  return AM_OK;
+}
+
 am_err am_cuda_sgd_step(void *ctx, const am_sgd_desc *desc, const am_view *in, am_view *out) {
   AM_TRY_CUDA(am_cuda_launch_sgd(am_cuda_stream(ctx), *desc, in[0].data, out[0].data, out[1].data, am_cuda_count(&out[0])));
   return AM_OK;

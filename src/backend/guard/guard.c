@@ -121,6 +121,7 @@ typedef struct {
 static role role_of_output(am_op op, const void *desc, int i) {
   if (!am_op_in_place(op)) return WRITTEN;
   if (op == AM_OP_axpby && ((const am_axpby_desc *)desc)->b == 0) return WRITTEN;
+  if (op == AM_OP_running_stats && ((const am_running_desc *)desc)->momentum == 1) return WRITTEN;
   if (op == AM_OP_sgd_step && i == 1) {
     const am_sgd_desc *sgd = desc;
     return sgd->momentum == 0 ? READ : sgd->step == 1 ? WRITTEN : UPDATED;

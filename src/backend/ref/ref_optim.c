@@ -1,4 +1,4 @@
-// Updates in place, in the order of operations of PyTorch's single-tensor optimisers.
+// Updates in place; those of optimisers in the order of operations of PyTorch's single-tensor ones.
 #include <math.h>
 
 #include "backend/ref/ref.h"
@@ -8,6 +8,17 @@ am_err am_ref_axpby(void *ctx, const am_axpby_desc *desc, const am_view *in, am_
   for (int64_t i = 0; i < count; i++) {
     double y = desc->b == 0 ? 0 : desc->b * am_ref_get(out, i);
     am_ref_put(out, i, desc->a * am_ref_get(in, i) + y);
+  }
+  return AM_OK;
+}
+
+am_err am_ref_running_stats(void *ctx, const am_running_desc *desc, const am_view *in, am_view *out) {
+  const double take = desc->momentum, keep = 1 - take;
+  int64_t count = am_shape_count(in->shape);
+  for (int64_t i = 0; i < count; i++) {
+    double inv_std = am_ref_get(&in[1], i), variance = desc->unbias * (1 / (inv_std * inv_std) - desc->eps);
+    am_ref_put(&out[0], i, take * am_ref_get(&in[0], i) + (keep == 0 ? 0 : keep * am_ref_get(&out[0], i)));
+    am_ref_put(&out[1], i, take * variance + (keep == 0 ? 0 : keep * am_ref_get(&out[1], i)));
   }
   return AM_OK;
 }

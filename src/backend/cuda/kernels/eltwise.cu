@@ -186,6 +186,18 @@ AM_KERNEL axpby_kernel(float a, float b, const float *x, float *y, int64_t count
   }
 }
 
+// Of as many elements as a layer has channels: one at a time.
+AM_KERNEL running_kernel(am_running_desc d, const float *mean, const float *inv_std, float *running_mean, float *running_var,
+                         int64_t count) {
+  const float take = (float)d.momentum, keep = (float)(1 - d.momentum);
+  const float unbias = (float)d.unbias, less = (float)(-d.unbias * d.eps);
+  AM_CUDA_FOR(i, count) {
+    const float var = unbias * (1 / (inv_std[i] * inv_std[i])) + less;
+    running_mean[i] = take * mean[i] + (keep == 0 ? 0 : keep * running_mean[i]);
+    running_var[i] = take * var + (keep == 0 ? 0 : keep * running_var[i]);
+  }
+}
+
 // torch/optim/sgd.py, _single_tensor_sgd.
 AM_KERNEL sgd_kernel(am_sgd_desc d, const float *grad, float *param, float *momentum, int64_t count, bool wide) {
   const float lr = (float)d.lr, mu = (float)d.momentum, keep = (float)(1 - d.dampening), decay = (float)d.weight_decay;
@@ -256,6 +268,11 @@ cudaError_t am_cuda_launch_channel(cudaStream_t stream, am_activation act, am_dt
 cudaError_t am_cuda_launch_axpby(cudaStream_t stream, am_axpby_desc d, const float *x, float *y, int64_t count) {
   const bool wide = am_cuda_aligned(x) && am_cuda_aligned(y);
   return AM_CUDA_LAUNCH(axpby_kernel, stream, AM_PACKS(AM_F32, count), (float)d.a, (float)d.b, x, y, count, wide);
+}
+
+cudaError_t am_cuda_launch_running(cudaStream_t stream, am_running_desc d, const float *mean, const float *inv_std,
+                                   float *running_mean, float *running_var, int64_t count) {
+  return AM_CUDA_LAUNCH(running_kernel, stream, count, d, mean, inv_std, running_mean, running_var, count);
 }
 
 cudaError_t am_cuda_launch_sgd(cudaStream_t stream, am_sgd_desc d, const float *grad, float *param, float *momentum,

@@ -54,6 +54,8 @@ cudaError_t am_cuda_launch_binary(cudaStream_t stream, am_binary_desc d, am_dtyp
 cudaError_t am_cuda_launch_channel(cudaStream_t stream, am_activation act, am_dtype type, const void *x, const float *scale,
                                    const float *shift, am_cuda_channels k, void *y, int64_t count);
 cudaError_t am_cuda_launch_axpby(cudaStream_t stream, am_axpby_desc d, const float *x, float *y, int64_t count);
+cudaError_t am_cuda_launch_running(cudaStream_t stream, am_running_desc d, const float *mean, const float *inv_std,
+                                   float *running_mean, float *running_var, int64_t count);
 cudaError_t am_cuda_launch_sgd(cudaStream_t stream, am_sgd_desc d, const float *grad, float *param, float *momentum,
                                int64_t count);
 cudaError_t am_cuda_launch_adam(cudaStream_t stream, am_adam_desc d, const float *grad, float *param, float *m, float *v,
