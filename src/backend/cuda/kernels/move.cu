@@ -44,6 +44,24 @@ TRANSPOSE_KERNEL(16, uint16_t)
 TRANSPOSE_KERNEL(32, uint32_t)
 TRANSPOSE_KERNEL(64, uint64_t)
 
+// Between a few planes and the pixels that they make, tiles would be all but empty: a thread takes a pixel.
+enum { FEW = 4 };
+#define THIN_KERNEL(bits, type)                                                                                  \
+  AM_KERNEL thin_##bits(const type *x, int64_t images, int64_t few, int64_t many, bool to_pixels, type *y) {     \
+    AM_CUDA_FOR(i, images * many) {                                                                              \
+      const int64_t image = i / many * few * many, pixel = i % many;                                             \
+      for (int64_t plane = 0; plane < few; plane++) {                                                            \
+        const int64_t apart = image + plane * many + pixel, together = image + pixel * few + plane;              \
+        if (to_pixels) y[together] = x[apart];                                                                   \
+        else y[apart] = x[together];                                                                             \
+      }                                                                                                          \
+    }                                                                                                            \
+  }
+THIN_KERNEL(8, uint8_t)
+THIN_KERNEL(16, uint16_t)
+THIN_KERNEL(32, uint32_t)
+THIN_KERNEL(64, uint64_t)
+
 // ---- rows by index ----
 
 typedef struct {
@@ -102,7 +120,6 @@ AM_TYPED_KERNEL(scatter_kernel, rows_args)
 
 // ---- launches ----
 
-
 #define COPY(bits, type) \
   AM_CUDA_LAUNCH(copy_##bits, stream, count, (const type *)x, from, (type *)y, to, count)
 cudaError_t am_cuda_launch_copy(cudaStream_t stream, size_t size, const void *x, am_cuda_walk from, void *y, am_cuda_walk to,
@@ -116,11 +133,25 @@ cudaError_t am_cuda_launch_copy(cudaStream_t stream, size_t size, const void *x,
   }
 }
 
+#define THIN(bits, type) \
+  AM_CUDA_LAUNCH(thin_##bits, stream, images * many, (const type *)x, images, few, many, few == rows, (type *)y)
+static cudaError_t launch_thin(cudaStream_t stream, size_t size, const void *x, int64_t images, int64_t rows, int64_t columns,
+                               void *y) {
+  const int64_t few = rows < columns ? rows : columns, many = rows < columns ? columns : rows;
+  switch (size) {
+    case 1: return THIN(8, uint8_t);
+    case 2: return THIN(16, uint16_t);
+    case 4: return THIN(32, uint32_t);
+    default: return THIN(64, uint64_t);
+  }
+}
+
 #define TRANSPOSE(bits, type) \
   AM_TEAM_LAUNCH(transpose_##bits, stream, tiles, (const type *)x, images, rows, columns, (type *)y)
 cudaError_t am_cuda_launch_transpose(cudaStream_t stream, size_t size, const void *x, int64_t images, int64_t rows,
                                      int64_t columns, void *y) {
   const int64_t tiles = images * ((rows + TILE - 1) / TILE) * ((columns + TILE - 1) / TILE);
+  if (rows <= FEW || columns <= FEW) return launch_thin(stream, size, x, images, rows, columns, y);
   switch (size) {
     case 1: return TRANSPOSE(8, uint8_t);
     case 2: return TRANSPOSE(16, uint16_t);

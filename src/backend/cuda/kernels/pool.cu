@@ -11,6 +11,25 @@ typedef struct {
   bool wide;  // packs of channels
 } pool_args;
 
+// Places beside a pack of channels, n of them.
+AM_ON_CARD void load_places(const int32_t *from, am_dtype t, int n, bool wide, int place[AM_PACK_MOST]) {
+  for (int l = 0; l < AM_PACK_WIDTH(t); l += 4) {
+    am_chunk c = {{0}};
+    if (wide) c = am_chunk_load(from + l);
+    for (int k = 0; k < 4; k++) place[l + k] = wide ? (int)c.word[k] : l + k < n ? from[l + k] : -1;
+  }
+}
+AM_ON_CARD void store_places(int32_t *to, am_dtype t, int n, bool wide, const int place[AM_PACK_MOST]) {
+  for (int l = 0; l < AM_PACK_WIDTH(t); l += 4) {
+    am_chunk c;
+    for (int k = 0; k < 4; k++) c.word[k] = (uint32_t)place[l + k];
+    if (wide) am_chunk_store(to + l, c);
+    for (int k = 0; k < 4 && !wide; k++) {
+      if (l + k < n) to[l + k] = place[l + k];
+    }
+  }
+}
+
 // Threads for so many places of each plane.
 AM_ON_BOTH int64_t spots(const pool_args *a, am_dtype t, int64_t places) {
   return a->p.n * (a->wide ? a->p.c / AM_PACK_WIDTH(t) : a->p.c) * places;
@@ -102,9 +121,7 @@ AM_ON_CARD void max_pool_kernel(const pool_args *a, am_dtype t) {
       }
     }
     am_pack_store(a->y, t, to, s.channels, a->wide, max);
-    for (int l = 0; a->chosen && l < AM_PACK_WIDTH(t); l++) {
-      if (l < s.channels) a->chosen[to + l] = best[l];
-    }
+    if (a->chosen) store_places(a->chosen + to, t, s.channels, a->wide, best);
   }
 }
 AM_TYPED_KERNEL(max_pool_kernel, pool_args)
@@ -134,8 +151,10 @@ AM_ON_CARD void scatter_kernel(const pool_args *a, am_dtype t) {
       for (int64_t col = over.w0; col < over.w1; col++) {
         const int64_t at = from + (row * p->wo + col) * step;
         const am_pack dy = am_pack_load(a->x, t, at, s.channels, a->wide);
+        int chosen[AM_PACK_MOST];
+        load_places(a->index + at, t, s.channels, a->wide, chosen);
         for (int l = 0; l < AM_PACK_WIDTH(t); l++) {
-          if (l < s.channels && a->index[at + l] == place) sum.v[l] += dy.v[l];
+          if (l < s.channels && chosen[l] == place) sum.v[l] += dy.v[l];
         }
       }
     }
@@ -187,7 +206,8 @@ AM_TYPED_KERNEL(avg_pool_grad_kernel, pool_args)
 // ---- launches ----
 
 static pool_args args_of(am_cuda_pool p, const void *x, const int32_t *index, void *y, int32_t *chosen) {
-  const bool wide = p.channels_last && p.c % AM_PACK_WIDTH(p.type) == 0 && am_cuda_aligned(x) && am_cuda_aligned(y);
+  const bool wide = p.channels_last && p.c % AM_PACK_WIDTH(p.type) == 0 && am_cuda_aligned(x) && am_cuda_aligned(y) &&
+                    am_cuda_aligned(index) && am_cuda_aligned(chosen);
   const pool_args a = {p, x, index, y, chosen, wide};
   return a;
 }
