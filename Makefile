@@ -47,7 +47,7 @@ OPT ?= -O3 -g
 # -ffp-contract=off: the same source gives the same bits; kernels that want fused operations say so.
 CPPFLAGS := -Isrc -D_POSIX_C_SOURCE=200809L $(if $(SAN),-DAM_INVARIANTS)
 CFLAGS := -std=c11 $(OPT) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=off -Wall -Wextra \
-  -Wshadow -Wvla -Wmissing-prototypes \
+  -Wshadow -Wvla -Wmissing-prototypes -Werror=implicit-function-declaration \
   -Wstrict-prototypes -Wformat=2 -Wno-unused-parameter $(LIB_CFLAGS) \
   $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 ifeq ($(CC),gcc)
