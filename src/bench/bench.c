@@ -112,7 +112,7 @@ static am_err prepare(measurement *m) {
   int threads = m->row->flags & AM_BENCH_ONE_CORE ? 1 : cfg->threads;
   if (m->row->flags & AM_BENCH_DEVICE) {
     const am_device_cfg device = {.kind = cfg->device_kind, .threads = threads, .index = am_comm_local_rank(cfg->comm),
-                                  .measured = cfg->measured};
+                                  .measured = cfg->measured, .eager = cfg->eager};
     AM_TRY(am_device_open(&device, &m->device));
   }
   AM_TRY(make_scratch(m));
