@@ -131,61 +131,38 @@ static double two_or_three(int64_t s) { return s % 3 == 2 ? 3 : 2; }
 static double three_before_two(int64_t s) { return s >= 2 && s < 5 ? 2 : 3; }
 static double always_new(int64_t s) { return (double)(s % 10); }
 
-// Two steps are carried out, the third is recorded, all others are launched.
-static void launches_what_it_recorded(void **state) {
+// The same steps on a sealed device and on the cpu: how many were launched, and how many parts were called.
+static void run_beside_cpu(bool eager, double (*scale)(int64_t step), int64_t launched, int64_t called) {
   worker sealed, cpu;
-  worker_open(&sealed, "cuda", false);
+  worker_open(&sealed, "cuda", eager);
   worker_open(&cpu, "cpu", false);
-  check_same(&sealed, &cpu, always_two);
-  assert_int_equal(sealed.calls, 2 * 3);
-  assert_int_equal(cpu.calls, 2 * STEPS);
-  assert_int_equal(am_replay_launched(sealed.replay), STEPS - 3);
+  check_same(&sealed, &cpu, scale);
+  assert_int_equal(am_replay_launched(sealed.replay), launched);
+  assert_int_equal(sealed.calls, called);
   assert_int_equal(am_replay_launched(cpu.replay), 0);
+  assert_int_equal(cpu.calls, 2 * STEPS);
   worker_close(&sealed);
   worker_close(&cpu);
 }
 
+// Two steps are carried out, the third is recorded, all others are launched.
+static void launches_what_it_recorded(void **state) { run_beside_cpu(false, always_two, STEPS - 3, 2 * 3); }
+
+// Steps 1, 2, 4 are of one kind, recorded at 4; 3, 6, 9 of the other, whose second step was after a recording: recorded at 9.
 static void keeps_kinds_of_steps_apart(void **state) {
-  worker sealed, cpu;
-  worker_open(&sealed, "cuda", false);
-  worker_open(&cpu, "cpu", false);
-  check_same(&sealed, &cpu, two_or_three);
-  assert_true(am_replay_launched(sealed.replay) > 0);
-  worker_close(&sealed);
-  worker_close(&cpu);
+  run_beside_cpu(false, two_or_three, STEPS - 6, 2 * 6);
 }
 
-// Steps of one kind were settled before another kind took memory for good: they settle again before they are recorded.
+// Two steps of one kind were settled before another kind, recorded at the fifth, took memory for good: they settle again, at
+// the sixth, and are recorded at the seventh.
 static void settles_again_after_a_recording(void **state) {
-  worker sealed, cpu;
-  worker_open(&sealed, "cuda", false);
-  worker_open(&cpu, "cpu", false);
-  check_same(&sealed, &cpu, three_before_two);
-  assert_int_equal(am_replay_launched(sealed.replay), STEPS - 5 - 2);
-  worker_close(&sealed);
-  worker_close(&cpu);
+  run_beside_cpu(false, three_before_two, STEPS - 7, 2 * 7);
 }
 
 // More kinds than are kept: each is carried out.
-static void stops_keeping_kinds(void **state) {
-  worker sealed, cpu;
-  worker_open(&sealed, "cuda", false);
-  worker_open(&cpu, "cpu", false);
-  check_same(&sealed, &cpu, always_new);
-  assert_int_equal(am_replay_launched(sealed.replay), 0);
-  worker_close(&sealed);
-  worker_close(&cpu);
-}
+static void stops_keeping_kinds(void **state) { run_beside_cpu(false, always_new, 0, 2 * STEPS); }
 
-static void records_nothing_when_told_not_to(void **state) {
-  worker eager, cpu;
-  worker_open(&eager, "cuda", true);
-  worker_open(&cpu, "cpu", false);
-  check_same(&eager, &cpu, always_two);
-  assert_int_equal(eager.calls, 2 * STEPS);
-  worker_close(&eager);
-  worker_close(&cpu);
-}
+static void records_nothing_when_told_not_to(void **state) { run_beside_cpu(true, always_two, 0, 2 * STEPS); }
 
 static void profiles_op_by_op(void **state) {
   worker w;
