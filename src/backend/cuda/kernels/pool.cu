@@ -1,6 +1,6 @@
 // Max and average pooling. A thread has one place of the result in hand: one channel of it, or with channels last a pack of
 // channels that lie together.
-#include "backend/cuda/kernels/launch.h"
+#include "backend/cuda/kernels/spot.h"
 
 typedef struct {
   am_cuda_pool p;
@@ -8,7 +8,7 @@ typedef struct {
   const int32_t *index;
   void *y;
   int32_t *chosen;
-  bool wide;  // packs of channels
+  am_images m;
 } pool_args;
 
 // Places beside a pack of channels, n of them.
@@ -28,40 +28,6 @@ AM_ON_CARD void store_places(int32_t *to, am_dtype t, int n, bool wide, const in
       if (l + k < n) to[l + k] = place[l + k];
     }
   }
-}
-
-// Threads for so many places of each plane.
-AM_ON_BOTH int64_t spots(const pool_args *a, am_dtype t, int64_t places) {
-  return a->p.n * (a->wide ? a->p.c / AM_PACK_WIDTH(t) : a->p.c) * places;
-}
-
-// Where thread i of a launch over images of rows x columns is.
-typedef struct {
-  int64_t image, channel, row, column;
-  int channels;
-} spot;
-AM_ON_CARD spot spot_of(const pool_args *a, am_dtype t, int64_t i, int64_t rows, int64_t columns) {
-  const am_cuda_pool *p = &a->p;
-  spot s;
-  s.channels = a->wide ? AM_PACK_WIDTH(t) : 1;
-  if (p->channels_last) {
-    const int64_t packs = p->c / s.channels, pixel = i / packs;
-    s.channel = i % packs * s.channels;
-    s.column = pixel % columns;
-    s.row = pixel / columns % rows;
-    s.image = pixel / columns / rows;
-  } else {
-    s.column = i % columns;
-    s.row = i / columns % rows;
-    s.channel = i / columns / rows % p->c;
-    s.image = i / columns / rows / p->c;
-  }
-  return s;
-}
-// How far apart the places of a plane lie, and where the spot's plane begins.
-AM_ON_CARD int64_t step_of(const am_cuda_pool *p) { return p->channels_last ? p->c : 1; }
-AM_ON_CARD int64_t plane_of(const am_cuda_pool *p, spot s, int64_t places) {
-  return p->channels_last ? s.image * places * p->c + s.channel : (s.image * p->c + s.channel) * places;
 }
 
 // The part of a plane under one window. Never empty: a pad is at most half a window.
@@ -100,19 +66,20 @@ AM_ON_CARD am_pack pack_of(am_dtype t, float value) {
 
 AM_ON_CARD void max_pool_kernel(const pool_args *a, am_dtype t) {
   const am_cuda_pool *p = &a->p;
-  const int64_t step = step_of(p);
-  AM_CUDA_FOR(i, spots(a, t, p->ho * p->wo)) {
-    const spot s = spot_of(a, t, i, p->ho, p->wo);
+  const int64_t step = am_spot_step(&a->m);
+  AM_CUDA_FOR(i, am_spots(&a->m, t, p->ho * p->wo)) {
+    const am_spot s = am_spot_of(&a->m, t, i, p->ho, p->wo);
     const window v = window_at(p, s.row, s.column);
-    const int64_t plane = plane_of(p, s, p->h * p->w), to = plane_of(p, s, p->ho * p->wo) + (s.row * p->wo + s.column) * step;
+    const int64_t plane = am_spot_plane(&a->m, s, p->h * p->w);
+    const int64_t to = am_spot_plane(&a->m, s, p->ho * p->wo) + (s.row * p->wo + s.column) * step;
     const int first = (int)(v.h0 * p->w + v.w0);
-    am_pack max = am_pack_load(a->x, t, plane + first * step, s.channels, a->wide);
+    am_pack max = am_pack_load(a->x, t, plane + first * step, s.channels, a->m.wide);
     int best[AM_PACK_MOST];
     for (int l = 0; l < AM_PACK_WIDTH(t); l++) best[l] = first;
     for (int64_t row = v.h0; row < v.h1; row++) {
       for (int64_t col = v.w0; col < v.w1; col++) {
         const int place = (int)(row * p->w + col);
-        const am_pack value = am_pack_load(a->x, t, plane + place * step, s.channels, a->wide);
+        const am_pack value = am_pack_load(a->x, t, plane + place * step, s.channels, a->m.wide);
         for (int l = 0; l < AM_PACK_WIDTH(t); l++) {
           if (!(value.v[l] > max.v[l] || value.v[l] != value.v[l])) continue;
           max.v[l] = value.v[l];
@@ -120,85 +87,87 @@ AM_ON_CARD void max_pool_kernel(const pool_args *a, am_dtype t) {
         }
       }
     }
-    am_pack_store(a->y, t, to, s.channels, a->wide, max);
-    if (a->chosen) store_places(a->chosen + to, t, s.channels, a->wide, best);
+    am_pack_store(a->y, t, to, s.channels, a->m.wide, max);
+    if (a->chosen) store_places(a->chosen + to, t, s.channels, a->m.wide, best);
   }
 }
 AM_TYPED_KERNEL(max_pool_kernel, pool_args)
 
 AM_ON_CARD void gather_kernel(const pool_args *a, am_dtype t) {
   const am_cuda_pool *p = &a->p;
-  const int64_t step = step_of(p);
+  const int64_t step = am_spot_step(&a->m);
   AM_CUDA_FOR(i, p->n * p->c * p->ho * p->wo) {
-    const spot s = spot_of(a, t, i, p->ho, p->wo);
+    const am_spot s = am_spot_of(&a->m, t, i, p->ho, p->wo);
     const int64_t place = a->index[i];
     const bool inside = place >= 0 && place < p->h * p->w;
-    am_put(a->y, t, i, inside ? am_get(a->x, t, plane_of(p, s, p->h * p->w) + place * step) : NAN);
+    am_put(a->y, t, i, inside ? am_get(a->x, t, am_spot_plane(&a->m, s, p->h * p->w) + place * step) : NAN);
   }
 }
 AM_TYPED_KERNEL(gather_kernel, pool_args)
 
 AM_ON_CARD void scatter_kernel(const pool_args *a, am_dtype t) {
   const am_cuda_pool *p = &a->p;
-  const int64_t step = step_of(p);
-  AM_CUDA_FOR(i, spots(a, t, p->h * p->w)) {
-    const spot s = spot_of(a, t, i, p->h, p->w);
+  const int64_t step = am_spot_step(&a->m);
+  AM_CUDA_FOR(i, am_spots(&a->m, t, p->h * p->w)) {
+    const am_spot s = am_spot_of(&a->m, t, i, p->h, p->w);
     const window over = windows_over(p, s.row, s.column);
-    const int64_t from = plane_of(p, s, p->ho * p->wo);
+    const int64_t from = am_spot_plane(&a->m, s, p->ho * p->wo);
     const int place = (int)(s.row * p->w + s.column);
     am_pack sum = pack_of(t, 0);
     for (int64_t row = over.h0; row < over.h1; row++) {
       for (int64_t col = over.w0; col < over.w1; col++) {
         const int64_t at = from + (row * p->wo + col) * step;
-        const am_pack dy = am_pack_load(a->x, t, at, s.channels, a->wide);
+        const am_pack dy = am_pack_load(a->x, t, at, s.channels, a->m.wide);
         int chosen[AM_PACK_MOST];
-        load_places(a->index + at, t, s.channels, a->wide, chosen);
+        load_places(a->index + at, t, s.channels, a->m.wide, chosen);
         for (int l = 0; l < AM_PACK_WIDTH(t); l++) {
           if (l < s.channels && chosen[l] == place) sum.v[l] += dy.v[l];
         }
       }
     }
-    am_pack_store(a->y, t, plane_of(p, s, p->h * p->w) + place * step, s.channels, a->wide, sum);
+    am_pack_store(a->y, t, am_spot_plane(&a->m, s, p->h * p->w) + place * step, s.channels, a->m.wide, sum);
   }
 }
 AM_TYPED_KERNEL(scatter_kernel, pool_args)
 
 AM_ON_CARD void avg_pool_kernel(const pool_args *a, am_dtype t) {
   const am_cuda_pool *p = &a->p;
-  const int64_t step = step_of(p);
-  AM_CUDA_FOR(i, spots(a, t, p->ho * p->wo)) {
-    const spot s = spot_of(a, t, i, p->ho, p->wo);
+  const int64_t step = am_spot_step(&a->m);
+  AM_CUDA_FOR(i, am_spots(&a->m, t, p->ho * p->wo)) {
+    const am_spot s = am_spot_of(&a->m, t, i, p->ho, p->wo);
     const window v = window_at(p, s.row, s.column);
-    const int64_t plane = plane_of(p, s, p->h * p->w);
+    const int64_t plane = am_spot_plane(&a->m, s, p->h * p->w);
     am_pack sum = pack_of(t, 0);
     for (int64_t row = v.h0; row < v.h1; row++) {
       for (int64_t col = v.w0; col < v.w1; col++) {
-        const am_pack x = am_pack_load(a->x, t, plane + (row * p->w + col) * step, s.channels, a->wide);
+        const am_pack x = am_pack_load(a->x, t, plane + (row * p->w + col) * step, s.channels, a->m.wide);
         for (int l = 0; l < AM_PACK_WIDTH(t); l++) sum.v[l] += x.v[l];
       }
     }
     for (int l = 0; l < AM_PACK_WIDTH(t); l++) sum.v[l] /= size_of(p, v);
-    am_pack_store(a->y, t, plane_of(p, s, p->ho * p->wo) + (s.row * p->wo + s.column) * step, s.channels, a->wide, sum);
+    const int64_t to = am_spot_plane(&a->m, s, p->ho * p->wo) + (s.row * p->wo + s.column) * step;
+    am_pack_store(a->y, t, to, s.channels, a->m.wide, sum);
   }
 }
 AM_TYPED_KERNEL(avg_pool_kernel, pool_args)
 
 AM_ON_CARD void avg_pool_grad_kernel(const pool_args *a, am_dtype t) {
   const am_cuda_pool *p = &a->p;
-  const int64_t step = step_of(p);
-  AM_CUDA_FOR(i, spots(a, t, p->h * p->w)) {
-    const spot s = spot_of(a, t, i, p->h, p->w);
+  const int64_t step = am_spot_step(&a->m);
+  AM_CUDA_FOR(i, am_spots(&a->m, t, p->h * p->w)) {
+    const am_spot s = am_spot_of(&a->m, t, i, p->h, p->w);
     const window over = windows_over(p, s.row, s.column);
-    const int64_t from = plane_of(p, s, p->ho * p->wo);
+    const int64_t from = am_spot_plane(&a->m, s, p->ho * p->wo);
     am_pack sum = pack_of(t, 0);
     for (int64_t row = over.h0; row < over.h1; row++) {
       for (int64_t col = over.w0; col < over.w1; col++) {
-        const am_pack dy = am_pack_load(a->x, t, from + (row * p->wo + col) * step, s.channels, a->wide);
+        const am_pack dy = am_pack_load(a->x, t, from + (row * p->wo + col) * step, s.channels, a->m.wide);
         const float size = size_of(p, window_at(p, row, col));
         for (int l = 0; l < AM_PACK_WIDTH(t); l++) sum.v[l] += dy.v[l] / size;
       }
     }
-    am_pack_store(a->y, t, plane_of(p, s, p->h * p->w) + (s.row * p->w + s.column) * step, s.channels, a->wide, sum);
+    const int64_t to = am_spot_plane(&a->m, s, p->h * p->w) + (s.row * p->w + s.column) * step;
+    am_pack_store(a->y, t, to, s.channels, a->m.wide, sum);
   }
 }
 AM_TYPED_KERNEL(avg_pool_grad_kernel, pool_args)
@@ -206,34 +175,34 @@ AM_TYPED_KERNEL(avg_pool_grad_kernel, pool_args)
 // ---- launches ----
 
 static pool_args args_of(am_cuda_pool p, const void *x, const int32_t *index, void *y, int32_t *chosen) {
-  const bool wide = p.channels_last && p.c % AM_PACK_WIDTH(p.type) == 0 && am_cuda_aligned(x) && am_cuda_aligned(y) &&
-                    am_cuda_aligned(index) && am_cuda_aligned(chosen);
-  const pool_args a = {p, x, index, y, chosen, wide};
+  am_images m = am_images_of(p.channels_last, p.type, p.n, p.c, x, y);
+  m.wide = m.wide && am_cuda_aligned(index) && am_cuda_aligned(chosen);
+  const pool_args a = {p, x, index, y, chosen, m};
   return a;
 }
 
 cudaError_t am_cuda_launch_max_pool(cudaStream_t stream, am_cuda_pool p, const void *x, void *y, int32_t *chosen) {
   const pool_args a = args_of(p, x, NULL, y, chosen);
-  return AM_TYPED_LAUNCH(max_pool_kernel, p.type, stream, spots(&a, p.type, p.ho * p.wo), a);
+  return AM_TYPED_LAUNCH(max_pool_kernel, p.type, stream, am_spots(&a.m, p.type, p.ho * p.wo), a);
 }
 
 cudaError_t am_cuda_launch_pool_gather(cudaStream_t stream, am_cuda_pool p, const void *x, const int32_t *index, void *y) {
   pool_args a = args_of(p, x, index, y, NULL);
-  a.wide = false;  // places differ from channel to channel
-  return AM_TYPED_LAUNCH(gather_kernel, p.type, stream, spots(&a, p.type, p.ho * p.wo), a);
+  a.m.wide = false;  // places differ from channel to channel
+  return AM_TYPED_LAUNCH(gather_kernel, p.type, stream, am_spots(&a.m, p.type, p.ho * p.wo), a);
 }
 
 cudaError_t am_cuda_launch_pool_scatter(cudaStream_t stream, am_cuda_pool p, const void *dy, const int32_t *index, void *dx) {
   const pool_args a = args_of(p, dy, index, dx, NULL);
-  return AM_TYPED_LAUNCH(scatter_kernel, p.type, stream, spots(&a, p.type, p.h * p.w), a);
+  return AM_TYPED_LAUNCH(scatter_kernel, p.type, stream, am_spots(&a.m, p.type, p.h * p.w), a);
 }
 
 cudaError_t am_cuda_launch_avg_pool(cudaStream_t stream, am_cuda_pool p, const void *x, void *y) {
   const pool_args a = args_of(p, x, NULL, y, NULL);
-  return AM_TYPED_LAUNCH(avg_pool_kernel, p.type, stream, spots(&a, p.type, p.ho * p.wo), a);
+  return AM_TYPED_LAUNCH(avg_pool_kernel, p.type, stream, am_spots(&a.m, p.type, p.ho * p.wo), a);
 }
 
 cudaError_t am_cuda_launch_avg_pool_grad(cudaStream_t stream, am_cuda_pool p, const void *dy, void *dx) {
   const pool_args a = args_of(p, dy, NULL, dx, NULL);
-  return AM_TYPED_LAUNCH(avg_pool_grad_kernel, p.type, stream, spots(&a, p.type, p.h * p.w), a);
+  return AM_TYPED_LAUNCH(avg_pool_grad_kernel, p.type, stream, am_spots(&a.m, p.type, p.h * p.w), a);
 }
