@@ -60,7 +60,7 @@ LDFLAGS := -fopenmp -rdynamic $(if $(SAN),-fsanitize=$(SAN))
 # Host logic of the GPU's part that needs none of its headers is tested without them, and so are its kernels, as loops.
 CUDA_HOST := $(addprefix src/backend/cuda/,conv_rules.c plan_cache.c ring.c temps.c)
 CUDA_PLAIN := $(addprefix src/backend/cuda/,augment.c conv_rules.c convert.c eltwise.c layout.c move.c norm.c pool.c reduce.c \
-  temps.c walks.c)
+  resample.c temps.c walks.c)
 CUDA_SRC := $(sort $(wildcard src/backend/cuda/*.c))
 CUDA_KERNELS := $(sort $(wildcard src/backend/cuda/kernels/*.cu))
 CUDA_OBJ := $(CUDA_SRC:src/%.c=$(B)/%.o) $(CUDA_KERNELS:src/%.cu=$(B)/%.cu.o)

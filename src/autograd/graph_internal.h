@@ -89,6 +89,7 @@ unsigned am_all_but_channels(const am_tensor *t);
   X(gather_rows) X(scatter_rows) X(reorder) X(cast)                               /* op_shape.c */ \
   X(matmul) X(conv2d) X(conv2d_grad_input) X(conv2d_grad_weight)                  /* op_conv.c */  \
   X(max_pool2d) X(pool_scatter) X(pool_gather) X(avg_pool2d) X(avg_pool2d_grad)   /* op_pool.c */  \
+  X(upfirdn2d) X(resample2d) X(resample2d_grad)                              /* op_resample.c */ \
   X(log_softmax) X(batch_norm) X(batch_norm_add) X(scale_shift) X(bias_act)       /* op_norm.c */
 #define AM_VJP_DECLARE(op) AM_MUST_USE am_err am_vjp_##op(am_vjp *v);
 AM_VJP_LIST(AM_VJP_DECLARE)

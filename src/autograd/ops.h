@@ -37,7 +37,7 @@ AM_MUST_USE am_err am_mean(am_graph *g, am_tensor *x, unsigned axes, am_tensor *
 AM_MUST_USE am_err am_cast(am_graph *g, am_tensor *x, am_dtype dtype, am_tensor **y);  // x itself: same type
 AM_MUST_USE am_err am_gather_rows(am_graph *g, am_tensor *x, am_tensor *index, am_tensor **y);
 
-// ---- linear algebra, convolution, pooling, normalisation ----
+// ---- linear algebra, convolution, pooling, resampling, normalisation ----
 AM_MUST_USE am_err am_matmul(am_graph *g, am_tensor *a, am_tensor *b, bool transpose_a, bool transpose_b,
                              am_tensor **y);
 // Zero strides, dilations and groups in desc mean 1.
@@ -48,6 +48,10 @@ AM_MUST_USE am_err am_conv_transpose2d(am_graph *g, am_tensor *x, am_tensor *w, 
                                        int64_t output_pad, am_tensor **y);
 AM_MUST_USE am_err am_max_pool2d(am_graph *g, am_tensor *x, am_pool2d_desc desc, am_tensor **y);
 AM_MUST_USE am_err am_avg_pool2d(am_graph *g, am_tensor *x, am_pool2d_desc desc, am_tensor **y);
+// The filter (kh, kw) is a constant: asking for its gradient is an error.
+AM_MUST_USE am_err am_upfirdn2d(am_graph *g, am_tensor *x, am_tensor *filter, am_upfirdn2d_desc desc, am_tensor **y);
+// To (n, c, h, w).
+AM_MUST_USE am_err am_resample2d(am_graph *g, am_tensor *x, am_resample_kind kind, int64_t h, int64_t w, am_tensor **y);
 AM_MUST_USE am_err am_global_avg_pool(am_graph *g, am_tensor *x, am_tensor **y);  // (n, c, h, w) -> (n, c)
 // Training-mode batch normalisation, y = act(normalised x [+ residual]); residual may be NULL. mean and
 // inv_std (c) are constants for later ops. The fused gradient serves first order; under create_graph the

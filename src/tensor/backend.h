@@ -10,7 +10,7 @@
 // op for f32; `ref` does so for f64 too, `cpu` (where the processor has the instructions) and `cuda` (which has not been run
 // on a card yet) all but the in-place ops for bf16.
 // Ops take and give floating point, one type throughout, but for i32 indices and for parameters beside images
-// of bf16, which are f32 with their gradients: kernels of convolutions (rounded to bf16 on the way in) and what
+// of bf16, which are f32 with their gradients: kernels of convolutions (rounded to bf16 on the way in), filters and what
 // belongs to a channel (gamma, beta, mean, inv_std, scale, shift). In bf16 every sum is taken in f32 or wider
 // and a result is rounded once (conv2d_affine's kernel may be rounded after it was scaled). fill, cast and reorder know every type (cast from float to integer truncates
 // towards zero and saturates, NaN gives 0; to bf16 it rounds to the nearest even). Memory is aligned for its
@@ -98,6 +98,28 @@ typedef struct {
   bool include_pad;
 } am_pool2d_desc;
 
+// Upsample, filter, downsample, as NVIDIA's upfirdn2d (StyleGAN2-ADA): up - 1 zeros go behind every pixel, pads of zeros
+// around it all (negative ones crop), a filter over it, and every down-th value is kept. x (n, c, h, w), filter (kh, kw), one
+// for all channels, y (n, c, ho, wo),
+//   ho = (h*up_h + pad_top + pad_bottom - kh) / down_h + 1 (floor).
+// With flip_filter the filter lies on the image as it is (correlation), else turned by 180 degrees (convolution). Dispatch turns
+// zero ups, downs and gains into 1. The filter is a constant: asking for its gradient is an error.
+typedef struct {
+  int64_t up_h, up_w, down_h, down_w;
+  int64_t pad_top, pad_bottom, pad_left, pad_right;
+  bool flip_filter;
+  double gain;  // of the filter
+} am_upfirdn2d_desc;
+
+// PyTorch's interpolate to a size, align_corners=False, without antialiasing (tensor/resample_rules.h). out_h/out_w: the result's
+// size; in_h/in_w: the input's, for the gradient, which takes the result's from its operand.
+typedef enum { AM_RESAMPLE_NEAREST, AM_RESAMPLE_BILINEAR } am_resample_kind;
+typedef struct {
+  am_resample_kind kind;
+  int64_t out_h, out_w;
+  int64_t in_h, in_w;
+} am_resample2d_desc;
+
 // What ends an op on images: leaky_relu(slope) when `on`; slope 0 is ReLU. A slope is not negative, so
 // that the sign of the result tells that of its argument.
 typedef struct { bool on; double slope; } am_activation;
@@ -158,6 +180,9 @@ typedef struct { double momentum, unbias, eps; } am_running_desc;
   X(pool_gather, am_pool2d_desc, 2, 1, 0)      /* x, index -> y (shape of index) */               \
   X(avg_pool2d, am_pool2d_desc, 1, 1, 0)       /* x -> y */                                       \
   X(avg_pool2d_grad, am_pool2d_desc, 1, 1, 0)  /* dy -> dx (n, c, in_h, in_w) */                  \
+  X(upfirdn2d, am_upfirdn2d_desc, 2, 1, 0)     /* x, filter (kh, kw) -> y */                      \
+  X(resample2d, am_resample2d_desc, 1, 1, 0)   /* x -> y (n, c, out_h, out_w) */                  \
+  X(resample2d_grad, am_resample2d_desc, 1, 1, 0) /* dy -> dx (n, c, in_h, in_w) */               \
   X(conv2d_affine, am_conv2d_affine_desc, 4, 1, 0) /* x, w, scale (co), shift (co) -> y */        \
   X(conv2d_affine_add, am_conv2d_affine_desc, 5, 1, 0) /* x, w, scale, shift, residual -> y */    \
   X(batch_norm, am_norm_desc, 3, 3, 0)         /* x, gamma (c), beta (c) -> y, mean (c), inv_std (c) */ \

@@ -13,6 +13,14 @@
 AM_OP_LIST(AM_INFER_FUNCTION)
 #undef AM_INFER_FUNCTION
 
+// Bounds sizes, strides and windows of images, so that arithmetic with them cannot overflow.
+enum { AM_WINDOW_MAX = 1 << 20 };
+
+// Zero means the default.
+static inline void am_infer_default(int64_t *value, int64_t fallback) {
+  if (*value == 0) *value = fallback;
+}
+
 // Shared checks: each of `count` views is floating point and all have one type.
 AM_MUST_USE am_err am_infer_floats(const am_view *views, int count);
 // The type of parameters beside images of this one: f32 beside bf16, else the same.

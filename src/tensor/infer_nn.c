@@ -2,10 +2,6 @@
 #include "base/num.h"
 #include "tensor/infer.h"
 
-static void default_to(int64_t *value, int64_t fallback) {
-  if (*value == 0) *value = fallback;
-}
-
 // Positions of a window along one axis (floor), or 0 when the window does not fit.
 static int64_t positions(int64_t length, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
   int64_t room = length + 2 * pad - dilation * (kernel - 1) - 1;
@@ -14,15 +10,12 @@ static int64_t positions(int64_t length, int64_t kernel, int64_t stride, int64_t
 
 // ---- convolution ----
 
-// Bounds every size, so that the arithmetic below cannot overflow.
-enum { AM_WINDOW_MAX = 1 << 20 };
-
 static am_err conv_desc(am_conv2d_desc *d) {
-  default_to(&d->stride_h, 1);
-  default_to(&d->stride_w, 1);
-  default_to(&d->dilation_h, 1);
-  default_to(&d->dilation_w, 1);
-  default_to(&d->groups, 1);
+  am_infer_default(&d->stride_h, 1);
+  am_infer_default(&d->stride_w, 1);
+  am_infer_default(&d->dilation_h, 1);
+  am_infer_default(&d->dilation_w, 1);
+  am_infer_default(&d->groups, 1);
   int64_t at_least_1[] = {d->stride_h, d->stride_w, d->dilation_h, d->dilation_w, d->groups};
   for (int i = 0; i < AM_COUNT_OF(at_least_1); i++) {
     AM_CHECK(at_least_1[i] >= 1 && at_least_1[i] <= AM_WINDOW_MAX, AM_ERR_ARG,
@@ -110,8 +103,8 @@ am_err am_infer_conv2d_grad_weight(am_conv2d_desc *desc, const am_view *in, am_v
 // ---- pooling ----
 
 static am_err pool_desc(am_pool2d_desc *d) {
-  default_to(&d->stride_h, d->kernel_h);
-  default_to(&d->stride_w, d->kernel_w);
+  am_infer_default(&d->stride_h, d->kernel_h);
+  am_infer_default(&d->stride_w, d->kernel_w);
   int64_t size[] = {d->kernel_h, d->kernel_w, d->stride_h, d->stride_w};
   for (int i = 0; i < AM_COUNT_OF(size); i++) {
     AM_CHECK(size[i] >= 1 && size[i] <= AM_WINDOW_MAX, AM_ERR_ARG,

@@ -40,6 +40,9 @@ am_op_family am_op_family_of(am_op op) {
     case AM_OP_pool_gather:
     case AM_OP_avg_pool2d:
     case AM_OP_avg_pool2d_grad: return AM_FAMILY_POOL;
+    case AM_OP_upfirdn2d:
+    case AM_OP_resample2d:
+    case AM_OP_resample2d_grad: return AM_FAMILY_RESAMPLE;
     case AM_OP_reorder:
     case AM_OP_cast: return AM_FAMILY_REORDER;
     case AM_OP_sgd_step:

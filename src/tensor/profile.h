@@ -28,6 +28,7 @@
   X(NORM, "normalisation")                        \
   X(ELEMENTWISE, "elementwise")                   \
   X(POOL, "pooling")                              \
+  X(RESAMPLE, "resampling")                       \
   X(REORDER, "layout and type")                   \
   X(UPDATE, "optimiser")                          \
   X(OTHER, "other ops")

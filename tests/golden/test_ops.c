@@ -1,4 +1,4 @@
-// Ops against PyTorch (make_ops.py): `ref` in f64 to the last digits, which makes it the oracle of
+// Ops against PyTorch (make_ops.py, make_resample.py): `ref` in f64 to the last digits, which makes it the oracle of
 // tests/ops, and `cpu` in f32.
 #include "base/num.h"
 #include "golden_nn.h"
@@ -128,6 +128,43 @@ static void avg_pool_case(const golden_case *c) {
   APPLY(avg_pool2d_grad, &desc, &dx, dy);
   check(c, y, "y");
   check(c, dx, "dx");
+}
+
+// ---- resampling ----
+
+static void upfirdn_case(const golden_case *c) {
+  double v[10];
+  am_tensor *x = load(c, "x"), *f = load(c, "f"), *dy = load(c, "dy"), *y, *dx;
+  setting(c, v, 10);
+  const am_upfirdn2d_desc desc = {.up_h = (int64_t)v[0], .up_w = (int64_t)v[1], .down_h = (int64_t)v[2],
+                                  .down_w = (int64_t)v[3], .pad_top = (int64_t)v[4], .pad_bottom = (int64_t)v[5],
+                                  .pad_left = (int64_t)v[6], .pad_right = (int64_t)v[7], .flip_filter = v[8] != 0,
+                                  .gain = v[9]};
+  am_require_grad(x, true);
+  am_ok(am_upfirdn2d(c->t->graph, x, f, desc, &y));
+  am_grad_desc back = {.y = &y, .seed = &dy, .y_count = 1, .x = &x, .x_count = 1};
+  am_ok(am_grad(c->t->graph, &back, &dx));
+  check(c, y, "y");
+  check(c, dx, "dx");
+}
+
+static void resample_case(const golden_case *c) {
+  double kind;
+  am_tensor *x = load(c, "x"), *dy = load(c, "dy"), *y, *dx;
+  setting(c, &kind, 1);
+  const am_resample2d_desc desc = {(am_resample_kind)kind, dy->shape.dim[2], dy->shape.dim[3], x->shape.dim[2],
+                                   x->shape.dim[3]};
+  APPLY(resample2d, &desc, &y, x);
+  APPLY(resample2d_grad, &desc, &dx, dy);
+  check(c, y, "y");
+  check(c, dx, "dx");
+}
+
+static void nearest_case(const golden_case *c) {
+  const int64_t size = golden_entry(c->t, golden_name(c->prefix, "y"))->shape.dim[3];
+  am_tensor *y;
+  APPLY(resample2d, (&(am_resample2d_desc){.kind = AM_RESAMPLE_NEAREST, .out_h = 1, .out_w = size}), &y, load(c, "x"));
+  check(c, y, "y");
 }
 
 // ---- normalisation, softmax, elementwise ----
@@ -331,16 +368,20 @@ static void adam_case(const golden_case *c) {
 
 // ---- targets ----
 
-static void on_every_target(void (*test)(const golden *t)) {
+static void on_every_target_of(const char *path, void (*test)(const golden *t)) {
   golden targets[] = {{.kind = "ref", .dtype = AM_F64, .tolerance = 1e-13},
                       {.kind = "ref", .dtype = AM_F32, .tolerance = 1e-6},
                       {.kind = "cpu", .dtype = AM_F32, .tolerance = 2e-6}};
   for (int i = 0; i < AM_COUNT_OF(targets); i++) {
-    targets[i].path = "tests/golden/ops.safetensors";
+    targets[i].path = path;
     golden_open(&targets[i]);
     test(&targets[i]);
     golden_close(&targets[i]);
   }
+}
+
+static void on_every_target(void (*test)(const golden *t)) {
+  on_every_target_of("tests/golden/ops.safetensors", test);
 }
 
 static void convs(const golden *t) {
@@ -350,6 +391,11 @@ static void convs(const golden *t) {
 static void pools(const golden *t) {
   each_case(t, "max_pool", max_pool_case);
   each_case(t, "avg_pool", avg_pool_case);
+}
+static void resamplings(const golden *t) {
+  each_case(t, "upfirdn", upfirdn_case);
+  each_case(t, "resample", resample_case);
+  each_case(t, "nearest", nearest_case);
 }
 static void norms(const golden *t) {
   each_case(t, "batch_norm", batch_norm_case);
@@ -382,6 +428,7 @@ static void updates(const golden *t) {
 
 static void convolution(void **state) { on_every_target(convs); }
 static void pooling(void **state) { on_every_target(pools); }
+static void resampling(void **state) { on_every_target_of("tests/golden/resample.safetensors", resamplings); }
 static void normalisation(void **state) { on_every_target(norms); }
 static void elementwise(void **state) { on_every_target(broadcasts); }
 static void movement(void **state) { on_every_target(movements); }
@@ -392,7 +439,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(convolution), cmocka_unit_test(pooling),  cmocka_unit_test(normalisation),
     cmocka_unit_test(elementwise), cmocka_unit_test(movement), cmocka_unit_test(sums_and_products),
-    cmocka_unit_test(update_rules),
+    cmocka_unit_test(update_rules), cmocka_unit_test(resampling),
   };
   return cmocka_run_group_tests_name("golden_ops", tests, NULL, NULL);
 }

@@ -34,6 +34,7 @@ am_err op_cases_build(op_cases *cases) {
   AM_TRY(op_cases_math(cases));
   AM_TRY(op_cases_shape(cases));
   AM_TRY(op_cases_nn(cases));
+  AM_TRY(op_cases_resample(cases));
   return op_cases_update(cases);
 }
 

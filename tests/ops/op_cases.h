@@ -82,6 +82,7 @@ AM_MUST_USE am_err op_cases_add(op_cases *cases, op_case c);
 AM_MUST_USE am_err op_cases_math(op_cases *cases);
 AM_MUST_USE am_err op_cases_shape(op_cases *cases);
 AM_MUST_USE am_err op_cases_nn(op_cases *cases);
+AM_MUST_USE am_err op_cases_resample(op_cases *cases);
 AM_MUST_USE am_err op_cases_update(op_cases *cases);
 
 #endif

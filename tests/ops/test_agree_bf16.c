@@ -20,7 +20,8 @@ static unsigned parameters_of(am_op op) {
     case AM_OP_batch_norm:
     case AM_OP_batch_norm_add:
     case AM_OP_scale_shift: return 3u << 1;
-    case AM_OP_bias_act: return 1u << 1;
+    case AM_OP_bias_act:
+    case AM_OP_upfirdn2d: return 1u << 1;
     case AM_OP_batch_norm_grad: return 15u << 2;
     case AM_OP_batch_norm_add_grad: return 7u << 3;
     default: return 0;
@@ -28,8 +29,9 @@ static unsigned parameters_of(am_op op) {
 }
 
 // Kernels are rounded by the op itself.
-static bool is_kernel(am_op op, int input) { return (parameters_of(op) >> input & 1u) && input == 1 &&
-                                                    op >= AM_OP_conv2d && op <= AM_OP_conv2d_affine_add; }
+static bool is_kernel(am_op op, int input) {
+  return (parameters_of(op) >> input & 1u) && input == 1 && op_is_of_a_library(op);
+}
 
 // The case in bf16, and the same numbers in f32. False: no case for bf16.
 static bool split_case(const op_case *c, op_case *half, op_case *single) {

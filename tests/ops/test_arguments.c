@@ -1,5 +1,7 @@
 // What dispatch refuses: shapes, types and descriptors that make no sense, with the op and its
 // operands in the message; and that a refusal leaves nothing behind.
+#include <math.h>
+
 #include "am_test.h"
 #include "base/num.h"
 #include "tensor/backend.h"
@@ -95,6 +97,25 @@ static const refusal refusals[] = {
   {AM_OP_pool_gather, "(1, 3, 2, 2) is expected", .desc = &pool, .in = {F(1, 3, 4, 4), I(1, 3, 3, 2)}},
   {AM_OP_avg_pool2d, "x has 3 dimensions", .desc = &pool, .in = {F(3, 4, 4)}},
   {AM_OP_avg_pool2d_grad, "(1, 3, 2, 2) is expected", .desc = &pool, .in = {F(1, 3, 4, 4)}},
+  {AM_OP_upfirdn2d, "upfirdn2d of f32 (3, 4, 4), f32 (2, 2): x has 3 dimensions", .in = {F(3, 4, 4), F(2, 2)}},
+  {AM_OP_upfirdn2d, "the filter has 4 dimensions", .in = {F(1, 3, 4, 4), F(1, 1, 2, 2)}},
+  {AM_OP_upfirdn2d, "beside images of f32 it is f32", .in = {F(1, 3, 4, 4), D(2, 2)}},
+  {AM_OP_upfirdn2d, "a filter of 5 x 2 does not fit 4 x 4 padded by 2 and -2, 0 and 0",
+   .desc = &(am_upfirdn2d_desc){.pad_top = 2, .pad_bottom = -2}, .in = {F(1, 3, 4, 4), F(5, 2)}},
+  {AM_OP_upfirdn2d, "a filter of 2 x 2 does not fit 4 x 8", .desc = &(am_upfirdn2d_desc){.up_w = 2, .pad_left = -7},
+   .in = {F(1, 3, 4, 4), F(2, 2)}},
+  {AM_OP_upfirdn2d, "a rate of -1", .desc = &(am_upfirdn2d_desc){.down_w = -1}, .in = {F(1, 3, 4, 4), F(2, 2)}},
+  {AM_OP_upfirdn2d, "a pad of", .desc = &(am_upfirdn2d_desc){.pad_right = INT64_MAX}, .in = {F(1, 3, 4, 4), F(2, 2)}},
+  {AM_OP_upfirdn2d, "the gain is inf", .desc = &(am_upfirdn2d_desc){.gain = INFINITY}, .in = {F(1, 3, 4, 4), F(2, 2)}},
+  {AM_OP_upfirdn2d, "the result would be 4194304 x 4", .desc = &(am_upfirdn2d_desc){.up_h = 1 << 20},
+   .in = {F(1, 3, 4, 4), F(1, 1)}},
+  {AM_OP_resample2d, "the result would be 0 x 0: sizes are 1 to 1048576", .in = {F(1, 3, 4, 4)}},
+  {AM_OP_resample2d, "no resampling 2", .desc = &(am_resample2d_desc){.kind = 2, .out_h = 2, .out_w = 2},
+   .in = {F(1, 3, 4, 4)}},
+  {AM_OP_resample2d, "x has 3 dimensions", .in = {F(3, 4, 4)}},
+  {AM_OP_resample2d_grad, "the gradient has 2 dimensions", .in = {F(4, 4)}},
+  {AM_OP_resample2d_grad, "the result would be 2 x -1", .desc = &(am_resample2d_desc){.in_h = 2, .in_w = -1},
+   .in = {F(1, 3, 4, 4)}},
   {AM_OP_batch_norm, "(3) is expected", .desc = &(am_norm_desc){.eps = 1e-5}, .in = {F(2, 3, 4, 4), F(4), F(3)}},
   {AM_OP_batch_norm, "eps is 0", .in = {F(2, 3), F(3), F(3)}},
   {AM_OP_batch_norm, "no channels", .desc = &(am_norm_desc){.eps = 1e-5}, .in = {F(3), F(3), F(3)}},

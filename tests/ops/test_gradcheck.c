@@ -233,6 +233,46 @@ static void max_pooling(void **state) {
   }
 }
 
+// ---- resampling ----
+
+// The filter is a constant.
+static void check_upfirdn(am_upfirdn2d_desc d, am_shape x, am_shape filter) {
+  CHECK_OP(upfirdn2d, d, .in = {x, filter}, .count = 2, .constant = 2);
+}
+
+static void filters(void **state) {
+  am_rng rng = am_rng_at(13, AM_RNG_TEST, 0);
+  check_upfirdn((am_upfirdn2d_desc){0}, S(1, 2, 3, 4), S(2, 3));
+  check_upfirdn((am_upfirdn2d_desc){.up_h = 2, .up_w = 2, .pad_top = 2, .pad_bottom = 1, .pad_left = 2, .pad_right = 1,
+                                    .gain = 4},
+                S(1, 2, 3, 2), S(4, 4));
+  check_upfirdn((am_upfirdn2d_desc){.down_h = 2, .down_w = 2, .pad_top = 1, .pad_bottom = 1, .pad_left = 1, .pad_right = 1},
+                S(2, 1, 4, 5), S(4, 4));
+  check_upfirdn((am_upfirdn2d_desc){.pad_top = -2, .pad_bottom = 3, .pad_left = 3, .pad_right = -1, .flip_filter = true},
+                S(1, 1, 4, 3), S(2, 2));
+  for (int i = 0; i < 12; i++) {
+    am_upfirdn2d_desc d = {.up_h = 1 + am_rng_below(&rng, 3), .up_w = 1 + am_rng_below(&rng, 3),
+                           .down_h = 1 + am_rng_below(&rng, 3), .down_w = 1 + am_rng_below(&rng, 3),
+                           .pad_top = am_rng_below(&rng, 5) - 1, .pad_bottom = am_rng_below(&rng, 5) - 1,
+                           .pad_left = am_rng_below(&rng, 5) - 1, .pad_right = am_rng_below(&rng, 5) - 1,
+                           .flip_filter = i % 2, .gain = 0.5 + i % 3};
+    const int64_t kh = 1 + am_rng_below(&rng, 3), kw = 1 + am_rng_below(&rng, 3);
+    check_upfirdn(d, S(1, 1 + i % 2, 4 + am_rng_below(&rng, 2), 4 + am_rng_below(&rng, 2)), S(kh, kw));
+  }
+}
+
+static void interpolation(void **state) {
+  static const int64_t to[][2] = {{6, 8}, {3, 4}, {1, 1}, {7, 3}, {2, 9}};
+  const am_shape x = S(1, 2, 3, 4);
+  for (int kind = AM_RESAMPLE_NEAREST; kind <= AM_RESAMPLE_BILINEAR; kind++) {
+    for (int i = 0; i < AM_COUNT_OF(to); i++) {
+      const am_resample2d_desc d = {(am_resample_kind)kind, to[i][0], to[i][1], x.dim[2], x.dim[3]};
+      CHECK_OP(resample2d, d, .in = {x}, .count = 1);
+      CHECK_OP(resample2d_grad, d, .in = {S(1, 2, to[i][0], to[i][1])}, .count = 1);
+    }
+  }
+}
+
 // ---- normalisation ----
 
 static void normalisation(void **state) {
@@ -289,6 +329,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(convolution_with_strides),
       cmocka_unit_test(average_pooling),
       cmocka_unit_test(max_pooling),
+      cmocka_unit_test(filters),
+      cmocka_unit_test(interpolation),
       cmocka_unit_test(normalisation),
       cmocka_unit_test(batch_normalisation),
       cmocka_unit_test(biases),

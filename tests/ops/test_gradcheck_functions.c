@@ -137,6 +137,28 @@ static void convolutions(void **state) {
   }
 }
 
+// ---- resampling between squares, so that second derivatives pass through both of its gradients ----
+
+static am_err filtered(am_graph *g, am_tensor *x, am_tensor *filter, am_tensor **y) {
+  const am_upfirdn2d_desc twice = {.up_h = 2, .up_w = 2, .pad_top = 2, .pad_bottom = 1, .pad_left = 2, .pad_right = 1,
+                                   .gain = 4};
+  AM_TRY(am_square(g, x, &x));
+  AM_TRY(am_upfirdn2d(g, x, filter, twice, y));
+  return am_square(g, *y, y);
+}
+static am_err interpolated(am_graph *g, am_tensor *x, am_tensor **y) {
+  AM_TRY(am_square(g, x, &x));
+  AM_TRY(am_resample2d(g, x, AM_RESAMPLE_BILINEAR, 5, 3, y));
+  AM_TRY(am_square(g, *y, y));
+  return am_resample2d(g, *y, AM_RESAMPLE_NEAREST, 10, 6, y);
+}
+
+static void resampling(void **state) {
+  const unsigned constant_filter = 2;
+  check_2("filtered", filtered, S(1, 2, 2, 3), S(4, 4), DRAW_NORMAL, constant_filter);
+  check_1("interpolated", interpolated, S(1, 2, 3, 4), DRAW_NORMAL);
+}
+
 // ---- normalisation inside something that is not linear ----
 
 // A gradient penalty's path: gradients of gradients through statistics, then through a tanh.
@@ -173,7 +195,8 @@ int main(int argc, char **argv) {
   grad_options(argc, argv);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(elementwise),  cmocka_unit_test(with_arguments), cmocka_unit_test(with_two_inputs),
-      cmocka_unit_test(convolutions), cmocka_unit_test(normalisation),  cmocka_unit_test(losses),
+      cmocka_unit_test(convolutions), cmocka_unit_test(resampling),     cmocka_unit_test(normalisation),
+      cmocka_unit_test(losses),
   };
   return cmocka_run_group_tests_name("gradcheck_functions", tests, grad_setup, grad_teardown);
 }

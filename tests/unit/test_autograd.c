@@ -339,6 +339,20 @@ static void fused_gradients_have_no_gradient(void **state) {
   am_fails(am_grad(g, &d, &dx), AM_ERR_ARG, "batch_norm_grad has no gradient");
 }
 
+// Gradients by the image alone pass a filter that asks for some; its own are an error.
+static void filters_are_constants(void **state) {
+  double ones[4] = {1, 1, 1, 1};
+  am_tensor *x = tensor_of(ones, AM_SHAPE(1, 1, 2, 2), true), *filter = tensor_of(ones, AM_SHAPE(1, 2), true), *y, *dx;
+  am_ok(am_upfirdn2d(g, x, filter, (am_upfirdn2d_desc){0}, &y));
+  y = total(y);
+  am_grad_desc d = grads_of(&y, &x, 1);
+  d.keep_graph = true;
+  am_ok(am_grad(g, &d, &dx));
+  EXPECT(dx, 1, 1, 1, 1);
+  d = grads_of(&y, &filter, 1);
+  am_fails(am_grad(g, &d, &dx), AM_ERR_ARG, "the filter of upfirdn2d is a constant, it has no gradient");
+}
+
 static void names_wrong_shapes(void **state) {
   am_tensor *p = leaf2(2, 3), *y = NULL, *sink = NULL;
   am_fails(am_reshape(g, p, AM_SHAPE(3), &y), AM_ERR_ARG, "reshape");
@@ -373,6 +387,7 @@ int main(void) {
       ON_A_GRAPH(retained_results_outlive_the_graph),
       ON_A_GRAPH(refuses_to_overwrite_what_is_needed),
       ON_A_GRAPH(fused_gradients_have_no_gradient),
+      ON_A_GRAPH(filters_are_constants),
       ON_A_GRAPH(names_wrong_shapes),
   };
   return cmocka_run_group_tests_name("autograd", tests, open_device, close_device);

@@ -91,6 +91,28 @@ static void counts_what_is_read_of_rows(void **state) {
   end(&f);
 }
 
+// Resampling is a family of its own, which memory bounds: its floor is the time of its bytes.
+static void counts_resampling(void **state) {
+  fixture f;
+  begin(&f, "ref");
+  f.profile.bytes_per_sec = 1e8;
+  am_tensor *x = zeros(&f, AM_SHAPE(2, 3, 4, 5), AM_LAYOUT_PLAIN), *filter = zeros(&f, AM_SHAPE(4, 4), AM_LAYOUT_PLAIN);
+  const am_resample2d_desc d = {.out_h = 8, .out_w = 10, .in_h = 2, .in_w = 1};
+  const am_upfirdn2d_desc half = {.down_h = 2, .down_w = 2, .pad_top = 2, .pad_left = 2};  // 2 x 2 out
+  const am_tally all[] = {count(&f, AM_OP_resample2d, &d, x, NULL), count(&f, AM_OP_resample2d_grad, &d, x, NULL),
+                          count(&f, AM_OP_upfirdn2d, &half, x, filter)};
+  const int64_t bytes[] = {4 * (120 + 480), 4 * (120 + 12), 4 * (120 + 16 + 24)};
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(all[i].flops, 0);
+    assert_int_equal(all[i].bytes, bytes[i]);
+    assert_true(fabs(all[i].floor_sec - 1e-8 * (double)bytes[i]) < 1e-14);
+  }
+  assert_int_equal(am_profile_family(&f.profile, AM_FAMILY_RESAMPLE).bytes, bytes[0] + bytes[1] + bytes[2]);
+  am_tensor_release(x);
+  am_tensor_release(filter);
+  end(&f);
+}
+
 // An operand in another layout sets off a reorder, which counts for itself.
 static void times_every_op_once(void **state) {
   fixture f;
@@ -146,6 +168,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(counts_convolutions),       cmocka_unit_test(counts_products_and_updates),
       cmocka_unit_test(counts_what_is_read_of_rows), cmocka_unit_test(times_every_op_once),
+      cmocka_unit_test(counts_resampling),
       cmocka_unit_test(counts_nothing_when_detached_or_failed), cmocka_unit_test(takes_the_time_of_the_device),
   };
   return cmocka_run_group_tests_name("profile", tests, NULL, NULL);

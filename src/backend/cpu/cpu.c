@@ -179,6 +179,9 @@ static bool takes_bf16(am_op op, const void *desc, const am_view *in) {
     case AM_OP_pool_gather:
     case AM_OP_avg_pool2d:
     case AM_OP_avg_pool2d_grad:
+    case AM_OP_upfirdn2d:
+    case AM_OP_resample2d:
+    case AM_OP_resample2d_grad:
     case AM_OP_batch_norm:
     case AM_OP_batch_norm_grad:
     case AM_OP_batch_norm_add:

@@ -58,7 +58,7 @@ static void layout_conv(const am_cpu *cpu, am_op op, const am_conv2d_desc *desc,
   w->layout = AM_LAYOUT_PLAIN;
 }
 
-// Ops that go from pooled images back to large ones: blocked when what they read is. One place a
+// Ops that make images of another size: blocked when what they read is. One place a
 // channel says nothing, there the rule for free choices decides.
 static void layout_unpool(const am_cpu *cpu, am_view *in, int inputs, am_view *out) {
   bool blocked = is_one_place(in[0].shape) && am_cpu_prefers_c16(cpu, out[0].shape);
@@ -109,6 +109,9 @@ static bool choose_bf16(am_op op, const void *desc, am_view *in, am_view *out) {
     case AM_OP_pool_gather:
     case AM_OP_avg_pool2d:
     case AM_OP_avg_pool2d_grad:
+    case AM_OP_upfirdn2d:
+    case AM_OP_resample2d:
+    case AM_OP_resample2d_grad:
     case AM_OP_batch_norm:
     case AM_OP_batch_norm_grad:
     case AM_OP_batch_norm_add:
@@ -184,6 +187,9 @@ void am_cpu_choose_layout(void *ctx, am_op op, const void *desc, am_view *in, am
       layout_unpool(cpu, in, 2, out);
       return;
     case AM_OP_avg_pool2d_grad:
+    case AM_OP_upfirdn2d:
+    case AM_OP_resample2d:
+    case AM_OP_resample2d_grad:
       layout_unpool(cpu, in, 1, out);
       return;
     case AM_OP_pool_gather:

@@ -57,6 +57,8 @@ AM_MUST_USE am_err am_cuda_fail(const char *call, cudaError_t status);
   X(max_pool2d, am_pool2d_desc, AM_CUDA_BOTH) X(max_pool2d_values, am_pool2d_desc, AM_CUDA_BOTH)   /* pool.c */ \
   X(pool_scatter, am_pool2d_desc, AM_CUDA_BOTH) X(pool_gather, am_pool2d_desc, AM_CUDA_BOTH)                   \
   X(avg_pool2d, am_pool2d_desc, AM_CUDA_BOTH) X(avg_pool2d_grad, am_pool2d_desc, AM_CUDA_BOTH)                 \
+  X(upfirdn2d, am_upfirdn2d_desc, AM_CUDA_BOTH)                                                /* resample.c */ \
+  X(resample2d, am_resample2d_desc, AM_CUDA_BOTH) X(resample2d_grad, am_resample2d_desc, AM_CUDA_BOTH)         \
   X(batch_norm, am_norm_desc, AM_CUDA_BOTH) X(batch_norm_grad, am_norm_desc, AM_CUDA_BOTH)         /* norm.c */ \
   X(batch_norm_add, am_norm_desc, AM_CUDA_BOTH) X(batch_norm_add_grad, am_norm_desc, AM_CUDA_BOTH)             \
   X(bias_act_grad, am_activation, AM_CUDA_BOTH)

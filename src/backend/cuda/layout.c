@@ -6,6 +6,7 @@
 // The ops whose kernels take images either way: their images lie as the first of them does.
 #define AM_CUDA_IMAGE_OPS(X)                                                                                 \
   X(max_pool2d) X(max_pool2d_values) X(pool_scatter) X(pool_gather) X(avg_pool2d) X(avg_pool2d_grad)         \
+  X(upfirdn2d) X(resample2d) X(resample2d_grad)                                                              \
   X(batch_norm) X(batch_norm_add) X(batch_norm_grad) X(batch_norm_add_grad) X(scale_shift) X(bias_act)       \
   X(bias_act_grad)
 

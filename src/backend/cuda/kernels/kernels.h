@@ -119,6 +119,24 @@ cudaError_t am_cuda_launch_pool_scatter(cudaStream_t stream, am_cuda_pool p, con
 cudaError_t am_cuda_launch_avg_pool(cudaStream_t stream, am_cuda_pool p, const void *x, void *y);
 cudaError_t am_cuda_launch_avg_pool_grad(cudaStream_t stream, am_cuda_pool p, const void *dy, void *dx);
 
+// ---- resample.cu ---- images of h x w, and of ho x wo
+typedef struct {
+  am_resample_kind kind;
+  am_dtype type;
+  bool channels_last;  // else plane by plane
+  int64_t n, c, h, w, ho, wo;
+} am_cuda_resample;
+cudaError_t am_cuda_launch_resample(cudaStream_t stream, am_cuda_resample p, const void *x, void *y);
+cudaError_t am_cuda_launch_resample_grad(cudaStream_t stream, am_cuda_resample p, const void *dy, void *dx);
+typedef struct {
+  am_upfirdn2d_desc desc;
+  am_dtype type;
+  bool channels_last;
+  int64_t n, c, h, w, ho, wo;
+  int64_t kh, kw;  // of the filter
+} am_cuda_upfirdn;
+cudaError_t am_cuda_launch_upfirdn(cudaStream_t stream, am_cuda_upfirdn p, const void *x, const float *filter, void *y);
+
 // ---- norm.cu ---- x: (n, c, inner), or (n, inner, c) with channels last
 typedef struct {
   am_dtype type;
