@@ -50,7 +50,7 @@ static am_err fir_case(op_cases *cases, const fir_geometry *g) {
 // Pads from cropping to wider than the filter, so that something is left for it.
 static void draw_axis(am_rng *rng, int64_t *length, int64_t *taps, int64_t *up, int64_t *down, int64_t *before,
                       int64_t *after) {
-  *length = 1 + am_rng_below(rng, 40);
+  *length = 1 + am_rng_below(rng, 24);
   *taps = 1 + am_rng_below(rng, 7);
   *up = 1 + am_rng_below(rng, 4);
   *down = 1 + am_rng_below(rng, 4);

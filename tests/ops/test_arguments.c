@@ -104,6 +104,8 @@ static const refusal refusals[] = {
    .desc = &(am_upfirdn2d_desc){.pad_top = 2, .pad_bottom = -2}, .in = {F(1, 3, 4, 4), F(5, 2)}},
   {AM_OP_upfirdn2d, "a filter of 2 x 2 does not fit 4 x 8", .desc = &(am_upfirdn2d_desc){.up_w = 2, .pad_left = -7},
    .in = {F(1, 3, 4, 4), F(2, 2)}},
+  {AM_OP_upfirdn2d, "a filter of 5 x 2 does not fit 4 x 4", .desc = &(am_upfirdn2d_desc){.down_h = 2},
+   .in = {F(1, 3, 4, 4), F(5, 2)}},
   {AM_OP_upfirdn2d, "a rate of -1", .desc = &(am_upfirdn2d_desc){.down_w = -1}, .in = {F(1, 3, 4, 4), F(2, 2)}},
   {AM_OP_upfirdn2d, "a pad of", .desc = &(am_upfirdn2d_desc){.pad_right = INT64_MAX}, .in = {F(1, 3, 4, 4), F(2, 2)}},
   {AM_OP_upfirdn2d, "the gain is inf", .desc = &(am_upfirdn2d_desc){.gain = INFINITY}, .in = {F(1, 3, 4, 4), F(2, 2)}},

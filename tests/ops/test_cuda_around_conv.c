@@ -177,6 +177,12 @@ static void layouts_are_kept_by_what_takes_both(void **state) {
                       "lpp>lpp");
   assert_string_equal(chosen(AM_OP_avg_pool2d, NULL, (am_view[]){last}, (am_view[]){plain}), "l>l");
   assert_string_equal(chosen(AM_OP_avg_pool2d, NULL, (am_view[]){plain}, (am_view[]){last}), "p>p");
+  const am_view filter = {.dtype = AM_F32, .shape = AM_SHAPE(4, 4)};
+  assert_string_equal(chosen(AM_OP_upfirdn2d, NULL, (am_view[]){last, filter}, (am_view[]){plain}), "lp>l");
+  assert_string_equal(chosen(AM_OP_resample2d, NULL, (am_view[]){last}, (am_view[]){plain}), "l>l");
+  assert_string_equal(chosen(AM_OP_resample2d, NULL, (am_view[]){channel}, (am_view[]){plain}), "p>l");
+  assert_string_equal(chosen(AM_OP_resample2d_grad, NULL, (am_view[]){plain}, (am_view[]){last}), "p>p");
+  assert_string_equal(chosen(AM_OP_resample2d_grad, NULL, (am_view[]){last}, (am_view[]){channel}), "l>p");
   const am_view flat = {.dtype = AM_BF16, .shape = AM_SHAPE(2, 1024)};
   assert_string_equal(chosen(AM_OP_log_softmax, NULL, (am_view[]){flat}, (am_view[]){flat}), "p>p");
   const am_permute_desc swap = {.perm = {0, 2, 3, 1}};

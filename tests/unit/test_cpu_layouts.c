@@ -213,6 +213,42 @@ static void threads_change_nothing(void **state) {
   free(gamma);
 }
 
+// Images lie as they did when they have another size, and threads change no bit of them.
+static void resampled_on(am_layout layout, am_op op, const void *desc) {
+  const am_shape s = AM_SHAPE(3, 32, 17, 19), taps = AM_SHAPE(4, 3);
+  float *x = normals(am_shape_count(s), 1, 0), *filter = normals(am_shape_count(taps), 2, 0), *got[2];
+  int64_t count = 0;
+  for (int k = 0; k < 2; k++) {
+    cpu_pair p = open_pair(k + 1);
+    am_tensor *in[] = {put(p.cpu, s, x, layout), put(p.cpu, taps, filter, AM_LAYOUT_PLAIN)}, *out = NULL;
+    am_ok(am_dispatch(p.cpu, op, desc, in, &out));
+    assert_int_equal(out->layout, layout);
+    count = am_tensor_count(out);
+    am_ok(AM_NEW_ARRAY(&got[k], count));
+    am_ok(am_tensor_to_host(out, got[k]));
+    am_tensor *all[] = {in[0], in[1], out};
+    for (int i = 0; i < 3; i++) am_tensor_release(all[i]);
+    close_pair(&p);
+  }
+  assert_memory_equal(got[0], got[1], (size_t)count * sizeof(float));
+  for (int k = 0; k < 2; k++) free(got[k]);
+  free(x);
+  free(filter);
+}
+
+static void resampling_keeps_layouts_and_bits(void **state) {
+  const am_layout layouts[] = {AM_LAYOUT_PLAIN, AM_LAYOUT_C16};
+  for (int i = 0; i < 2; i++) {
+    for (int kind = AM_RESAMPLE_NEAREST; kind <= AM_RESAMPLE_BILINEAR; kind++) {
+      const am_resample2d_desc d = {(am_resample_kind)kind, 34, 38, 9, 12};
+      resampled_on(layouts[i], AM_OP_resample2d, &d);
+      resampled_on(layouts[i], AM_OP_resample2d_grad, &d);
+    }
+    const am_upfirdn2d_desc d = {.up_h = 2, .up_w = 3, .down_w = 2, .pad_top = 2, .pad_left = 1};
+    resampled_on(layouts[i], AM_OP_upfirdn2d, &d);
+  }
+}
+
 // What underflows in a product or an update is zero, on every thread; elementwise ops keep it, and so
 // does the caller.
 static void tiny_numbers_count_as_zero(void **state) {
@@ -250,7 +286,7 @@ int main(void) {
       cmocka_unit_test(elementwise_agrees),   cmocka_unit_test(reductions_agree),
       cmocka_unit_test(pooling_agrees),       cmocka_unit_test(indices_agree),
       cmocka_unit_test(normalisation_agrees), cmocka_unit_test(threads_change_nothing),
-      cmocka_unit_test(tiny_numbers_count_as_zero),
+      cmocka_unit_test(resampling_keeps_layouts_and_bits), cmocka_unit_test(tiny_numbers_count_as_zero),
   };
   return cmocka_run_group_tests_name("cpu_layouts", tests, NULL, NULL);
 }

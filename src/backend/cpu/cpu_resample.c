@@ -182,7 +182,8 @@ SUM_RANGE(sums_bf16, AM_CPU_BF16_TARGET, am_bf16, k->lanes, widen_sum, narrow_su
 // ---- the ops ----
 
 static am_err over_rows(am_cpu *cpu, resampling *k, bool bf16) {
-  k->workers = am_min_i64(cpu->threads, k->planes * k->rows.count);
+  const int64_t each = (k->cols.length + k->cols.count) * k->lanes;
+  k->workers = am_clamp_i64(k->planes * k->rows.count / am_cpu_grain(each), 1, cpu->threads);
   k->each = (k->cols.length + 1) * k->lanes;
   AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_LINES, k->workers * k->each, sizeof *k->memory, &k->memory));
   am_cpu_for(cpu, k->workers, 1, bf16 ? sums_bf16 : sums_f32, k);

@@ -225,7 +225,7 @@ static am_err over_planes(am_cpu *cpu, const fir *k, int64_t planes) {
   a.phases = am_min_i64(k->cols.up / factor, k->wo);
   a.strides = k->cols.down / factor;
   a.run = am_ceil_div(am_ceil_div(k->wo, a.phases), AM_CPU_LANES) * AM_CPU_LANES;
-  a.workers = am_min_i64(cpu->threads, planes);
+  a.workers = am_clamp_i64(planes / am_cpu_grain(k->ho * k->wo * k->rows.taps), 1, cpu->threads);
   fir_phase *phase = NULL;
   AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_PLACES,
                         a.phases * ((int64_t)sizeof *phase + a.most * (int64_t)sizeof *a.offset), 1, &phase));
