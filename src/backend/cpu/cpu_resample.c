@@ -153,7 +153,7 @@ __attribute__((always_inline)) static inline void sum_plain(const places *p, con
 }
 
 // Rows of the result, of all planes. side: values at a place, where there are several.
-#define SUM_RANGE(name, attribute, type, side, sum_rows, sum_place)                                                          \
+#define SUM_RANGE(name, attribute, type, side, sum_rows, sum_place)                                                    \
   attribute static void name(const void *arg, int64_t begin, int64_t end) {                                            \
     const resampling *k = arg;                                                                                         \
     const places *v = &k->rows, *u = &k->cols;                                                                         \
@@ -182,9 +182,10 @@ SUM_RANGE(sums_bf16, AM_CPU_BF16_TARGET, am_bf16, k->lanes, widen_sum, narrow_su
 // ---- the ops ----
 
 static am_err over_rows(am_cpu *cpu, resampling *k, bool bf16) {
+  enum { APART = 32 };  // no two workers write to the same lines of the cache
   const int64_t each = (k->cols.length + k->cols.count) * k->lanes;
   k->workers = am_clamp_i64(k->planes * k->rows.count / am_cpu_grain(each), 1, cpu->threads);
-  k->each = (k->cols.length + 1) * k->lanes;
+  k->each = (am_ceil_div((k->cols.length + 1) * k->lanes, APART) + 1) * APART;
   AM_TRY(am_cpu_scratch(cpu, AM_CPU_SCRATCH_LINES, k->workers * k->each, sizeof *k->memory, &k->memory));
   am_cpu_for(cpu, k->workers, 1, bf16 ? sums_bf16 : sums_f32, k);
   return AM_OK;

@@ -184,7 +184,7 @@ AM_CPU_KERNEL static void plane_range(const void *arg, int64_t begin, int64_t en
         for (int64_t p = 0; p < a->phases; p++) {
           const float *filter = k->filter + v.tap * k->cols.taps + a->phase[p].tap;
           const fir_taps t = {v.count, row_step, a->phase[p].count, a->offset + p * a->most,
-                              filter,  k->rows.up * k->cols.taps, k->cols.up};
+                              filter, k->rows.up * k->cols.taps, k->cols.up};
           run_f32(&t, rows + v.pixel * row_step, a->run, runs + p * a->run);
         }
         weave(a, runs, (float *)k->y + (b * k->ho + oy) * k->wo);
