@@ -1,8 +1,8 @@
 // Which layout the operands of an op have: fixed rules of shape and instruction set.
 //
 // f32: C16 starts at a convolution that oneDNN carries out and stays from there on: elementwise ops,
-// normalisation and pooling take what they are given. Everything else is plain, as dispatch sets it. An image
-// of one place (h = w = 1) has the same bytes in either layout and is always called plain.
+// normalisation, pooling and resampling take what they are given. Everything else is plain, as dispatch sets it.
+// An image of one place (h = w = 1) has the same bytes in either layout and is always called plain.
 // bf16: images lie channels last wherever an op looks at them as images.
 #include "backend/cpu/cpu_internal.h"
 

@@ -20,10 +20,10 @@ typedef struct {
 // ---- one run of values ----
 
 typedef struct {
-  int64_t rows, row_step;        // of pixels
+  int64_t rows, row_step;  // of pixels
   int64_t cols;
-  const int64_t *offset;         // of the pixels of a row
-  const float *filter;           // its first tap
+  const int64_t *offset;           // of the pixels of a row
+  const float *filter;             // its first tap
   int64_t filter_row, filter_col;  // steps
 } fir_taps;
 
@@ -114,13 +114,13 @@ typedef struct {
 typedef struct {
   fir k;
   int64_t planes, workers;
-  int64_t phases, strides;   // up and down without common factors
-  int64_t margin, length;    // zeros before the pixels of a copied row; of all of it
-  int64_t run;               // room for the results of a phase
+  int64_t phases, strides;  // up and down without common factors
+  int64_t margin, length;   // zeros before the pixels of a copied row; of all of it
+  int64_t run;              // room for the results of a phase
   const fir_phase *phase;
-  const int64_t *offset;     // of the taps of each phase in turn, `most` for each
+  const int64_t *offset;  // of the taps of each phase in turn, `most` for each
   int64_t most;
-  float *memory;             // for each worker: the copied rows, then the results of the phases
+  float *memory;  // for each worker: the copied rows, then the results of the phases
   int64_t each;
 } plane_args;
 
@@ -202,6 +202,7 @@ static void settle_phases(plane_args *a, fir_phase *phase, int64_t *offset) {
     const int64_t start = p * x->down - x->pad, tap = start - floor_div(start, x->up) * x->up;
     phase[p].tap = tap == 0 ? 0 : x->up - tap;
     phase[p].count = phase[p].tap < x->taps ? (x->taps - 1 - phase[p].tap) / x->up + 1 : 0;
+    if (phase[p].count == 0) phase[p].tap = 0;
     phase[p].results = (a->k.wo - 1 - p) / a->phases + 1;
     for (int64_t q = 0; q < phase[p].count; q++) {
       const int64_t place = floor_div((start + phase[p].tap) / x->up + q, a->strides);
