@@ -106,7 +106,7 @@ PICK_RANGE(pick_16, uint16_t, pick_row_16)
 // ---- sums ----
 
 // y[0..length) = the sums over q of weight[q] * x[q*step + ..].
-#define SUM_RUN(name, attribute, from, to, load, store, load_part, store_part)                                         \
+#define SUM_RUN(name, attribute, from, to, load, store, rest)                                                          \
   __attribute__((always_inline)) attribute static inline void name(const from *x, int64_t step, const float *weight,   \
                                                                    int64_t terms, int64_t length, to *y) {             \
     int64_t j = 0;                                                                                                     \
@@ -119,22 +119,38 @@ PICK_RANGE(pick_16, uint16_t, pick_row_16)
       }                                                                                                                \
       store(sum, y + j);                                                                                               \
     }                                                                                                                  \
-    if (j == length) return;                                                                                           \
+    if (j < length) rest(x + j, step, weight, terms, length - j, y + j);                                               \
+  }
+
+// Fewer than sixteen, as narrow planes have them.
+__attribute__((always_inline)) static inline void rest_f32(const float *x, int64_t step, const float *weight,
+                                                           int64_t terms, int64_t count, float *y) {
+  for (int64_t j = 0; j < count; j++) {
+    float sum = 0;
+    for (int64_t q = 0; q < terms; q++) sum += weight[q] * x[q * step + j];
+    y[j] = sum;
+  }
+}
+#define REST(name, from, to, load, store)                                                                              \
+  AM_CPU_BF16_INLINE void name(const from *x, int64_t step, const float *weight, int64_t terms, int64_t count, to *y) { \
     am_cpu_lanes sum = {0};                                                                                            \
     for (int64_t q = 0; q < terms; q++) {                                                                              \
       am_cpu_lanes v = {0};                                                                                            \
-      load_part(v, x + q * step + j, length - j);                                                                      \
+      load(v, x + q * step, count);                                                                                    \
       sum += weight[q] * v;                                                                                            \
     }                                                                                                                  \
-    store_part(sum, y + j, length - j);                                                                                \
+    store(sum, y, count);                                                                                              \
   }
-#define STORE_F32(v, y) (*(am_cpu_lanes *)(y) = (v))
 #define LOAD_F32_PART(v, x, count) memcpy(&v, (x), (size_t)(count) * sizeof(float))
 #define STORE_F32_PART(v, y, count) memcpy((y), &v, (size_t)(count) * sizeof(float))
 #define LOAD_BF16_PART(v, x, count) v = am_cpu_widen_part(x, count)
-SUM_RUN(sum_f32, , float, float, AM_CPU_LOAD, STORE_F32, LOAD_F32_PART, STORE_F32_PART)
-SUM_RUN(widen_sum, AM_CPU_BF16_TARGET, am_bf16, float, am_cpu_widen, STORE_F32, LOAD_BF16_PART, STORE_F32_PART)
-SUM_RUN(narrow_sum, AM_CPU_BF16_TARGET, float, am_bf16, AM_CPU_LOAD, am_cpu_narrow, LOAD_F32_PART, am_cpu_narrow_part)
+REST(rest_widened, am_bf16, float, LOAD_BF16_PART, STORE_F32_PART)
+REST(rest_narrowed, float, am_bf16, LOAD_F32_PART, am_cpu_narrow_part)
+
+#define STORE_F32(v, y) (*(am_cpu_lanes *)(y) = (v))
+SUM_RUN(sum_f32, , float, float, AM_CPU_LOAD, STORE_F32, rest_f32)
+SUM_RUN(widen_sum, AM_CPU_BF16_TARGET, am_bf16, float, am_cpu_widen, STORE_F32, rest_widened)
+SUM_RUN(narrow_sum, AM_CPU_BF16_TARGET, float, am_bf16, AM_CPU_LOAD, am_cpu_narrow, rest_narrowed)
 
 // One value at a place.
 __attribute__((always_inline)) static inline void sum_plain(const places *p, const float *restrict x, float *restrict y) {
