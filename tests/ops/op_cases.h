@@ -48,6 +48,9 @@ typedef struct {
   uint64_t seed;  // of its values
 } op_case;
 
+// An affine convolution stands in the table so often, one after the other, for each of its geometries.
+enum { OP_ACTIVATIONS = 3 };
+
 typedef struct {
   op_case *item;  // owned
   int64_t count, capacity;

@@ -4,7 +4,7 @@
 #include "base/num.h"
 #include "op_cases.h"
 
-static const am_activation activations[] = {{.on = false}, {.on = true}, {.on = true, .slope = 0.2}};
+static const am_activation activations[OP_ACTIVATIONS] = {{.on = false}, {.on = true}, {.on = true, .slope = 0.2}};
 
 // ---- convolution ----
 

@@ -31,6 +31,13 @@ bool op_is_of_a_library(am_op op) {
          op == AM_OP_conv2d_affine_add;
 }
 
+bool op_is_taken(am_op op, int64_t seen, int64_t every, bool compiled) {
+  const bool adds = op == AM_OP_conv2d_affine_add, affine = adds || op == AM_OP_conv2d_affine;
+  if (!compiled || !affine) return seen % every == 0;
+  const int64_t geometry = seen / OP_ACTIVATIONS;
+  return (geometry + adds) % OP_ACTIVATIONS == seen % OP_ACTIVATIONS && geometry % every == 0;
+}
+
 // ---- values ----
 
 static double special(int64_t i) {

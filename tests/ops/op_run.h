@@ -17,6 +17,9 @@ typedef enum {
 AM_MUST_USE am_err op_open_kernels(am_device **out);
 // Whether a library computes the op there, so that it is not among the kernels.
 bool op_is_of_a_library(am_op op);
+// Whether the case, `seen` of whose op came before it, is among those that are run: one of `every`. compiled: where an affine
+// convolution is compiled for each of its activations, a geometry has one of them alone, and another one with a residual.
+bool op_is_taken(am_op op, int64_t seen, int64_t every, bool compiled);
 
 // False when the place makes no difference to the case: nothing to put there.
 bool op_place_fits(const op_case *c, op_place place);

@@ -36,6 +36,27 @@ static void every_op_has_a_case(void **state) {
   }
 }
 
+// Of a compiled affine convolution: one activation for each geometry, another one with a residual, all three in turn.
+static void activations_take_turns(void **state) {
+  for (int64_t geometry = 0; geometry < 5; geometry++) {
+    int64_t plain = 0, adding = 0, taken[OP_ACTIVATIONS] = {0};
+    for (int k = 0; k < OP_ACTIVATIONS; k++) {
+      const int64_t seen = geometry * OP_ACTIVATIONS + k;
+      const bool first = op_is_taken(AM_OP_conv2d_affine, seen, 1, true);
+      const bool second = op_is_taken(AM_OP_conv2d_affine_add, seen, 1, true);
+      plain += first;
+      adding += second;
+      taken[k] += first + second;
+      assert_int_equal(first, k == geometry % OP_ACTIVATIONS);
+      assert_true(op_is_taken(AM_OP_conv2d_affine, seen, 1, false) && op_is_taken(AM_OP_conv2d, seen, 1, true));
+      assert_int_equal(op_is_taken(AM_OP_conv2d_affine, seen, 4, true), first && geometry % 4 == 0);
+    }
+    assert_int_equal(plain, 1);
+    assert_int_equal(adding, 1);
+    for (int k = 0; k < OP_ACTIVATIONS; k++) assert_true(taken[k] <= 1);
+  }
+}
+
 static bool is_convolution(am_op op) { return op_is_of_a_library(op) && op != AM_OP_matmul; }
 
 // A card's library may choose Winograd's algorithm, whose terms cancel. TF32 rounds both factors to 11 bits: half a unit of
@@ -57,7 +78,7 @@ static void table_agrees(am_device *dev, const char *where, bool partly) {
     const op_case *c = &own;
     op_result want = {0};
     own.tolerance += more_tolerance(dev, c->op);
-    if (seen[c->op]++ % asked.every != 0) continue;
+    if (!op_is_taken(c->op, seen[c->op]++, asked.every, asked.tf32)) continue;
     if (partly && am_device_check_type(dev, c->op, AM_F32)) continue;
     am_ok(op_run(ref, c, PLACE_PLAIN, &want));
     for (int place = 0; place < PLACE_COUNT; place++) {
@@ -247,7 +268,8 @@ int main(int argc, char **argv) {
   asked.kind = am_test_option(argc, argv, "--device");
   if (asked.kind) return run_asked(argc, argv);
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(every_op_has_a_case),         cmocka_unit_test(ref_in_every_place),
+    cmocka_unit_test(every_op_has_a_case),         cmocka_unit_test(activations_take_turns),
+    cmocka_unit_test(ref_in_every_place),
     cmocka_unit_test(cpu_agrees),                  cmocka_unit_test(cpu_agrees_with_2_threads),
     cmocka_unit_test(cuda_kernels_agree),
     cmocka_unit_test(chain_on_cpu),                cmocka_unit_test(chain_on_cpu_with_2_threads),
