@@ -187,7 +187,7 @@ static char *host;
 static void open_uploads(uint64_t seed, double pace) {
   card_begin(seed, pace);
   up = (am_cuda_uploads){0};
-  am_ok(am_cuda_uploads_open(&up, RING));
+  am_ok(am_cuda_uploads_open(&up, RING, RING));
   for (int i = 0; i < TARGETS; i++) am_ok(am_mem_alloc(&target[i], MOST, 1));
   am_ok(am_mem_alloc(&host, MOST, 1));
 }
@@ -263,6 +263,44 @@ static void what_is_small_stays_on_the_stream_of_the_ops(void **state) {
   close_uploads();
 }
 
+// A batch that is larger than the ring makes it grow, and is then on the card before the step in front of it has begun.
+static void the_ring_grows_with_the_batch(void **state) {
+  open_uploads(6, 0);
+  event step = {.recorded = 1};
+  up.most = 4 * RING;
+  write_bytes(host, MOST, 5);
+  am_ok(am_cuda_upload(&up, NULL, target[0], host, MOST));
+  assert_int_equal(up.ring.bytes, 2 * MOST);
+  queue(&card.ops, (task){.kind = LOOK, .to = target[0], .bytes = MOST, .seed = 5});
+  (void)cudaStreamSynchronize(&card.ops);
+  queue(&card.ops, (task){.kind = WAIT, .event = &step, .time = 1});
+  write_bytes(host, MOST, 6);
+  am_ok(am_cuda_upload(&up, NULL, target[1], host, MOST));
+  while (advance(&card.copies)) {
+  }
+  assert_int_equal(card.copies.done, card.copies.queued);
+  queue(&card.ops, (task){.kind = LOOK, .to = target[1], .bytes = MOST, .seed = 6});
+  step.came = 1;
+  close_uploads();
+}
+
+// It keeps what it has when there is no memory for more, and does not ask again.
+static void the_ring_stays_without_memory(void **state) {
+  for (int failing = 1; failing <= 2; failing++) {
+    open_uploads(7, 0.5);
+    up.most = 4 * RING;
+    card.fails_at = card.calls + failing;
+    for (uint64_t n = 1; n <= 2; n++) {
+      write_bytes(host, MOST, n);
+      am_ok(am_cuda_upload(&up, NULL, target[0], host, MOST));
+      queue(&card.ops, (task){.kind = LOOK, .to = target[0], .bytes = MOST, .seed = n});
+    }
+    assert_int_equal(up.ring.bytes, RING);
+    assert_int_equal(up.most, RING);
+    close_uploads();
+  }
+}
+
 // Whichever call fails is reported, once; uploads before and after it are whole, and all goes back.
 static void a_failed_call_spoils_one_upload(void **state) {
   enum { OPENING = 3 + 2 * AM_RING_RANGES };
@@ -270,7 +308,7 @@ static void a_failed_call_spoils_one_upload(void **state) {
     card_begin(3, 0.5);
     card.fails_at = at;
     up = (am_cuda_uploads){0};
-    am_fails(am_cuda_uploads_open(&up, RING), AM_ERR_DEVICE, "gave 999");
+    am_fails(am_cuda_uploads_open(&up, RING, RING), AM_ERR_DEVICE, "gave 999");
     am_cuda_uploads_close(&up);
     assert_int_equal(card.live, 0);
   }
@@ -300,6 +338,8 @@ int main(void) {
       cmocka_unit_test(every_upload_is_whole_and_in_order),
       cmocka_unit_test(the_bus_works_beside_the_ops),
       cmocka_unit_test(what_is_small_stays_on_the_stream_of_the_ops),
+      cmocka_unit_test(the_ring_grows_with_the_batch),
+      cmocka_unit_test(the_ring_stays_without_memory),
       cmocka_unit_test(a_failed_call_spoils_one_upload),
       cmocka_unit_test(closing_waits_for_the_bus),
   };

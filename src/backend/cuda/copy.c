@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-enum { RING_BYTES = 64 << 20, FETCH_BYTES = 1 << 16 };
+enum { RING_BYTES = 64 << 20, MOST_RING_BYTES = 1 << 30, FETCH_BYTES = 1 << 16 };
 
 struct am_cuda_fetch {
   am_cuda_fetch *next;  // free ones
@@ -16,7 +16,9 @@ struct am_cuda_fetch {
   cudaEvent_t done;  // owned
 };
 
-am_err am_cuda_open_copies(am_cuda *g) { return am_cuda_uploads_open(&g->uploads, RING_BYTES); }
+am_err am_cuda_open_copies(am_cuda *g) {
+  return am_cuda_uploads_open(&g->uploads, RING_BYTES, MOST_RING_BYTES);
+}
 
 static void free_fetch(am_cuda_fetch *f) {
   if (!f) return;

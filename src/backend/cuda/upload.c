@@ -2,14 +2,17 @@
 
 #include <string.h>
 
+#include "base/num.h"
+
 // A piece is on the bus while the host copies the next one.
 enum { PIECES = 8 };
 // What is small stays on the stream of the ops: three calls more would cost the host about what they save the card. Reckoned,
 // not measured.
 enum { SMALL_BYTES = 4 << 10 };
 
-am_err am_cuda_uploads_open(am_cuda_uploads *u, size_t bytes) {
+am_err am_cuda_uploads_open(am_cuda_uploads *u, size_t bytes, size_t most) {
   u->ring.bytes = bytes;
+  u->most = most;
   AM_TRY_CUDA(cudaStreamCreateWithFlags(&u->stream, cudaStreamNonBlocking));
   AM_TRY_CUDA(cudaHostAlloc((void **)&u->pinned, bytes, cudaHostAllocDefault));
   AM_TRY_CUDA(cudaMalloc((void **)&u->landing, bytes));
@@ -66,7 +69,39 @@ static am_err upload_piece(am_cuda_uploads *u, const am_cuda *g, char *device, c
   return AM_OK;
 }
 
+static am_err exchange(am_cuda_uploads *u, size_t bytes) {
+  char *pinned = NULL;
+  void *landing = NULL;
+  AM_TRY_CUDA(cudaHostAlloc((void **)&pinned, bytes, cudaHostAllocDefault));
+  const cudaError_t status = cudaMalloc(&landing, bytes);
+  if (status != cudaSuccess) {
+    (void)cudaFreeHost(pinned);
+    return am_cuda_fail("cudaMalloc", status);
+  }
+  (void)cudaFree(u->landing);
+  (void)cudaFreeHost(u->pinned);
+  u->landing = landing;
+  u->pinned = pinned;
+  u->ring = (am_ring){.bytes = bytes};
+  return AM_OK;
+}
+
+// Happens with the first batch. Without memory for it uploads go on in what there is, and only wait more.
+static am_err make_room(am_cuda_uploads *u, const am_cuda *g, size_t bytes) {
+  if (bytes <= u->ring.bytes / 2 || u->ring.bytes >= u->most) return AM_OK;
+  const size_t twice = am_align_up(2 * bytes, AM_RING_ALIGN);
+  while (am_ring_oldest(&u->ring) >= 0) AM_TRY(wait_for_oldest(u, g));
+  AM_TRY_CUDA(cudaStreamSynchronize(am_cuda_stream(g)));
+  AM_TRY_CUDA(cudaStreamSynchronize(u->stream));
+  if (exchange(u, twice < u->most ? twice : u->most) != AM_OK) {
+    am_err_clear();
+    u->most = u->ring.bytes;
+  }
+  return AM_OK;
+}
+
 am_err am_cuda_upload(am_cuda_uploads *u, const am_cuda *g, void *device, const void *host, size_t bytes) {
+  AM_TRY(make_room(u, g, bytes));
   const size_t most = u->ring.bytes / PIECES;
   for (size_t at = 0; at < bytes; at += most) {
     const size_t here = bytes - at < most ? bytes - at : most;

@@ -12,6 +12,7 @@
 
 typedef struct {
   am_ring ring;
+  size_t most;                         // bytes up to which the ring grows
   char *pinned;                        // owned: the ring
   char *landing;                       // owned: the same ranges on the card
   cudaStream_t stream;                 // owned: of copies from one to the other
@@ -19,8 +20,10 @@ typedef struct {
   cudaEvent_t done[AM_RING_RANGES];    // owned: on the stream of the ops, nothing reads the range any more
 } am_cuda_uploads;
 
-// bytes: of the ring, and of the memory on the card. After a failure, too, closing is due.
-AM_MUST_USE am_err am_cuda_uploads_open(am_cuda_uploads *u, size_t bytes);
+// bytes: of the ring, and of the memory on the card, both of which grow up to `most` when something larger than half of the ring
+// is uploaded: the ops before it hold ranges until they are done, so a batch goes beside them where it fits twice. After a
+// failure, too, closing is due.
+AM_MUST_USE am_err am_cuda_uploads_open(am_cuda_uploads *u, size_t bytes, size_t most);
 // Nothing that was queued on the stream of the ops may be left there.
 void am_cuda_uploads_close(am_cuda_uploads *u);
 // host[0..bytes) to device, in the order of the ops of g; `host` may be used again at once. The host waits for the oldest
