@@ -226,11 +226,7 @@ static am_err build(const am_cuda_planner *on, am_cuda_conv_plan *p, const am_cu
   AM_TRY(tensor(p, X, am_cuda_conv_x(k), image, &x));
   AM_TRY(tensor(p, W, am_cuda_conv_w(k), makes_w ? CUDNN_DATA_FLOAT : image, &w));
   AM_TRY(tensor(p, Y, am_cuda_conv_y(k), image, &y));
-  if (way.fused && makes_w) {
-    AM_TRY(tensor(p, INSIDE, am_cuda_conv_w(k), CUDNN_DATA_FLOAT, &between));
-    AM_TRY(multiply(p, k, x, between, y, &g.operation[0]));
-    AM_TRY(pointwise(p, CUDNN_POINTWISE_IDENTITY, 0, between, NULL, w, &g.operation[g.count++]));
-  } else if (way.fused) {
+  if (way.fused) {
     AM_TRY(tensor(p, INSIDE, am_cuda_conv_y(k), CUDNN_DATA_FLOAT, &between));
     AM_TRY(multiply(p, k, x, w, between, &g.operation[0]));
     AM_TRY(finish(p, k, image, between, y, &g));

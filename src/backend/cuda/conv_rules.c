@@ -79,16 +79,11 @@ am_cuda_dims am_cuda_conv_channel(const am_cuda_conv *k) {
 
 // ---- choices ----
 
-// A graph of product and identity does not divide a kernel's sums among threads: with fewer weights than this, most of a
-// card would wait. Reckoned, not measured: 36 tiles of 128 x 128.
-enum { MANY_WEIGHTS = 36 * 128 * 128 };
-
 int am_cuda_conv_ways(const am_cuda_conv *k, am_cuda_conv_way way[AM_CUDA_CONV_WAYS]) {
   const am_cuda_conv_way as_it_is = {0}, fused = {.fused = true}, wide = {.wide = true};
   int count = 0;
+  // cuDNN gives f32 out of images of bf16 only by a graph that is compiled for a second and does not share sums among threads.
   if (k->op == AM_OP_conv2d_grad_weight && k->image == AM_BF16) {
-    const bool many = k->co * (k->ci / k->groups) * k->kh * k->kw >= MANY_WEIGHTS;
-    if (many && k->channels_last) way[count++] = fused;
     way[count++] = wide;
     return count;
   }

@@ -44,10 +44,8 @@ am_cuda_dims am_cuda_conv_channel(const am_cuda_conv *k);  // scale and shift, b
 // The ways to compute one, first the one that is asked for first. Which of them it is depends on what engines cuDNN has: it is
 // settled when the plan is made, and stays.
 typedef struct {
-  bool
-      fused;  // affine ops: what follows the product is in the same graph, else it is an own kernel's. grad_weight: f32 comes
-              // out of images of bf16 through an identity behind the product
-  bool wide;  // images of bf16 are widened to f32 first: TF32 holds them exactly, so that nothing is lost
+  bool fused;  // affine ops: what follows the product is in the same graph, else it is an own kernel's
+  bool wide;   // images of bf16 are widened to f32 first: TF32 holds them exactly, so that nothing is lost
 } am_cuda_conv_way;
 enum { AM_CUDA_CONV_WAYS = 2 };
 int am_cuda_conv_ways(const am_cuda_conv *k, am_cuda_conv_way way[AM_CUDA_CONV_WAYS]);
