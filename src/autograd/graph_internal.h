@@ -84,7 +84,7 @@ unsigned am_all_but_channels(const am_tensor *t);
 
 // ---- the rules, beside their ops ----
 #define AM_VJP_LIST(X)                                                                             \
-  X(unary) X(binary)                                                              /* op_math.c */  \
+  X(unary) X(binary) X(dropout)                                                   /* op_math.c */  \
   X(reduce) X(broadcast_to) X(permute) X(slice) X(pad) X(concat)                  /* op_shape.c */ \
   X(gather_rows) X(scatter_rows) X(reorder) X(cast)                               /* op_shape.c */ \
   X(matmul) X(conv2d) X(conv2d_grad_input) X(conv2d_grad_weight)                  /* op_conv.c */  \

@@ -52,6 +52,10 @@ am_err am_div(am_graph *g, am_tensor *p, am_tensor *q, am_tensor **y) {
   return binary_kind(g, AM_BIN_DIV, p, q, y);
 }
 
+am_err am_dropout_op(am_graph *g, am_tensor *x, am_dropout_desc desc, am_tensor **y) {
+  return am_apply(g, AM_OP_dropout, &desc, &x, y);
+}
+
 // ---- gradients ----
 
 // y = a * p * q
@@ -187,3 +191,6 @@ am_err am_vjp_binary(am_vjp *v) {
   }
   return AM_OK;
 }
+
+// Linear in x: the same elements of dy, scaled alike.
+am_err am_vjp_dropout(am_vjp *v) { return am_dropout_op(v->g, v->dy, v->node->desc.dropout, &v->dx[0]); }

@@ -23,6 +23,7 @@ AM_MUST_USE am_err am_add(am_graph *g, am_tensor *p, am_tensor *q, am_tensor **y
 AM_MUST_USE am_err am_sub(am_graph *g, am_tensor *p, am_tensor *q, am_tensor **y);
 AM_MUST_USE am_err am_mul(am_graph *g, am_tensor *p, am_tensor *q, am_tensor **y);
 AM_MUST_USE am_err am_div(am_graph *g, am_tensor *p, am_tensor *q, am_tensor **y);
+AM_MUST_USE am_err am_dropout_op(am_graph *g, am_tensor *x, am_dropout_desc desc, am_tensor **y);
 
 // ---- shape and reduction (op_shape.c) ----
 AM_MUST_USE am_err am_reshape(am_graph *g, am_tensor *x, am_shape shape, am_tensor **y);  // one dim may be -1

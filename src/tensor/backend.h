@@ -75,6 +75,16 @@ typedef struct {
   int purpose;  // am_rng_purpose
 } am_random_desc;
 
+// y = x / (1 - p), where the factor is rounded to the type of x, or 0: element e of row r of x is kept where the uniform
+// number that am_random_desc gives that place, in f32 (beside f64 in f64), is above p, which a device that computes in f32
+// rounds, too. Dropped elements are multiplied by 0, as in PyTorch: negative ones give -0, infinities and NaN give NaN. The
+// numbers belong to places of the plain order, whatever the layout of x. The gradient is the same op on dy.
+typedef struct {
+  double p;  // share that is dropped, in [0, 1)
+  uint64_t seed, index;
+  int purpose;  // am_rng_purpose
+} am_dropout_desc;
+
 // 2-D: C = op(A) op(B), A (m, k), B (k, n) after the transposes. 3-D: the same per leading index.
 typedef struct { bool transpose_a, transpose_b; } am_matmul_desc;
 
@@ -169,6 +179,7 @@ typedef struct { double momentum, unbias, eps; } am_running_desc;
   X(cast, am_dtype_desc, 1, 1, 0)              /* x -> y, other type */                           \
   X(fill, am_fill_desc, 0, 1, 0)               /* -> y */                                         \
   X(random, am_random_desc, 0, 1, 0)           /* -> y */                                         \
+  X(dropout, am_dropout_desc, 1, 1, 0)         /* x -> y */                                       \
   X(log_softmax, am_no_desc, 1, 1, 0)          /* x (n, k) -> y, over the last axis */            \
   X(matmul, am_matmul_desc, 2, 1, 0)           /* a, b -> c */                                    \
   X(conv2d, am_conv2d_desc, 2, 1, 0)           /* x, w -> y */                                    \
@@ -251,7 +262,7 @@ typedef struct am_backend_collective {
 typedef struct am_backend_recorder {
   AM_MUST_USE am_err (*begin)(void *ctx);
   AM_MUST_USE am_err (*end)(void *ctx, void **recording);
-  // Queues what was noted, with the index of each random op moved on by `moved` (modulo 2^64).
+  // Queues what was noted, with the index of each random and dropout op moved on by `moved` (modulo 2^64).
   AM_MUST_USE am_err (*launch)(void *ctx, void *recording, uint64_t moved);
   void (*free)(void *ctx, void *recording);
 } am_backend_recorder;
@@ -326,7 +337,7 @@ AM_MUST_USE am_err am_backend_call(const am_backend *backend, void *ctx, am_op o
 
 // ---- layouts -----------------------------------------------------------------------------------
 
-// Elementwise ops keep a layout: unary and cast that of x; binary that of the first operand that
+// Elementwise ops keep a layout: unary, cast and dropout that of x; binary that of the first operand that
 // has one of its own, when shapes are equal or q is per channel or a scalar. Everything else: plain.
 void am_layout_default(am_op op, am_view *in, am_view *out);
 // True when a tensor of this shape has the same bytes in both layouts: (n, c, 1, 1) in any of them.

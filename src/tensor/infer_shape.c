@@ -121,3 +121,12 @@ am_err am_infer_random(am_random_desc *desc, const am_view *in, am_view *out) {
   out->shape = desc->shape;
   return am_infer_floats(out, 1);
 }
+
+am_err am_infer_dropout(am_dropout_desc *desc, const am_view *in, am_view *out) {
+  AM_CHECK(desc->p >= 0 && desc->p < 1, AM_ERR_ARG, "a share of %g cannot be dropped: it must be in [0, 1)",
+           desc->p);
+  AM_TRY(am_infer_floats(in, 1));
+  out->dtype = in->dtype;
+  out->shape = in->shape;
+  return AM_OK;
+}

@@ -32,6 +32,7 @@ void am_layout_default(am_op op, am_view *in, am_view *out) {
   switch (op) {
     case AM_OP_unary:
     case AM_OP_cast:
+    case AM_OP_dropout:
       out->layout = in->layout;
       break;
     case AM_OP_binary:

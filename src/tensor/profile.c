@@ -33,6 +33,7 @@ am_op_family am_op_family_of(am_op op) {
     case AM_OP_log_softmax:
     case AM_OP_bias_act:
     case AM_OP_bias_act_grad:
+    case AM_OP_dropout:
     case AM_OP_axpby: return AM_FAMILY_ELEMENTWISE;
     case AM_OP_max_pool2d:
     case AM_OP_max_pool2d_values:

@@ -13,8 +13,9 @@
 // A part (am_replay_run) is a function that runs ops. When the step is launched it is not called, so all that it does beside
 // running ops must be known here: it leaves no trace on the host but its outputs and the counters of am_replay_counter; it
 // reads and writes no host memory; what its ops depend on is in the key, in the inputs or in device memory that outlives r. Only
-// the indices of random ops (am_random_desc) may move, all by as much as `index` did. Parts of one step may hand graphs and
-// tensors to each other; nothing that a part makes outlives the step, except in the parts' outputs.
+// the indices of ops that draw (random and dropout: am_random_desc, am_dropout_desc) may move, all by as much as `index` did.
+// Parts of one step may hand graphs and tensors to each other; nothing that a part makes outlives the step, except in the parts'
+// outputs.
 //
 // On every other device parts are just called. The numbers are the same bits in any case. Local; main thread.
 #ifndef AM_TENSOR_REPLAY_H

@@ -13,10 +13,12 @@ struct am_cuda {
 };
 static const am_backend backend_on_host;
 
+const uint64_t *on_host_moved;  // of the whole process, for tests: as while a step is recorded
+
 am_err am_cuda_fail(const char *call, cudaError_t status) { return AM_FAIL(AM_ERR_DEVICE, "%s gave %d", call, (int)status); }
 cudaStream_t am_cuda_stream(const am_cuda *g) { return NULL; }
 bool am_cuda_tf32(const am_cuda *g) { return false; }
-const uint64_t *am_cuda_moved(am_cuda *g) { return NULL; }
+const uint64_t *am_cuda_moved(am_cuda *g) { return on_host_moved; }
 am_temps *am_cuda_temps(am_cuda *g) { return &g->temps; }
 
 static am_err host_open(const am_device_cfg *cfg, void **ctx) {

@@ -221,6 +221,7 @@ static am_err recording_launch(void *ctx, void *recorded, uint64_t moved) {
   for (int64_t i = 0; i < r->count; i++) {
     noted_call c = r->call[i];
     if (c.op == AM_OP_random) c.desc.random.index += moved;
+    if (c.op == AM_OP_dropout) c.desc.dropout.index += moved;
     AM_TRY(run(ctx, c.op, &c.desc, c.in, c.out));
   }
   sealed_launches++;

@@ -193,6 +193,26 @@ static am_err random_cases(op_cases *cases) {
   return AM_OK;
 }
 
+// Odd rows, rows of a few words of bits and a place more, channels that fill blocks of 16 and that do not. An image of odd
+// planes begins a channel in the middle of a block of draws.
+static am_err dropout_cases(op_cases *cases) {
+  static const am_shape shapes[] = {
+    {0},         {1, {70}},        {2, {3, 7}},         {2, {1, 4001}},      {3, {2, 33, 5}},
+    {4, {4, 3, 5, 5}}, {4, {9, 16, 2, 2}}, {4, {3, 48, 9, 7}}, {4, {2, 21, 6, 11}}, {4, {2, 32, 1, 1}},
+  };
+  static const double share[] = {0, 0.2, 0.7};
+  for (int s = 0; s < AM_COUNT_OF(shapes); s++) {
+    for (int i = 0; i < AM_COUNT_OF(share); i++) {
+      op_case c = {.op = AM_OP_dropout, .tolerance = TOL_EXACT, .pointwise = true};
+      c.desc.dropout = (am_dropout_desc){.p = share[i], .seed = 0x9000000000000001u + (uint64_t)s,
+                                         .index = UINT64_MAX - (uint64_t)i, .purpose = AM_RNG_TEST};
+      c.in[0] = op_floats(shapes[s], i == 2 ? VALUES_SPECIAL : VALUES_NORMAL);
+      AM_TRY(op_cases_add(cases, c));
+    }
+  }
+  return AM_OK;
+}
+
 am_err op_cases_shape(op_cases *cases) {
   AM_TRY(broadcast_cases(cases));
   AM_TRY(permute_cases(cases));
@@ -201,5 +221,6 @@ am_err op_cases_shape(op_cases *cases) {
   AM_TRY(reorder_cases(cases));
   AM_TRY(cast_cases(cases));
   AM_TRY(fill_cases(cases));
-  return random_cases(cases);
+  AM_TRY(random_cases(cases));
+  return dropout_cases(cases);
 }

@@ -56,8 +56,9 @@ static void overflow(op_result *r, int output) {
 }
 
 // conv2d_affine rounds kernel times scale, and where oneDNN does not carry on from there, the convolution's
-// result as well.
+// result as well. dropout rounds the factor.
 static double roundings(am_op op) {
+  if (op == AM_OP_dropout) return 2;
   return op == AM_OP_conv2d_affine || op == AM_OP_conv2d_affine_add ? 3 : 1;
 }
 

@@ -71,6 +71,14 @@ static void binary(void **state) {
   }
 }
 
+static void dropout(void **state) {
+  for (int i = 0; i < 3; i++) {
+    am_dropout_desc d = {.p = i * 0.4, .seed = 3, .index = 17, .purpose = AM_RNG_DROPOUT};
+    CHECK_OP(dropout, d, .in = {S(3, 4)}, .count = 1, .orders = 3);
+    CHECK_OP(dropout, d, .in = {S(2, 3, 3, 2)}, .count = 1);
+  }
+}
+
 // ---- shape and reduction ----
 
 static void reduce(void **state) {
@@ -320,6 +328,7 @@ int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(unary),
       cmocka_unit_test(binary),
+      cmocka_unit_test(dropout),
       cmocka_unit_test(reduce),
       cmocka_unit_test(broadcast_to),
       cmocka_unit_test(moves),

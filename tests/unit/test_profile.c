@@ -113,6 +113,19 @@ static void counts_resampling(void **state) {
   end(&f);
 }
 
+// One pass over memory, among the elementwise ops.
+static void counts_dropout(void **state) {
+  fixture f;
+  begin(&f, "ref");
+  am_tensor *x = zeros(&f, AM_SHAPE(40, 5), AM_LAYOUT_PLAIN);
+  count(&f, AM_OP_dropout, &(am_dropout_desc){.p = 0.5}, x, NULL);
+  const am_tally family = am_profile_family(&f.profile, AM_FAMILY_ELEMENTWISE);
+  assert_int_equal(family.calls, 1);
+  assert_int_equal(family.bytes, 4 * 2 * 40 * 5);
+  am_tensor_release(x);
+  end(&f);
+}
+
 // An operand in another layout sets off a reorder, which counts for itself.
 static void times_every_op_once(void **state) {
   fixture f;
@@ -167,7 +180,7 @@ static void takes_the_time_of_the_device(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(counts_convolutions),       cmocka_unit_test(counts_products_and_updates),
-      cmocka_unit_test(counts_what_is_read_of_rows), cmocka_unit_test(times_every_op_once),
+      cmocka_unit_test(counts_what_is_read_of_rows), cmocka_unit_test(counts_dropout), cmocka_unit_test(times_every_op_once),
       cmocka_unit_test(counts_resampling),
       cmocka_unit_test(counts_nothing_when_detached_or_failed), cmocka_unit_test(takes_the_time_of_the_device),
   };

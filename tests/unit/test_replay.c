@@ -39,7 +39,7 @@ static void worker_close(worker *w) {
   am_device_close(w->dev);
 }
 
-// First part: slope = d/dx sum((scale x + noise)^2), kept on the graph for the second; out: the sum.
+// First part: slope = d/dx sum(dropout(scale x + noise)^2), kept on the graph for the second; out: the sum.
 static am_err first_part(void *self, am_tensor **out) {
   worker *w = self;
   am_graph *g = w->graph;
@@ -56,6 +56,7 @@ static am_err first_part(void *self, am_tensor **out) {
   AM_TRY(am_affine(g, w->input, w->scale, 0, &x));
   am_require_grad(x, true);
   AM_TRY(am_add(g, x, noise, &y));
+  AM_TRY(am_dropout_op(g, y, (am_dropout_desc){.p = 0.4, .seed = 6, .index = d.index, .purpose = AM_RNG_TEST}, &y));
   AM_TRY(am_square(g, y, &y));
   AM_TRY(am_sum(g, y, ~0u, &y));
   out[0] = am_tensor_retain(y);

@@ -167,7 +167,8 @@ static bool takes_bf16(am_op op, const void *desc, const am_view *in) {
     case AM_OP_cast:
     case AM_OP_fill:
     case AM_OP_unary:
-    case AM_OP_binary: return true;
+    case AM_OP_binary:
+    case AM_OP_dropout: return true;
     case AM_OP_conv2d:
     case AM_OP_conv2d_grad_input:
     case AM_OP_conv2d_grad_weight: return ((const am_conv2d_desc *)desc)->groups == 1;

@@ -31,6 +31,7 @@ typedef enum {
   AM_CPU_SCRATCH_CHANNELS, AM_CPU_SCRATCH_SUMS, AM_CPU_SCRATCH_PARTS,        // normalisation of bf16
   AM_CPU_SCRATCH_STRIPS,                                                     // pooling of bf16
   AM_CPU_SCRATCH_PLACES, AM_CPU_SCRATCH_LINES,                               // resampling
+  AM_CPU_SCRATCH_BITS,                                                       // dropout
   AM_CPU_SCRATCH_AMX_TILES, AM_CPU_SCRATCH_AMX_PLACES, AM_CPU_SCRATCH_AMX_ZERO,
   AM_CPU_SCRATCH_WIDE,  // one for each operand (cpu_wide.c)
   AM_CPU_SCRATCH_WIDE_END = AM_CPU_SCRATCH_WIDE + AM_OP_MAX_INPUTS + AM_OP_MAX_OUTPUTS - 1,

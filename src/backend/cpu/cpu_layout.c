@@ -130,6 +130,7 @@ static bool choose_bf16(am_op op, const void *desc, am_view *in, am_view *out) {
     }
     case AM_OP_unary:
     case AM_OP_binary:
+    case AM_OP_dropout:
       for (int i = 0; i < am_op_inputs(op); i++) {
         if (am_cpu_is_c16(&in[i])) set_nhwc(&in[i]);
       }

@@ -27,7 +27,7 @@ struct am_cuda {
   am_cuda_uploads uploads;
   am_temps temps;
   struct {                  // record.c
-    bool under_way, draws;  // a step is being recorded; it has random ops
+    bool under_way, draws;  // a step is being recorded; it has ops that draw
     int64_t count;          // of recordings that there are
     uint64_t *moved;        // owned, on the card
   } record;

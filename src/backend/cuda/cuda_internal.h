@@ -52,7 +52,7 @@ AM_MUST_USE am_err am_cuda_fail(const char *call, cudaError_t status);
   X(concat, am_axis_desc, AM_CUDA_BOTH) X(gather_rows, am_no_desc, AM_CUDA_BOTH)                               \
   X(scatter_rows, am_rows_desc, AM_CUDA_BOTH) X(reorder, am_layout_desc, AM_CUDA_BOTH)                         \
   X(cast, am_dtype_desc, AM_CUDA_BOTH) X(fill, am_fill_desc, AM_CUDA_BOTH)                      /* convert.c */ \
-  X(random, am_random_desc, AM_CUDA_BOTH)                                                                      \
+  X(random, am_random_desc, AM_CUDA_BOTH) X(dropout, am_dropout_desc, AM_CUDA_BOTH)                            \
   X(reduce, am_reduce_desc, AM_CUDA_BOTH) X(log_softmax, am_no_desc, AM_CUDA_BOTH)               /* reduce.c */ \
   X(max_pool2d, am_pool2d_desc, AM_CUDA_BOTH) X(max_pool2d_values, am_pool2d_desc, AM_CUDA_BOTH)   /* pool.c */ \
   X(pool_scatter, am_pool2d_desc, AM_CUDA_BOTH) X(pool_gather, am_pool2d_desc, AM_CUDA_BOTH)                   \

@@ -2,7 +2,7 @@
 // launched by one call.
 //
 // A graph is made of kernels with fixed arguments, so what differs from launch to launch stands in the card's memory: inputs
-// and results of the step, and by how much the indices of its random ops have moved.
+// and results of the step, and by how much the indices of its ops that draw have moved.
 #include <stdlib.h>
 
 #include "backend/cuda/cuda_context.h"
@@ -10,7 +10,7 @@
 
 typedef struct {
   cudaGraphExec_t exec;  // owned
-  bool draws;            // has random ops
+  bool draws;            // has ops that draw
 } recording;
 
 am_err am_cuda_open_recorder(am_cuda *g) {

@@ -19,6 +19,7 @@ extern "C" {
 #endif
 
 #include "tensor/backend.h"
+#include "tensor/dropout_rule.h"
 
 // Threads of a block.
 enum { AM_CUDA_THREADS = 256 };
@@ -83,6 +84,14 @@ cudaError_t am_cuda_launch_fill(cudaStream_t stream, double value, void *y, am_d
 // is added to d.index; NULL: nothing is.
 cudaError_t am_cuda_launch_random(cudaStream_t stream, am_random_desc d, const uint64_t *moved, int64_t width, void *y,
                                   int64_t count);
+// Rows of c x step elements, of f32 or bf16: (c, step) with channels last, else c is 1. moved: as above.
+typedef struct {
+  am_dropout_desc desc;
+  am_dropout_rule rule;
+  const uint64_t *moved;
+  int64_t c, step;
+} am_cuda_drop;
+cudaError_t am_cuda_launch_dropout(cudaStream_t stream, am_cuda_drop d, am_dtype type, const void *x, void *y, int64_t count);
 
 // ---- reduce.cu ----
 // An output is the sum (maximum, place of the maximum) over `window` at its place of `base`, taken in `parts` pieces by teams.
