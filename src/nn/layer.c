@@ -263,16 +263,7 @@ am_err am_dropout(am_pass *pass, am_tensor *x, double p, am_tensor **y) {
   // Each random layer of a pass has its own seed, so that equal shapes do not drop alike.
   char word[48];
   snprintf(word, sizeof word, "dropout/%llu", (unsigned long long)pass->draws++);
-  am_random_desc d = {.kind = AM_RAND_UNIFORM,
-                      .dtype = x->dtype == AM_BF16 ? AM_F32 : x->dtype,  // bf16 would round the share
-                      .shape = x->shape,
-                      .seed = am_seed_derive(pass->seed, word),
-                      .index = pass->index,
-                      .purpose = AM_RNG_DROPOUT};
-  am_tensor *mask = NULL;
-  AM_TRY(am_random(pass->graph, d, &mask));
-  AM_TRY(am_unary(pass->graph, (am_unary_desc){.kind = AM_UN_STEP, .a = p}, mask, &mask));
-  AM_TRY(am_affine(pass->graph, mask, 1 / (1 - p), 0, &mask));
-  AM_TRY(am_cast(pass->graph, mask, x->dtype, &mask));
-  return am_mul(pass->graph, x, mask, y);
+  am_dropout_desc d = {
+      .p = p, .seed = am_seed_derive(pass->seed, word), .index = pass->index, .purpose = AM_RNG_DROPOUT};
+  return am_dropout_op(pass->graph, x, d, y);
 }
