@@ -99,7 +99,7 @@ static void check_type(am_device *dev, am_dtype type) {
                                     {4, {3, 64, 8, 8}},
                                     {4, {2, 21, 6, 11}},
                                     {4, {1, 16, 40, 40}}};
-  static const double share[] = {0, 0.2, 0.5, 0.999, 0.99999999999};
+  static const double share[] = {0, 0.2, 0.3, 0.5, 0.999, 0.99999999999};
   for (int s = 0; s < AM_COUNT_OF(shapes); s++) {
     for (int i = 0; i < AM_COUNT_OF(share); i++) {
       const am_dropout_desc d = {.p = share[i],
@@ -113,10 +113,27 @@ static void check_type(am_device *dev, am_dtype type) {
   }
 }
 
+// Shares that are draws themselves, in f32, and numbers that round to them: equal is not above.
+static void check_equal(am_device *dev, am_dtype type) {
+  const am_dropout_desc d = {.seed = 9, .index = 4, .purpose = AM_RNG_DROPOUT};
+  am_rng rng = am_rng_at(d.seed, AM_RNG_DROPOUT, d.index);
+  for (int i = 0; i < 8; i++) {
+    const float draw = (float)am_rng_uniform(&rng);
+    const double share[] = {draw, nextafter(draw, 0), nextafter(draw, 1), nextafterf(draw, 0)};
+    for (int k = 0; k < AM_COUNT_OF(share); k++) {
+      am_dropout_desc equal = d;
+      equal.p = share[k];
+      check(dev, type, AM_SHAPE(2, 8), AM_LAYOUT_PLAIN, equal);
+    }
+  }
+}
+
 static void check_device(am_device *dev, am_dtype second) {
   check_type(dev, AM_F32);
+  check_equal(dev, AM_F32);
   const bool has = am_device_check_type(dev, AM_OP_dropout, second) == AM_OK;
   if (has) check_type(dev, second);
+  if (has) check_equal(dev, second);
   assert_int_equal(am_device_memory_now(dev).live_bytes, 0);
   am_device_close(dev);
   if (!has) am_skip("%s", am_err_last()->message);
