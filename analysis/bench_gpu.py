@@ -103,13 +103,16 @@ def service():
     folder = tempfile.mkdtemp(prefix="mps-")
     ours = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
     os.environ.update(ours)
+    said = Path(folder) / "said"  # a file: the service keeps what it inherits open, and a pipe would never end
     try:
-        started = subprocess.run([MPS, "-d"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=30)
-        if started.returncode:
-            raise bench.Failed(f"{MPS}: {started.stderr.strip() or started.returncode}")
+        with said.open("w") as out:
+            status = subprocess.run([MPS, "-d"], stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=30).returncode
+        if status:
+            raise bench.Failed(f"{MPS}: {said.read_text().strip() or status}")
         yield
     finally:
-        subprocess.run([MPS], input="quit\n", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, timeout=60)
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired), said.open("a") as out:
+            subprocess.run([MPS], input="quit\n", stdout=out, stderr=out, text=True, timeout=60)
         for name in ours:
             del os.environ[name]
         shutil.rmtree(folder, ignore_errors=True)
