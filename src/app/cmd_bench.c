@@ -23,7 +23,7 @@ enum { DEFAULT_REPEATS = 5, ARGUMENTS_MAX = 32 };
 
 typedef struct {
   const am_app *app;
-  bool list, tiny, here, paced, profile, measured, eager;
+  bool list, tiny, here, paced, profile, measured;
   int64_t repeats;
   const char *precision, *images, *json, *against;
   am_image_files photos;  // owned: paths that begin with images
@@ -65,7 +65,6 @@ static am_err measure_here(bench_command *c, const am_bench_row *row) {
                       .precision = c->precision,
                       .tiny = c->tiny,
                       .measured = c->measured,
-                      .eager = c->eager,
                       .photo = c->photos.path,
                       .photo_count = c->photos.count,
                       .scratch_dir = app->results_dir,
@@ -109,7 +108,6 @@ static am_err spawn(const bench_command *c, const am_bench_row *row, const char 
   for (; n < AM_COUNT_OF(fixed); n++) argv[n] = fixed[n];
   if (c->tiny) argv[n++] = "--tiny";
   if (c->measured) argv[n++] = "--measured";
-  if (c->eager) argv[n++] = "--eager";
   if (c->images) {
     argv[n++] = "--images";
     argv[n++] = c->images;
@@ -191,7 +189,6 @@ static am_err print_results(bench_command *c) {
   if (c->against) AM_TRY(am_bench_results_read(c->against, &old));
   AM_GO(done, am_bench_table(rows, &text));
   if (c->measured) AM_GO(done, am_str_printf(&text, "engines of convolutions were chosen by timing (--measured)\n"));
-  if (c->eager) AM_GO(done, am_str_printf(&text, "steps were queued op by op (--eager)\n"));
   if (c->profile) {
     json_array_foreach(rows, i, row) {
       AM_GO(done, am_str_printf(&text, "\n"));
@@ -217,11 +214,8 @@ static am_err check_options(const bench_command *c) {
   AM_CHECK(is_precision(c->precision), AM_ERR_CONFIG, "--precision is fp32, bf16 or tf32, not \"%s\"", c->precision);
   AM_CHECK(c->repeats >= 1 && c->repeats <= AM_BENCH_REPEATS_MAX, AM_ERR_CONFIG, "--repeats is 1 to %d, not %lld",
            AM_BENCH_REPEATS_MAX, (long long)c->repeats);
-  const bool card = strcmp(c->app->device_kind, "cuda") == 0;
-  AM_CHECK(!c->measured || card, AM_ERR_CONFIG, "--measured chooses engines of a card: it needs --device cuda, not %s",
-           c->app->device_kind);
-  AM_CHECK(!c->eager || card, AM_ERR_CONFIG, "--eager is about a card's recorded steps: it needs --device cuda, not %s",
-           c->app->device_kind);
+  AM_CHECK(!c->measured || am_str_starts(c->app->device_kind, "cuda"), AM_ERR_CONFIG,
+           "--measured chooses engines of a card: it needs --device cuda, not %s", c->app->device_kind);
   AM_CHECK(!c->paced || am_comm_size(c->app->world) == 1, AM_ERR_CONFIG, "--paced is for one rank");
   if (!c->against) return AM_OK;
   json_t *old = NULL;  // now, not after minutes of measuring
@@ -241,7 +235,6 @@ static am_err run(am_app *app) {
       {"--images", AM_OPTION_TEXT, &c.images, "DIR", "photographs for the rows decode and loader-photos (default: drawn)"},
       {"--profile", AM_OPTION_FLAG, &c.profile, NULL, "also where a step's time goes, beside its floor"},
       {"--measured", AM_OPTION_FLAG, &c.measured, NULL, "with --device cuda: the engine of each convolution by timing"},
-      {"--eager", AM_OPTION_FLAG, &c.eager, NULL, "with --device cuda: steps op by op, not as recorded graphs"},
       {"--json", AM_OPTION_TEXT, &c.json, "FILE", "write everything that was measured"},
       {"--against", AM_OPTION_TEXT, &c.against, "FILE", "ratios to an earlier --json FILE"},
       {"--tiny", AM_OPTION_FLAG, &c.tiny, NULL, "toy sizes: shows that it works, not how fast"},
@@ -287,8 +280,8 @@ const am_command am_cmd_bench = {
         "as exact as asked for are timed when it is first computed, and the fastest stays; else the first of\n"
         "cuDNN's list. Runs never choose by timing, as their numbers are kept: what this gains is what a run\n"
         "leaves on the table. The device's text in --json says so (\"engines by timing\").\n"
-        "--eager: training steps that repeat are recorded on a card and launched whole (CUDA graphs); this\n"
-        "queues them op by op, to see what that gains. The bits are the same.\n"
+        "--device cuda:eager: training steps that repeat are recorded on a card and launched whole (CUDA\n"
+        "graphs); this queues them op by op, to see what that gains. The bits are the same.\n"
         "--profile: one step by families of ops; floor ms are reckoned likewise, for each family.\n"
         "tensor/profile.h and bench/record.h have the rules and the format of --json.\n",
     .all_ranks = true,

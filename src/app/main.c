@@ -61,10 +61,10 @@ static am_err find_command(const char *name, const am_command **out) {
 }
 
 static am_err check_device_kind(const char *kind) {
-  static const char *const kinds[] = {"auto", "cpu", "cuda", "ref", "guard", "guard:cpu", "guard:ref"};
+  static const char *const kinds[] = {"auto", "cpu", "cuda", "cuda:eager", "ref", "guard", "guard:cpu", "guard:ref"};
   for (int i = 0; i < AM_COUNT_OF(kinds); i++)
     if (strcmp(kind, kinds[i]) == 0) return AM_OK;
-  return AM_FAIL(AM_ERR_CONFIG, "--device is auto, cpu, cuda, ref or guard, not \"%s\"", kind);
+  return AM_FAIL(AM_ERR_CONFIG, "--device is auto, cpu, cuda, cuda:eager, ref or guard, not \"%s\"", kind);
 }
 
 // A command of rank 0 alone may take as long as it needs; the others wait at the end.
@@ -85,7 +85,7 @@ static am_err program(am_app *app, int argc, char **argv) {
       {"--manifests", AM_OPTION_TEXT, &app->manifest_dir, "DIR",
        "descriptions of image sets (data/manifests)"},
       {"--device", AM_OPTION_TEXT, &app->device_kind, "KIND",
-       "auto (cpu), cpu, cuda (not yet run on a card), ref (plain loops), guard (checks every operation)"},
+       "auto (cpu), cpu, cuda (not yet run on a card; cuda:eager: no CUDA graphs), ref (plain loops), guard (checks every operation)"},
       {"--threads", AM_OPTION_I64, &app->threads, "N",
        "CPU threads of each rank; part of a result's meaning"},
       {"-v", AM_OPTION_COUNT, &on.verbose, NULL, "say more (twice: much more)"},

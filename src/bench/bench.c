@@ -112,7 +112,7 @@ static am_err prepare(measurement *m) {
   int threads = m->row->flags & AM_BENCH_ONE_CORE ? 1 : cfg->threads;
   if (m->row->flags & AM_BENCH_DEVICE) {
     const am_device_cfg device = {.kind = cfg->device_kind, .threads = threads, .index = am_comm_local_rank(cfg->comm),
-                                  .measured = cfg->measured, .eager = cfg->eager};
+                                  .measured = cfg->measured};
     AM_TRY(am_device_open(&device, &m->device));
   }
   AM_TRY(make_scratch(m));
@@ -237,7 +237,7 @@ static am_err profile(measurement *m) {
 }
 
 static am_err measure_rates(measurement *m) {
-  const bool card = m->device && strcmp(am_device_kind(m->device), "cuda") == 0;
+  const bool card = m->device && !am_device_host_memory(m->device);
   if (card) return am_bench_rates_of_device(m->device, m->cfg->tiny, &m->record.rates);
   return am_bench_rates_measure(m->bench.threads, m->cfg->tiny, &m->record.rates);
 }

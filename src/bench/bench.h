@@ -71,7 +71,7 @@ typedef struct {
   int threads, repeats;     // repeats: 1 to AM_BENCH_REPEATS_MAX
   const char *precision;
   bool tiny;
-  bool measured, eager;     // am_device_cfg's
+  bool measured;            // am_device_cfg's
   char *const *photo;
   int64_t photo_count;
   const char *scratch_dir;  // the row's folder is made below

@@ -14,20 +14,22 @@ static am_err unknown_kind(const char *kind) {
     AM_GO(done, am_str_printf(&built, "%s%s", built.length ? ", " : "", (*b)->name));
   }
   err = AM_FAIL(AM_ERR_CONFIG, "there is no device \"%s\"; built devices: %s, and cuda (a guard takes the name of the "
-                "device it checks, as in \"guard:ref\")", kind, am_str_get(&built));
+                "device it checks, as in \"guard:ref\"; \"cuda:eager\" records no steps)", kind, am_str_get(&built));
 done:
   am_str_fini(&built);
   return err;
 }
 
-// "guard:ref" is opened by the backend "guard", which reads the rest itself.
-static am_err find_backend(const char *kind, const am_backend **out) {
+// "guard:ref" is opened by the backend "guard", which reads the rest itself. *eager: the rest is ":eager".
+static am_err find_backend(const char *kind, const am_backend **out, bool *eager) {
   char name[AM_DEVICE_KIND_TEXT];
   size_t length = strcspn(kind, ":");
   if (length >= sizeof name || strlen(kind) >= AM_DEVICE_KIND_TEXT) return unknown_kind(kind);
   memcpy(name, kind, length);
   name[length] = '\0';
-  if (am_backend_is_plugin(name)) return am_backend_load(name, out);
+  const bool plugin = am_backend_is_plugin(name), plain = kind[length] == '\0';
+  *eager = plugin && strcmp(kind + length, ":eager") == 0;
+  if (plugin) return plain || *eager ? am_backend_load(name, out) : unknown_kind(kind);
   *out = am_backend_find(name);
   return *out ? AM_OK : unknown_kind(kind);
 }
@@ -41,7 +43,8 @@ am_err am_device_open(const am_device_cfg *cfg, am_device **out) {
   AM_CHECK(full.threads > 0, AM_ERR_CONFIG, "a device computes with %d threads, at least 1 is needed",
            full.threads);
   const am_backend *backend = NULL;
-  AM_TRY(find_backend(full.kind, &backend));
+  bool eager = false;
+  AM_TRY(find_backend(full.kind, &backend, &eager));
   AM_CHECK(!full.measured || backend->measures, AM_ERR_UNSUPPORTED, "device %s chooses nothing by timing", full.kind);
 
   AM_GO(done, AM_NEW(&dev));
@@ -51,7 +54,7 @@ am_err am_device_open(const am_device_cfg *cfg, am_device **out) {
   AM_GO(done, backend->describe(dev->ctx, dev->description, sizeof dev->description));
   dev->pool = (am_pool){.backend = backend, .ctx = dev->ctx, .tally = &dev->tally};
   dev->taking = &dev->pool;
-  dev->recorder = full.eager ? NULL : backend->recorder;
+  dev->recorder = eager ? NULL : backend->recorder;
   *out = dev;
   dev = NULL;
 done:

@@ -11,10 +11,11 @@
 typedef struct am_device am_device;
 
 typedef struct {
-  const char *kind;   // "cpu" | "ref" | "cuda" | "guard" (= "guard:cpu") | "guard:ref"; NULL means "cpu"
+  // "cpu" | "ref" | "cuda" | "cuda:eager" | "guard" (= "guard:cpu") | "guard:ref"; NULL means "cpu". eager: ops are queued one by
+  // one and steps are never recorded (tensor/replay.h); the same bits, slower.
+  const char *kind;
   int threads;        // cpu: threads of every operation, part of a result's meaning; 0 means 1
   int index;          // cuda: which card of this host, counted round: a process's number on the host will do
-  bool eager;         // cuda: ops are queued one by one, steps are never recorded (tensor/replay.h); the same bits, slower
   bool measured;      // cuda: convolutions take the engine that is fastest when it is first needed. For benchmarks alone: what
                       // a run keeps must not hang on a timing
 } am_device_cfg;

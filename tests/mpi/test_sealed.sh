@@ -73,7 +73,7 @@ check "auto is the cpu" ends_with 0 "device: cpu" "$AUGMINT" run "$experiment" "
 for row in resnet18-32 dcgan-1 predict-1; do
   check "bench $row runs on it" "$AUGMINT" bench "$row" --tiny --here --device cuda
 done
-check "and op by op" ends_with 0 "steps were queued op by op" "$AUGMINT" bench dcgan-1 --tiny --here --device cuda --eager
+check "and op by op" "$AUGMINT" bench dcgan-1 --tiny --here --device cuda:eager
 check "a device without engines to measure says so" ends_with 1 "device cuda chooses nothing by timing" \
   "$AUGMINT" bench resnet18-32 --tiny --here --device cuda --measured
 check "and on two ranks" mpirun -n 2 "$AUGMINT" bench resnet18-32-ranks --tiny --here --device cuda

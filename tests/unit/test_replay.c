@@ -20,11 +20,11 @@ typedef struct {
   bool fails;
 } worker;
 
-static void worker_open(worker *w, const char *kind, bool eager) {
+static void worker_open(worker *w, const char *kind) {
   char path[4096];
   *w = (worker){.scale = 2};
   am_test_plugins("on_host/sealed", path);
-  am_ok(am_device_open(&(am_device_cfg){.kind = kind, .eager = eager}, &w->dev));
+  am_ok(am_device_open(&(am_device_cfg){.kind = kind}, &w->dev));
   am_ok(am_graph_new(w->dev, &w->graph));
   am_ok(am_replay_new(w->dev, true, &w->replay));
   am_ok(am_replay_counter(w->replay, &w->counter));
@@ -56,7 +56,8 @@ static am_err first_part(void *self, am_tensor **out) {
   AM_TRY(am_affine(g, w->input, w->scale, 0, &x));
   am_require_grad(x, true);
   AM_TRY(am_add(g, x, noise, &y));
-  AM_TRY(am_dropout_op(g, y, (am_dropout_desc){.p = 0.4, .seed = 6, .index = d.index, .purpose = AM_RNG_TEST}, &y));
+  AM_TRY(am_dropout_op(g, y, (am_dropout_desc){.p = 0.4, .seed = 6, .index = d.index, .purpose = AM_RNG_TEST},
+                       &y));
   AM_TRY(am_square(g, y, &y));
   AM_TRY(am_sum(g, y, ~0u, &y));
   out[0] = am_tensor_retain(y);
@@ -133,10 +134,11 @@ static double three_before_two(int64_t s) { return s >= 2 && s < 5 ? 2 : 3; }
 static double always_new(int64_t s) { return (double)(s % 10); }
 
 // The same steps on a sealed device and on the cpu: how many were launched, and how many parts were called.
-static void run_beside_cpu(bool eager, double (*scale)(int64_t step), int64_t launched, int64_t called) {
+static void run_beside_cpu(const char *kind, double (*scale)(int64_t step), int64_t launched,
+                           int64_t called) {
   worker sealed, cpu;
-  worker_open(&sealed, "cuda", eager);
-  worker_open(&cpu, "cpu", false);
+  worker_open(&sealed, kind);
+  worker_open(&cpu, "cpu");
   check_same(&sealed, &cpu, scale);
   assert_int_equal(am_replay_launched(sealed.replay), launched);
   assert_int_equal(sealed.calls, called);
@@ -147,29 +149,31 @@ static void run_beside_cpu(bool eager, double (*scale)(int64_t step), int64_t la
 }
 
 // Two steps are carried out, the third is recorded, all others are launched.
-static void launches_what_it_recorded(void **state) { run_beside_cpu(false, always_two, STEPS - 3, 2 * 3); }
+static void launches_what_it_recorded(void **state) { run_beside_cpu("cuda", always_two, STEPS - 3, 2 * 3); }
 
 // Steps 1, 2, 4 are of one kind, recorded at 4; 3, 6, 9 of the other, whose second step was after a recording: recorded at 9.
 static void keeps_kinds_of_steps_apart(void **state) {
-  run_beside_cpu(false, two_or_three, STEPS - 6, 2 * 6);
+  run_beside_cpu("cuda", two_or_three, STEPS - 6, 2 * 6);
 }
 
 // Two steps of one kind were settled before another kind, recorded at the fifth, took memory for good: they settle again, at
 // the sixth, and are recorded at the seventh.
 static void settles_again_after_a_recording(void **state) {
-  run_beside_cpu(false, three_before_two, STEPS - 7, 2 * 7);
+  run_beside_cpu("cuda", three_before_two, STEPS - 7, 2 * 7);
 }
 
 // More kinds than are kept: each is carried out.
-static void stops_keeping_kinds(void **state) { run_beside_cpu(false, always_new, 0, 2 * STEPS); }
+static void stops_keeping_kinds(void **state) { run_beside_cpu("cuda", always_new, 0, 2 * STEPS); }
 
-static void records_nothing_when_told_not_to(void **state) { run_beside_cpu(true, always_two, 0, 2 * STEPS); }
+static void records_nothing_when_told_not_to(void **state) {
+  run_beside_cpu("cuda:eager", always_two, 0, 2 * STEPS);
+}
 
 static void profiles_op_by_op(void **state) {
   worker w;
   double sum;
   am_profile profile = {0};
-  worker_open(&w, "cuda", false);
+  worker_open(&w, "cuda");
   am_device_profile(w.dev, &profile);
   for (int64_t s = 0; s < STEPS; s++) am_ok(step(&w, s, &sum));
   assert_int_equal(w.calls, 2 * STEPS);
@@ -182,7 +186,7 @@ static void survives_failures(void **state) {
   for (int64_t failing = 0; failing < 4; failing++) {
     worker w;
     double sum;
-    worker_open(&w, "cuda", false);
+    worker_open(&w, "cuda");
     for (int64_t s = 0; s < failing; s++) am_ok(step(&w, s, &sum));
     w.fails = true;
     if (failing < 3) am_fails(step(&w, failing, &sum), AM_ERR_DATA, "told to fail");
@@ -221,7 +225,7 @@ static void refuses_host_memory_in_a_part(void **state) {
   const am_replay_part part[] = {reads, writes};
   for (int i = 0; i < 2; i++) {
     worker w;
-    worker_open(&w, "cuda", false);
+    worker_open(&w, "cuda");
     am_ok(step_of(&w, part[i]));
     am_ok(step_of(&w, part[i]));
     am_fails(step_of(&w, part[i]), AM_ERR_INTERNAL, "bytes between host and device");
@@ -233,7 +237,7 @@ static void refuses_steps_out_of_order(void **state) {
   worker w;
   am_tensor *t = NULL;
   const float host[COUNT] = {0};
-  worker_open(&w, "cuda", false);
+  worker_open(&w, "cuda");
   am_fails(am_replay_input(w.replay, AM_F32, AM_SHAPE(COUNT), host, &t), AM_ERR_ARG, "outside a step");
   am_fails(am_replay_run(w.replay, writes, &w, NULL, 0), AM_ERR_ARG, "outside a step");
   am_ok(am_replay_begin(w.replay, "k", 1, 0));
@@ -248,7 +252,7 @@ static void notices_other_inputs_and_outputs(void **state) {
   double sum;
   am_tensor *t[2];
   const float host[COUNT + 1] = {0};
-  worker_open(&w, "cuda", false);
+  worker_open(&w, "cuda");
   for (int64_t s = 0; s < 4; s++) am_ok(step(&w, s, &sum));
   am_ok(am_replay_begin(w.replay, &w.scale, sizeof w.scale, 0));
   am_fails(am_replay_input(w.replay, AM_F32, AM_SHAPE(COUNT + 1), host, &t[0]), AM_ERR_INTERNAL,
