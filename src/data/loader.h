@@ -3,8 +3,8 @@
 // Order of epoch e: the permutation of stream (seed, AM_RNG_ORDER, e), or weighted draws with
 // replacement. Batches are consecutive; the last one may be short (or is dropped). A batch is
 // delivered as f32 (n, c, h, w) host memory, transformed by `transform`, or as what the first half of it gives, from which
-// a device makes the same floats (tensor/augment.h); and the same for any number of workers. The transform's stream is epoch * 2^32 + item; with weights, where an item may come
-// twice in an epoch, it is epoch * 2^32 + place in the epoch.
+// a device makes the same floats (tensor/augment.h); and the same for any number of workers. The transform's stream is
+// epoch * 2^32 + item; with weights, where an item may come twice in an epoch, it is epoch * 2^32 + place in the epoch.
 #ifndef AM_DATA_LOADER_H
 #define AM_DATA_LOADER_H
 

@@ -15,7 +15,7 @@
 
 // Carried out so often, the last time with no recording made since, before it is recorded: then libraries have their plans
 // and the pool has every block that the step will ask for, and nothing is allocated while it is recorded.
-enum { WARM_STEPS = 2, KINDS_MAX = 8 };
+enum { WARM_STEPS = 2 };
 
 typedef struct {
   void *recording;     // owned, by the backend
@@ -148,7 +148,7 @@ static am_err find_kind(am_replay *r, const void *key, size_t bytes, kind **out)
   kind *k = r->kinds;
   while (k && (k->key_bytes != bytes || memcmp(k->key, key, bytes) != 0)) k = k->next;
   *out = k ? k : &r->other;
-  return k || !r->recorder || r->kind_count == KINDS_MAX ? AM_OK : new_kind(r, key, bytes, out);
+  return k || !r->recorder || r->kind_count == AM_REPLAY_KINDS ? AM_OK : new_kind(r, key, bytes, out);
 }
 
 // A profile counts ops one by one.

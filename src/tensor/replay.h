@@ -32,7 +32,9 @@ void am_replay_free(am_replay *r);  // before dev is closed; NULL is fine
 // A host integer that parts move, by the same amount in every step of a key. Borrowed.
 AM_MUST_USE am_err am_replay_counter(am_replay *r, int64_t *counter);
 
-// Opens a step. Steps whose keys have equal bytes run the same ops (so padding must be zeroed).
+// Opens a step. Steps whose keys have equal bytes run the same ops (so padding must be zeroed). The first AM_REPLAY_KINDS keys
+// may be recorded; steps of others are always carried out.
+enum { AM_REPLAY_KINDS = 8 };
 AM_MUST_USE am_err am_replay_begin(am_replay *r, const void *key, size_t bytes, uint64_t index);
 // *out = a plain tensor that the caller fills in every step before the part that reads it; borrowed until the step ends.
 AM_MUST_USE am_err am_replay_place(am_replay *r, am_dtype dtype, am_shape shape, am_tensor **out);

@@ -210,22 +210,29 @@ static void names_the_first_bad_image_of_a_batch(void **state) {
 static void second_half(const void *user, int64_t count, int64_t *first, int64_t *end) { *first = count / 2; }
 static void nothing(const void *user, int64_t count, int64_t *first, int64_t *end) { *end = *first; }
 
+// The first batch in order, for a rank that needs the second half of it.
+static am_loader *load_second_half(am_dataset *d, am_loader_cfg cfg, am_batch *b) {
+  am_loader *l = NULL;
+  cfg.shuffle = false;
+  cfg.rows = second_half;
+  am_ok(am_loader_new(d, &cfg, &l));
+  am_ok(am_loader_next(l, b));
+  return l;
+}
+
 static void loads_only_the_rows_a_rank_needs(void **state) {
   am_dataset *d = make_dataset("d.h5", 0, ITEMS);
   for (int workers = 0; workers < 3; workers += 2) {
     am_loader_cfg cfg = shuffled(workers);
-    cfg.shuffle = false;
-    cfg.rows = second_half;
-    am_loader *l = NULL;
     am_batch b;
-    am_ok(am_loader_new(d, &cfg, &l));
-    am_ok(am_loader_next(l, &b));
+    am_loader *l = load_second_half(d, cfg, &b);
     assert_int_equal(b.count, 5);
     assert_int_equal((int)b.image[2 * BYTES], 2);
     assert_int_equal((int)b.image[0], 0);
     assert_true(b.image[0] == 0);  // not loaded: the transform would have added a fraction
     assert_int_equal(b.label[1], 1);
     am_loader_free(l);
+    cfg.shuffle = false;
     cfg.rows = nothing;
     am_ok(am_loader_new(d, &cfg, &l));
     for (int k = 0; k < 12; k++) am_ok(am_loader_next(l, &b));
@@ -293,13 +300,8 @@ static void gives_bytes_and_parameters_for_a_device(void **state) {
 static void draws_only_for_the_rows_a_rank_needs(void **state) {
   am_dataset *d = make_dataset("d.h5", 0, ITEMS);
   for (int workers = 0; workers < 3; workers += 2) {
-    am_loader_cfg cfg = halved(workers);
-    cfg.shuffle = false;
-    cfg.rows = second_half;
-    am_loader *l = NULL;
     am_batch b;
-    am_ok(am_loader_new(d, &cfg, &l));
-    am_ok(am_loader_next(l, &b));
+    am_loader *l = load_second_half(d, halved(workers), &b);
     assert_int_equal(b.bytes[2 * BYTES], 2);
     assert_int_equal(b.bytes[1 * BYTES], 0);
     assert_true(b.param[2 * PARAMS] >= 1 && b.param[1 * PARAMS] == 0);  // nothing was drawn for row 1

@@ -82,7 +82,7 @@ am_cuda_dims am_cuda_conv_channel(const am_cuda_conv *k) {
 int am_cuda_conv_ways(const am_cuda_conv *k, am_cuda_conv_way way[AM_CUDA_CONV_WAYS]) {
   const am_cuda_conv_way as_it_is = {0}, fused = {.fused = true}, wide = {.wide = true};
   int count = 0;
-  // cuDNN gives f32 out of images of bf16 only by a graph that is compiled for a second and does not share sums among threads.
+  // cuDNN gives f32 out of images of bf16 only by a graph that it compiles when it is needed and that does not share sums.
   if (k->op == AM_OP_conv2d_grad_weight && k->image == AM_BF16) {
     way[count++] = wide;
     return count;

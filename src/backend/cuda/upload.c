@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/num.h"
 
 // A piece is on the bus while the host copies the next one.
@@ -86,7 +87,7 @@ static am_err exchange(am_cuda_uploads *u, size_t bytes) {
   return AM_OK;
 }
 
-// Happens with the first batch. Without memory for it uploads go on in what there is, and only wait more.
+// Happens with the first batch. Without memory for it uploads go on in what there is, and wait more: that is said once.
 static am_err make_room(am_cuda_uploads *u, const am_cuda *g, size_t bytes) {
   if (bytes <= u->ring.bytes / 2 || u->ring.bytes >= u->most) return AM_OK;
   const size_t twice = am_align_up(2 * bytes, AM_RING_ALIGN);
@@ -94,6 +95,7 @@ static am_err make_room(am_cuda_uploads *u, const am_cuda *g, size_t bytes) {
   AM_TRY_CUDA(cudaStreamSynchronize(am_cuda_stream(g)));
   AM_TRY_CUDA(cudaStreamSynchronize(u->stream));
   if (exchange(u, twice < u->most ? twice : u->most) != AM_OK) {
+    AM_WARN("device cuda: batches of %zu MiB wait for the bus: %s", bytes >> 20, am_err_last()->message);
     am_err_clear();
     u->most = u->ring.bytes;
   }
