@@ -25,7 +25,7 @@ static float *host_floats(int64_t count) {
 
 static float value_of(int64_t upload, int64_t i) { return (float)((i * 7 + upload * 13) % 251); }
 
-// What is small goes one way, what is larger another, and the largest is more than is ever on its way at once.
+// What is small goes one way, what is larger another, and the largest does not fit into the ring as it was at first.
 static void uploads_come_back_whole(void **state) {
   static const int64_t counts[] = {1, 1023, 1024, 1025, 5000, (8 << 18) - 1, (8 << 18) + 1, 40000001};
   for (int k = 0; k < AM_COUNT_OF(counts); k++) {
